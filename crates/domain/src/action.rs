@@ -1,0 +1,104 @@
+//! What can be done to what: the vocabulary of grants and of the audit trail.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that may be allowed or refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// See that it exists, and read it.
+    View,
+    /// Make a model, or add a version to one; upload what it is made of.
+    Register,
+    /// Change descriptions, tags, stages and signatures.
+    Edit,
+    /// Move an alias.
+    Promote,
+    /// Make an endpoint or give it a release.
+    Deploy,
+    /// Change an endpoint's configuration.
+    Configure,
+    /// Shift traffic between versions.
+    Shift,
+    /// Ask for a prediction.
+    Invoke,
+    /// Delete it.
+    Delete,
+    /// See captured requests and answers.
+    ViewData,
+    /// Manage the platform.
+    Administer,
+    /// Read the audit trail.
+    Audit,
+}
+
+impl Action {
+    /// As it is written in grants and in the audit trail.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Register => "register",
+            Self::Edit => "edit",
+            Self::Promote => "promote",
+            Self::Deploy => "deploy",
+            Self::Configure => "configure",
+            Self::Shift => "shift",
+            Self::Invoke => "invoke",
+            Self::Delete => "delete",
+            Self::ViewData => "view-data",
+            Self::Administer => "administer",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What an action is done to. Written `model:fraud`, `endpoint:fraud.dev`, `*`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Resource {
+    /// The platform as a whole, and what belongs to nobody in particular.
+    Platform,
+    /// A model, by name.
+    Model(String),
+    /// An endpoint, by its name on the wire.
+    Endpoint(String),
+}
+
+impl Resource {
+    /// The kind, as the audit trail stores it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Model(_) => "model",
+            Self::Endpoint(_) => "endpoint",
+        }
+    }
+
+    /// The name, `*` for the platform.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Platform => "*",
+            Self::Model(name) | Self::Endpoint(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Platform => f.write_str("*"),
+            Self::Model(name) => write!(f, "model:{name}"),
+            Self::Endpoint(name) => write!(f, "endpoint:{name}"),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Who acts.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The kind of an [`Actor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorKind {
+    /// A person.
+    User,
+    /// A program with an account of its own.
+    Service,
+    /// A part of Bottega itself.
+    System,
+}
+
+impl ActorKind {
+    /// As it is written in rows and references.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Service => "service",
+            Self::System => "system",
+        }
+    }
+}
+
+/// Who acts: a user, a service account or a part of Bottega. Written `user:ana`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor {
+    /// What it is.
+    pub kind: ActorKind,
+    /// What it is called.
+    pub name: String,
+}
+
+impl Actor {
+    /// A person.
+    pub fn user(name: impl Into<String>) -> Self {
+        Self { kind: ActorKind::User, name: name.into() }
+    }
+
+    /// A part of Bottega, by the name of its job: `system:reconciler`.
+    #[must_use]
+    pub fn system(job: &'static str) -> Self {
+        Self { kind: ActorKind::System, name: job.to_owned() }
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.as_str(), self.name)
+    }
+}
+
+/// The id of the request that something was done for; on every answer as `x-request-id`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// The longest that we take over from a caller.
+    pub const MAX_LEN: usize = 64;
+
+    /// A fresh id.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Uuid::now_v7().simple().to_string())
+    }
+
+    /// The caller's own id, if it is 1 to 64 visible ASCII characters.
+    #[must_use]
+    pub fn from_caller(value: &str) -> Option<Self> {
+        let fits = (1..=Self::MAX_LEN).contains(&value.len())
+            && value.bytes().all(|b| b.is_ascii_graphic());
+        fits.then(|| Self(value.to_owned()))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,59 @@
+//! Identifiers: UUIDv7, so that they sort by the time of their making.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// A fresh id.
+            #[must_use]
+            pub fn new() -> Self {
+                Self(Uuid::now_v7())
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(s: &str) -> Result<Self, Self::Err> {
+                Uuid::parse_str(s).map(Self)
+            }
+        }
+    )*};
+}
+
+id! {
+    /// A registered model, whatever it is called today.
+    ModelId,
+    /// One immutable version of a model.
+    VersionId,
+    /// An endpoint, whatever it is called today.
+    EndpointId,
+    /// The object key of a blob: `blobs/<uuid>`.
+    BlobKey,
+    /// An upload in progress.
+    UploadId,
+    /// A gateway that holds replicas.
+    NodeId,
+    /// An API token.
+    TokenId,
+}

@@ -1,0 +1,44 @@
+//! The words and rules of Bottega, with no I/O: no clock, no network, no disk, no SQL.
+//!
+//! Everything that two rooms must agree on lives here: names, digests, manifests, tensors and
+//! signatures, model versions, endpoints and releases, who acts ([`Actor`]) and what went wrong
+//! ([`Problem`]). Values are checked once, where they are made; holding a [`ModelName`] or a
+//! [`FilePath`] means that it is valid.
+//!
+//! Not here: wire formats (`protocol`), HTTP (`rest`), rows (`store`), who may do what (`auth`).
+
+mod action;
+mod actor;
+mod audit;
+mod clock;
+mod digest;
+mod endpoint;
+mod id;
+mod manifest;
+mod name;
+pub mod onnx;
+mod page;
+mod problem;
+mod reference;
+pub mod rollout;
+mod signature;
+mod tensor;
+mod version;
+
+pub use action::{Action, Resource};
+pub use actor::{Actor, ActorKind, RequestId};
+pub use audit::AuditEvent;
+pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
+pub use digest::{Digest, Hasher};
+pub use endpoint::{Follows, ReleaseState, ReplicaState, WeightedVersion};
+pub use id::{BlobKey, EndpointId, ModelId, NodeId, TokenId, UploadId, VersionId};
+pub use manifest::{FileEntry, FilePath, Manifest};
+pub use name::{
+    AliasName, EndpointName, EndpointRef, EnvironmentName, ModelName, TagKey, TagValue,
+};
+pub use page::{Cursor, Limit, Page};
+pub use problem::{ErrorCode, Problem};
+pub use reference::{ModelRef, VersionSelector};
+pub use signature::{Dim, Signature, TensorSpec};
+pub use tensor::{DataType, Tensor, TensorData};
+pub use version::{Runtime, Servable, Stage, VersionStatus};

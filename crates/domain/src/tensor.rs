@@ -1,0 +1,206 @@
+//! The one tensor type that every wire protocol is turned into and every engine takes.
+
+use std::{fmt, str::FromStr};
+
+use half::{bf16, f16};
+use serde::{Deserialize, Serialize};
+
+use crate::{Problem, version::words};
+
+words! {
+    /// An element's type, by its Open Inference Protocol name.
+    DataType, "datatype" {
+        /// True or false, one byte each.
+        Bool = "BOOL",
+        /// Unsigned, 8 bits.
+        U8 = "UINT8",
+        /// Unsigned, 16 bits.
+        U16 = "UINT16",
+        /// Unsigned, 32 bits.
+        U32 = "UINT32",
+        /// Unsigned, 64 bits.
+        U64 = "UINT64",
+        /// Signed, 8 bits.
+        I8 = "INT8",
+        /// Signed, 16 bits.
+        I16 = "INT16",
+        /// Signed, 32 bits.
+        I32 = "INT32",
+        /// Signed, 64 bits.
+        I64 = "INT64",
+        /// IEEE half precision.
+        F16 = "FP16",
+        /// Brain float.
+        BF16 = "BF16",
+        /// IEEE single precision.
+        F32 = "FP32",
+        /// IEEE double precision.
+        F64 = "FP64",
+        /// Strings of any bytes; ONNX's strings are UTF-8.
+        Bytes = "BYTES",
+    }
+}
+
+impl DataType {
+    /// Bytes of one element in the binary forms; absent for [`DataType::Bytes`].
+    #[must_use]
+    pub const fn size(self) -> Option<usize> {
+        match self {
+            Self::Bool | Self::U8 | Self::I8 => Some(1),
+            Self::U16 | Self::I16 | Self::F16 | Self::BF16 => Some(2),
+            Self::U32 | Self::I32 | Self::F32 => Some(4),
+            Self::U64 | Self::I64 | Self::F64 => Some(8),
+            Self::Bytes => None,
+        }
+    }
+}
+
+/// A tensor's elements, row-major.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each variant is the data type of the same name")]
+pub enum TensorData {
+    Bool(Vec<bool>),
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+    U32(Vec<u32>),
+    U64(Vec<u64>),
+    I8(Vec<i8>),
+    I16(Vec<i16>),
+    I32(Vec<i32>),
+    I64(Vec<i64>),
+    F16(Vec<f16>),
+    BF16(Vec<bf16>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Bytes(Vec<Vec<u8>>),
+}
+
+/// Runs the same expression over whichever vector a [`TensorData`] holds.
+///
+/// `with_elements!(data, elements => elements.len())`
+#[macro_export]
+macro_rules! with_elements {
+    ($data:expr, $elements:ident => $body:expr) => {
+        match $data {
+            $crate::TensorData::Bool($elements) => $body,
+            $crate::TensorData::U8($elements) => $body,
+            $crate::TensorData::U16($elements) => $body,
+            $crate::TensorData::U32($elements) => $body,
+            $crate::TensorData::U64($elements) => $body,
+            $crate::TensorData::I8($elements) => $body,
+            $crate::TensorData::I16($elements) => $body,
+            $crate::TensorData::I32($elements) => $body,
+            $crate::TensorData::I64($elements) => $body,
+            $crate::TensorData::F16($elements) => $body,
+            $crate::TensorData::BF16($elements) => $body,
+            $crate::TensorData::F32($elements) => $body,
+            $crate::TensorData::F64($elements) => $body,
+            $crate::TensorData::Bytes($elements) => $body,
+        }
+    };
+}
+
+impl TensorData {
+    /// How many elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        with_elements!(self, elements => elements.len())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements' type.
+    #[must_use]
+    pub const fn datatype(&self) -> DataType {
+        match self {
+            Self::Bool(_) => DataType::Bool,
+            Self::U8(_) => DataType::U8,
+            Self::U16(_) => DataType::U16,
+            Self::U32(_) => DataType::U32,
+            Self::U64(_) => DataType::U64,
+            Self::I8(_) => DataType::I8,
+            Self::I16(_) => DataType::I16,
+            Self::I32(_) => DataType::I32,
+            Self::I64(_) => DataType::I64,
+            Self::F16(_) => DataType::F16,
+            Self::BF16(_) => DataType::BF16,
+            Self::F32(_) => DataType::F32,
+            Self::F64(_) => DataType::F64,
+            Self::Bytes(_) => DataType::Bytes,
+        }
+    }
+}
+
+/// A named tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// The input's or output's name.
+    pub name: String,
+    /// Its size in each dimension; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// Its elements; always as many as the shape says.
+    pub data: TensorData,
+}
+
+impl Tensor {
+    /// A tensor whose elements fit its shape.
+    ///
+    /// # Errors
+    /// Another number of elements than the shape says, or a shape whose product overflows.
+    pub fn new(
+        name: impl Into<String>,
+        shape: Vec<usize>,
+        data: TensorData,
+    ) -> Result<Self, Problem> {
+        let name = name.into();
+        let expected = Self::elements(&shape).ok_or_else(|| {
+            Problem::invalid(&name, format!("the shape {shape:?} of `{name}` is too large"))
+        })?;
+        if data.len() != expected {
+            let got = data.len();
+            return Err(Problem::invalid(
+                &name,
+                format!("`{name}` has {got} elements, but its shape {shape:?} asks for {expected}"),
+            ));
+        }
+        Ok(Self { name, shape, data })
+    }
+
+    /// How many elements a shape asks for; absent if that overflows.
+    #[must_use]
+    pub fn elements(shape: &[usize]) -> Option<usize> {
+        shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))
+    }
+
+    /// The elements' type.
+    #[must_use]
+    pub const fn datatype(&self) -> DataType {
+        self.data.datatype()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tensor_has_as_many_elements_as_its_shape_says() {
+        assert!(Tensor::new("x", vec![2, 3], TensorData::F32(vec![0.0; 6])).is_ok());
+        assert!(Tensor::new("x", vec![], TensorData::I64(vec![7])).is_ok());
+        assert!(Tensor::new("x", vec![0, 3], TensorData::F32(vec![])).is_ok());
+        let wrong = Tensor::new("x", vec![2, 3], TensorData::F32(vec![0.0; 5])).unwrap_err();
+        assert_eq!(wrong.message, "`x` has 5 elements, but its shape [2, 3] asks for 6");
+        assert!(Tensor::new("x", vec![usize::MAX, 2], TensorData::F32(vec![])).is_err());
+    }
+
+    #[test]
+    fn every_datatype_reads_back_its_name() {
+        for &datatype in DataType::ALL {
+            assert_eq!(datatype.as_str().parse::<DataType>().unwrap(), datatype);
+        }
+    }
+}
