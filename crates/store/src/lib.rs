@@ -1,1 +1,44 @@
-//! store
+//! Postgres: the one truth. All SQL of Bottega is in this crate, one module for each aggregate.
+//!
+//! - Reads take `&Database` and answer domain values; what is absent is `Ok(None)`.
+//! - Writes to governed objects take `&mut Change`, the one door: it begins a transaction, and
+//!   only [`Change::commit`] ends it well, taking the audit event that the change is recorded by.
+//!   Dropping it rolls back.
+//! - Bookkeeping that is no governed change (leases, replica reports, upload progress) takes
+//!   `&Database`; each such function says so.
+//!
+//! To add a query: write it with `query!` in its aggregate's module, then run `./just prepare`,
+//! which writes the checked query data into `crates/store/.sqlx`.
+//!
+//! Lock order, always: model, then endpoint, then blob.
+//!
+//! Not here: rules (`domain`), permissions (`auth`), the bytes of artifacts (`artifacts`).
+
+mod change;
+mod database;
+mod error;
+mod migrate;
+
+pub mod aliases;
+pub mod audit;
+pub mod blobs;
+pub mod endpoints;
+pub mod models;
+pub mod nodes;
+pub mod outbox;
+pub mod private;
+pub mod releases;
+pub mod serving;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod tokens;
+pub mod trials;
+pub mod versions;
+
+pub use change::Change;
+pub use database::Database;
+pub use error::Error;
+pub use migrate::migrate;
+
+/// What every function of this crate answers.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,84 @@
+//! The pool of connections that everything but migration goes through.
+
+use std::{str::FromStr, sync::Arc, time::Duration};
+
+use domain::{Clock, Timestamp};
+use sqlx::{
+    ConnectOptions, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use crate::{Error, Result};
+
+/// A database whose schema is ours, used as `bottega_app`.
+#[derive(Clone)]
+pub struct Database {
+    pool: PgPool,
+    clock: Arc<dyn Clock>,
+}
+
+impl Database {
+    /// Connects; the schema must have been migrated (see [`crate::migrate`]).
+    ///
+    /// # Errors
+    /// A URL that is none, a server that does not answer or refuses the login.
+    pub async fn connect(url: &str, max_connections: u32, clock: Arc<dyn Clock>) -> Result<Self> {
+        // Whoever logs in, what runs is bottega_app, which owns nothing.
+        let options = options(url)?.options([("role", "bottega_app")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(max_connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options)
+            .await?;
+        Ok(Self { pool, clock })
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// None within that time.
+    pub async fn ping(&self, within: Duration) -> Result<()> {
+        let asked = sqlx::query!(r#"SELECT 1 AS "one!""#).fetch_one(&self.pool);
+        match tokio::time::timeout(within, asked).await {
+            Ok(answer) => answer.map(|_| ()).map_err(Error::from),
+            Err(_) => Err(Error::Unreachable(sqlx::Error::PoolTimedOut)),
+        }
+    }
+
+    /// The server's version, as it gives it.
+    ///
+    /// # Errors
+    /// The server is away.
+    pub async fn server_version(&self) -> Result<String> {
+        let row = sqlx::query!(r#"SELECT current_setting('server_version') AS "version!""#)
+            .fetch_one(&self.pool)
+            .await?;
+        Ok(row.version)
+    }
+
+    /// Gives all connections back.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The clock that all rows are stamped by.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        // Postgres keeps microseconds; what we answer must equal what we read back.
+        let now = self.clock.now();
+        Timestamp::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+    }
+
+    pub(crate) const fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+}
+
+/// Options of a URL, with statements never logged: they may hold users' values.
+pub(crate) fn options(url: &str) -> Result<PgConnectOptions> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(Error::Url);
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|_| Error::Url)?;
+    Ok(options.application_name("bottega").disable_statement_logging())
+}

@@ -1,0 +1,305 @@
+//! Endpoints: the stable names that callers use, and what each one follows.
+
+use domain::{
+    Actor, AliasName, Cursor, EndpointId, EndpointRef, Follows, Limit, ModelId, Page, Problem,
+    Timestamp, VersionId,
+};
+use serde_json::{Value, json};
+
+use crate::{Change, Database, Error, Result, error::breaks, models::one};
+
+/// An endpoint.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: EndpointId,
+    /// Its name and environment.
+    pub endpoint: EndpointRef,
+    /// The model that it serves.
+    pub model_id: ModelId,
+    /// What decides which version it serves.
+    pub follows: Follows,
+    /// Whether a rollback keeps it from following until its alias moves again.
+    pub held: bool,
+    /// Why it could not take the version that its alias points to.
+    pub blocked: Option<String>,
+    /// The highest release number ever given; 0 before the first.
+    pub last_release: i32,
+    /// The release that answers.
+    pub live_release: Option<i32>,
+    /// The release that is being prepared to.
+    pub target_release: Option<i32>,
+    /// Who owns it, as `user:ana`.
+    pub owner: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Endpoint {
+    /// How the audit trail describes it.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        json!({
+            "endpoint": self.endpoint, "follows": self.follows.to_string(), "held": self.held,
+            "blocked": self.blocked, "live_release": self.live_release, "target_release": self.target_release,
+        })
+    }
+}
+
+/// What an endpoint shall follow, by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Whatever the alias points to.
+    Alias(ModelId, AliasName),
+    /// That version.
+    Pinned(ModelId, VersionId),
+}
+
+impl Target {
+    fn columns(&self) -> (uuid::Uuid, Option<&str>, Option<uuid::Uuid>) {
+        match self {
+            Self::Alias(model, alias) => (model.0, Some(alias.as_str()), None),
+            Self::Pinned(model, version) => (model.0, None, Some(version.0)),
+        }
+    }
+}
+
+struct Row {
+    id: uuid::Uuid,
+    name: String,
+    env: String,
+    model_id: uuid::Uuid,
+    model: String,
+    alias: Option<String>,
+    pinned: Option<i32>,
+    held: bool,
+    blocked: Option<String>,
+    last_release: i32,
+    live_release: Option<i32>,
+    target_release: Option<i32>,
+    owner: String,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl TryFrom<Row> for Endpoint {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let wrong = |column| move |_| Error::inconsistent("endpoints", column, row.id);
+        let model = row.model.parse().map_err(wrong("model"))?;
+        let follows = match (row.alias, row.pinned) {
+            (Some(alias), _) => Follows::Alias(model, alias.parse().map_err(wrong("alias"))?),
+            (None, Some(number)) => Follows::Pinned(model, number),
+            (None, None) => return Err(Error::inconsistent("endpoints", "pinned_version", row.id)),
+        };
+        Ok(Self {
+            id: EndpointId(row.id),
+            endpoint: EndpointRef {
+                name: row.name.parse().map_err(wrong("name"))?,
+                env: row.env.parse().map_err(wrong("env"))?,
+            },
+            model_id: ModelId(row.model_id),
+            follows,
+            held: row.held,
+            blocked: row.blocked,
+            last_release: row.last_release,
+            live_release: row.live_release,
+            target_release: row.target_release,
+            owner: row.owner,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// `select_endpoint!("WHERE …", arguments)`: every read of an endpoint gathers the same columns.
+macro_rules! select_endpoint {
+    ($rest:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT e.id, e.name, e.env, e.model_id, m.name AS model, e.alias, v.number AS "pinned?", e.held, e.blocked,
+                      e.last_release, e.live_release, e.target_release, e.owner, e.created_at, e.updated_at
+               FROM endpoints e
+               JOIN models m ON m.id = e.model_id
+               LEFT JOIN model_versions v ON v.id = e.pinned_version "# + $rest
+            $(, $argument)*
+        )
+    };
+}
+
+/// The endpoint of that name.
+///
+/// # Errors
+/// The database is away.
+pub async fn get(database: &Database, endpoint: &EndpointRef) -> Result<Option<Endpoint>> {
+    let row = select_endpoint!(
+        "WHERE e.name = $1 AND e.env = $2",
+        endpoint.name.as_str(),
+        endpoint.env.as_str()
+    )
+    .fetch_optional(database.pool())
+    .await?;
+    row.map(Endpoint::try_from).transpose()
+}
+
+/// The endpoint of that name, locked until the change ends.
+///
+/// # Errors
+/// The database is away.
+pub async fn lock(change: &mut Change, endpoint: &EndpointRef) -> Result<Option<Endpoint>> {
+    let row = select_endpoint!(
+        "WHERE e.name = $1 AND e.env = $2 FOR UPDATE OF e",
+        endpoint.name.as_str(),
+        endpoint.env.as_str()
+    )
+    .fetch_optional(change.connection())
+    .await?;
+    row.map(Endpoint::try_from).transpose()
+}
+
+/// The endpoints that follow an alias, locked until the change ends, in the order of their ids.
+///
+/// # Errors
+/// The database is away.
+pub async fn lock_followers(
+    change: &mut Change,
+    model: ModelId,
+    alias: &AliasName,
+) -> Result<Vec<Endpoint>> {
+    let rows = select_endpoint!(
+        "WHERE e.model_id = $1 AND e.alias = $2 ORDER BY e.id FOR UPDATE OF e",
+        model.0,
+        alias.as_str()
+    )
+    .fetch_all(change.connection())
+    .await?;
+    rows.into_iter().map(Endpoint::try_from).collect()
+}
+
+/// Lists endpoints by name, then environment.
+///
+/// # Errors
+/// The cursor is not of this list; the database is away.
+pub async fn list(
+    database: &Database,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Endpoint>> {
+    let after = cursor
+        .map(|cursor| cursor.key().split_once('/'))
+        .map(|key| {
+            key.ok_or_else(|| {
+                Error::Refused(Problem::invalid("cursor", "the cursor is not of this list"))
+            })
+        })
+        .transpose()?;
+    let rows = select_endpoint!(
+        r#"WHERE $1::text IS NULL OR (e.name COLLATE "C", e.env COLLATE "C") > ($1, $2::text)
+           ORDER BY e.name COLLATE "C", e.env COLLATE "C"
+           LIMIT $3"#,
+        after.map(|(name, _)| name),
+        after.map(|(_, env)| env),
+        limit.get() + 1
+    )
+    .fetch_all(database.pool())
+    .await?;
+    let endpoints = rows.into_iter().map(Endpoint::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page::from_rows(endpoints, limit, |row| {
+        format!("{}/{}", row.endpoint.name, row.endpoint.env)
+    }))
+}
+
+/// Makes an endpoint, without a release.
+///
+/// # Errors
+/// The name is taken (conflict); the database is away.
+pub async fn insert(
+    change: &mut Change,
+    endpoint: &EndpointRef,
+    target: &Target,
+    owner: &Actor,
+) -> Result<Endpoint> {
+    let (id, now) = (EndpointId::new(), change.now());
+    let (model, alias, pinned) = target.columns();
+    sqlx::query!(
+        "INSERT INTO endpoints (id, name, env, model_id, alias, pinned_version, owner, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+        id.0,
+        endpoint.name.as_str(),
+        endpoint.env.as_str(),
+        model,
+        alias,
+        pinned,
+        owner.to_string(),
+        now
+    )
+    .execute(change.connection())
+    .await
+    .map_err(|error| {
+        if breaks(&error, "endpoints_name") {
+            Error::Refused(Problem::conflict(format!("there is an endpoint `{endpoint}` already")).at("endpoint"))
+        } else {
+            error.into()
+        }
+    })?;
+    lock(change, endpoint).await?.ok_or(Error::Affected { table: "endpoints", affected: 0 })
+}
+
+/// Makes an endpoint follow something else, from now on: neither held nor blocked.
+///
+/// # Errors
+/// The endpoint is gone; the database is away.
+pub async fn follow(change: &mut Change, id: EndpointId, target: &Target) -> Result<()> {
+    let now = change.now();
+    let (model, alias, pinned) = target.columns();
+    let done = sqlx::query!(
+        "UPDATE endpoints
+         SET model_id = $2, alias = $3, pinned_version = $4, held = false, blocked = NULL, updated_at = $5
+         WHERE id = $1",
+        id.0,
+        model,
+        alias,
+        pinned,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    one("endpoints", done.rows_affected())
+}
+
+/// Marks an endpoint as held by a rollback or not, and as blocked for a reason or not.
+///
+/// # Errors
+/// The endpoint is gone; the database is away.
+pub async fn mark(
+    change: &mut Change,
+    id: EndpointId,
+    held: bool,
+    blocked: Option<&str>,
+) -> Result<()> {
+    let now = change.now();
+    let done = sqlx::query!(
+        "UPDATE endpoints SET held = $2, blocked = $3, updated_at = $4 WHERE id = $1",
+        id.0,
+        held,
+        blocked,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    one("endpoints", done.rows_affected())
+}
+
+/// Deletes an endpoint with its releases. Gateways drop it when they next look.
+///
+/// # Errors
+/// The endpoint is gone; the database is away.
+pub async fn delete(change: &mut Change, id: EndpointId) -> Result<()> {
+    let done = sqlx::query!("DELETE FROM endpoints WHERE id = $1", id.0)
+        .execute(change.connection())
+        .await?;
+    one("endpoints", done.rows_affected())
+}

@@ -1,0 +1,248 @@
+//! Models: names that versions and aliases hang on.
+
+use std::collections::BTreeMap;
+
+use domain::{Actor, Cursor, Limit, ModelId, ModelName, Page, Problem, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{Change, Database, Error, Result, error::breaks};
+
+/// Tags, by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// A model.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// Its id.
+    pub id: ModelId,
+    /// What it is called today.
+    pub name: ModelName,
+    /// What it is for.
+    pub description: String,
+    /// Who owns it, as `user:ana`.
+    pub owner: String,
+    /// Its tags.
+    pub tags: Tags,
+    /// The highest version number ever given; 0 before the first.
+    pub last_version: i32,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it, its tags or its list of versions last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Model {
+    /// How the audit trail describes it.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        json!({"name": self.name, "description": self.description, "owner": self.owner, "tags": self.tags})
+    }
+}
+
+struct Row {
+    id: uuid::Uuid,
+    name: String,
+    description: String,
+    owner: String,
+    tags: Value,
+    last_version: i32,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl TryFrom<Row> for Model {
+    type Error = Error;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: ModelId(row.id),
+            name: row.name.parse().map_err(|_| Error::inconsistent("models", "name", row.id))?,
+            description: row.description,
+            owner: row.owner,
+            tags: tags("model_tags", row.id, row.tags)?,
+            last_version: row.last_version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        })
+    }
+}
+
+/// Reads tags that SQL gathered into one object.
+pub(crate) fn tags(table: &'static str, id: uuid::Uuid, value: Value) -> Result<Tags> {
+    serde_json::from_value(value).map_err(|_| Error::inconsistent(table, "value", id))
+}
+
+/// The model of that name.
+///
+/// # Errors
+/// The database is away.
+pub async fn get(database: &Database, name: &ModelName) -> Result<Option<Model>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, name, description, owner, last_version, created_at, updated_at,
+                  (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = models.id) AS "tags!"
+           FROM models WHERE name = $1"#,
+        name.as_str()
+    )
+    .fetch_optional(database.pool())
+    .await?;
+    row.map(Model::try_from).transpose()
+}
+
+/// The model of that name, locked until the change ends.
+///
+/// # Errors
+/// The database is away.
+pub async fn lock(change: &mut Change, name: &ModelName) -> Result<Option<Model>> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, name, description, owner, last_version, created_at, updated_at,
+                  (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = models.id) AS "tags!"
+           FROM models WHERE name = $1 FOR UPDATE"#,
+        name.as_str()
+    )
+    .fetch_optional(change.connection())
+    .await?;
+    row.map(Model::try_from).transpose()
+}
+
+/// Lists models by name. `search` keeps those whose name holds it, whatever the case.
+///
+/// # Errors
+/// The database is away.
+pub async fn list(
+    database: &Database,
+    search: Option<&str>,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Model>> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, name, description, owner, last_version, created_at, updated_at,
+                  (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = models.id) AS "tags!"
+           FROM models
+           WHERE ($1::text IS NULL OR name COLLATE "C" > $1)
+             AND ($2::text IS NULL OR position(lower($2) IN lower(name)) > 0)
+           ORDER BY name COLLATE "C"
+           LIMIT $3"#,
+        cursor.map(Cursor::key),
+        search,
+        limit.get() + 1
+    )
+    .fetch_all(database.pool())
+    .await?;
+    let models = rows.into_iter().map(Model::try_from).collect::<Result<Vec<_>>>()?;
+    Ok(Page::from_rows(models, limit, |model| model.name.to_string()))
+}
+
+/// Makes a model.
+///
+/// # Errors
+/// The name is taken (conflict); the database is away.
+pub async fn insert(
+    change: &mut Change,
+    name: &ModelName,
+    description: &str,
+    owner: &Actor,
+    tags: &Tags,
+) -> Result<Model> {
+    let (id, now) = (ModelId::new(), change.now());
+    sqlx::query!(
+        "INSERT INTO models (id, name, description, owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)",
+        id.0,
+        name.as_str(),
+        description,
+        owner.to_string(),
+        now
+    )
+    .execute(change.connection())
+    .await
+    .map_err(|error| {
+        if breaks(&error, "models_name") {
+            Error::Refused(Problem::conflict(format!("there is a model `{name}` already")).at("name"))
+        } else {
+            error.into()
+        }
+    })?;
+    set_tags(change, id, tags).await?;
+    lock(change, name).await?.ok_or(Error::Affected { table: "models", affected: 0 })
+}
+
+/// Replaces a model's description and all its tags.
+///
+/// # Errors
+/// The model is gone; the database is away.
+pub async fn update(
+    change: &mut Change,
+    id: ModelId,
+    description: &str,
+    tags: &Tags,
+) -> Result<()> {
+    let now = change.now();
+    let done = sqlx::query!(
+        "UPDATE models SET description = $2, updated_at = $3 WHERE id = $1",
+        id.0,
+        description,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    one("models", done.rows_affected())?;
+    set_tags(change, id, tags).await
+}
+
+async fn set_tags(change: &mut Change, id: ModelId, tags: &Tags) -> Result<()> {
+    sqlx::query!("DELETE FROM model_tags WHERE model_id = $1", id.0)
+        .execute(change.connection())
+        .await?;
+    let (keys, values): (Vec<String>, Vec<String>) = tags.clone().into_iter().unzip();
+    sqlx::query!(
+        "INSERT INTO model_tags (model_id, key, value) SELECT $1, * FROM unnest($2::text[], $3::text[])",
+        id.0,
+        &keys,
+        &values
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// The endpoints that need a model: those that follow it, and those whose releases, past ones
+/// included, name a version of it. By their names on the wire, at most 20.
+///
+/// # Errors
+/// The database is away.
+pub async fn dependents(change: &mut Change, id: ModelId) -> Result<Vec<String>> {
+    let rows = sqlx::query!(
+        r#"SELECT CASE env WHEN 'production' THEN name ELSE name || '.' || env END AS "wire!"
+           FROM endpoints
+           WHERE model_id = $1
+              OR EXISTS (SELECT FROM release_versions JOIN model_versions ON model_versions.id = version_id
+                         WHERE endpoint_id = endpoints.id AND model_versions.model_id = $1)
+           ORDER BY 1
+           LIMIT 20"#,
+        id.0
+    )
+    .fetch_all(change.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| row.wire).collect())
+}
+
+/// Deletes a model with its versions, aliases and their history. Its blobs are left to collection.
+///
+/// # Errors
+/// Something still needs it (see [`dependents`]); the database is away.
+pub async fn delete(change: &mut Change, id: ModelId) -> Result<()> {
+    // Aliases point to versions: they go first.
+    sqlx::query!("DELETE FROM aliases WHERE model_id = $1", id.0)
+        .execute(change.connection())
+        .await?;
+    let done =
+        sqlx::query!("DELETE FROM models WHERE id = $1", id.0).execute(change.connection()).await?;
+    one("models", done.rows_affected())
+}
+
+/// A statement that must change exactly one row did.
+pub(crate) const fn one(table: &'static str, affected: u64) -> Result<()> {
+    if affected == 1 { Ok(()) } else { Err(Error::Affected { table, affected }) }
+}

@@ -1,0 +1,91 @@
+//! What gateways must hold and answer: read whole, as often as anything changes.
+
+use domain::{EndpointRef, ModelName, Signature, VersionId, WeightedVersion};
+use serde_json::Value;
+
+use crate::{Database, Error, Result};
+
+/// An endpoint as a gateway sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// What callers name.
+    pub endpoint: EndpointRef,
+    /// The live release's number and versions; absent before the first one completes.
+    pub live: Option<(i32, Vec<WeightedVersion>)>,
+    /// The versions of the release that is on its way, to be loaded beside.
+    pub target: Vec<VersionId>,
+}
+
+/// All endpoints.
+///
+/// # Errors
+/// The database is away.
+pub async fn routes(database: &Database) -> Result<Vec<Route>> {
+    let rows = sqlx::query!(
+        r#"SELECT e.name, e.env, e.live_release,
+                  (SELECT coalesce(jsonb_agg(jsonb_build_object('version', version_id, 'weight', weight)
+                                             ORDER BY weight DESC, version_id), '[]')
+                   FROM release_versions WHERE endpoint_id = e.id AND number = e.live_release) AS "live!",
+                  ARRAY(SELECT version_id FROM release_versions
+                        WHERE endpoint_id = e.id AND number = e.target_release) AS "target!"
+           FROM endpoints e
+           WHERE e.live_release IS NOT NULL OR e.target_release IS NOT NULL"#
+    )
+    .fetch_all(database.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let id = || format!("{}.{}", row.name, row.env);
+            let wrong = |_| Error::inconsistent("endpoints", "name", id());
+            let live = serde_json::from_value(row.live)
+                .map_err(|_| Error::inconsistent("release_versions", "version_id", id()))?;
+            Ok(Route {
+                endpoint: EndpointRef {
+                    name: row.name.parse().map_err(wrong)?,
+                    env: row.env.parse().map_err(wrong)?,
+                },
+                live: row.live_release.map(|number| (number, live)),
+                target: row.target.into_iter().map(VersionId).collect(),
+            })
+        })
+        .collect()
+}
+
+/// A version with all that a node needs to load it.
+#[derive(Debug, Clone)]
+pub struct Loadable {
+    /// Its id.
+    pub id: VersionId,
+    /// Its model's name.
+    pub model: ModelName,
+    /// Its number.
+    pub number: i32,
+    /// The file that the runtime loads.
+    pub model_file: String,
+    /// What goes in and comes out.
+    pub signature: Signature,
+    /// A request body that it must be able to answer.
+    pub input_example: Option<Value>,
+    /// Whether rows of several requests may be run together.
+    pub batchable: bool,
+}
+
+/// A version that has something to load; its files are in [`crate::versions::manifest`].
+///
+/// # Errors
+/// The database is away.
+pub async fn loadable(database: &Database, id: VersionId) -> Result<Option<Loadable>> {
+    let Some(version) = crate::versions::get_by_id(database, id).await? else { return Ok(None) };
+    let (Some(model_file), Some(signature)) = (version.model_file, version.signature) else {
+        return Ok(None);
+    };
+    Ok(Some(Loadable {
+        id,
+        model: version.model,
+        number: version.number,
+        model_file,
+        signature,
+        input_example: version.input_example,
+        batchable: version.batchable,
+    }))
+}
