@@ -1,0 +1,246 @@
+//! One Bottega, over HTTP.
+
+use std::{sync::Once, time::Duration};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{Method, RequestBuilder, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{ApiError, Error};
+
+/// What may stand in one segment of a path as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Builds a path of segments, each percent-encoded: `path(&["models", "credit risk"])`.
+#[must_use]
+pub fn path(segments: &[&str]) -> String {
+    segments.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, SEGMENT))).collect()
+}
+
+/// A connection to one Bottega, as whoever holds the token.
+#[derive(Clone)]
+pub struct Connection {
+    http: reqwest::Client,
+    base: String,
+    token: Option<SecretString>,
+}
+
+#[derive(Deserialize)]
+struct ErrorBody {
+    error: ApiError,
+}
+
+impl Connection {
+    /// A connection to `base` (`http://HOST:PORT`). Nothing is sent yet.
+    ///
+    /// # Errors
+    /// An address that is none.
+    pub fn new(base: &str, token: Option<SecretString>) -> Result<Self, Error> {
+        static TLS: Once = Once::new();
+        // The first to come decides for the process; whoever came before decided the same.
+        TLS.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+        let wrong = || Error::Address(base.to_owned());
+        let url = reqwest::Url::parse(base).map_err(|_| wrong())?;
+        if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+            return Err(wrong());
+        }
+        // No limit on a whole request: uploads of any size pass. A dead peer is found by keep-alive.
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .tcp_keepalive(Duration::from_secs(15))
+            .build()
+            .map_err(|_| wrong())?;
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token })
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// A request to our own API; `path` as [`path`] makes it, behind `/api/v1`.
+    pub(crate) fn api(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, &format!("/api/v1{path}"))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Error> {
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        match serde_json::from_slice::<ErrorBody>(&body) {
+            Ok(ErrorBody { error }) => Err(Error::Refused { status, error }),
+            Err(_) => Err(Error::NotBottega { url: self.base.clone(), status }),
+        }
+    }
+
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, Error> {
+        let response = self.send(request).await?;
+        let status = response.status().as_u16();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        serde_json::from_slice(&body)
+            .map_err(|_| Error::NotBottega { url: self.base.clone(), status })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        // The innermost cause is the one that says something: "Connection refused".
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(source) = cause.source() {
+            cause = source;
+        }
+        Error::Unreachable { url: self.base.clone(), reason: cause.to_string() }
+    }
+
+    /// Reads.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Error> {
+        self.json(self.api(Method::GET, path).query(query)).await
+    }
+
+    /// Reads every page of a list.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn list(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<Value>, Error> {
+        #[derive(Deserialize)]
+        struct Page {
+            items: Vec<Value>,
+            #[serde(default)]
+            next_cursor: Option<String>,
+        }
+        let mut items = Vec::new();
+        let mut query = query.to_vec();
+        loop {
+            let page: Page = self.get(path, &query).await?;
+            items.extend(page.items);
+            let Some(cursor) = page.next_cursor else { return Ok(items) };
+            query.retain(|(key, _)| *key != "cursor");
+            query.push(("cursor", cursor));
+        }
+    }
+
+    /// Makes or asks for something.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.json(self.api(Method::POST, path).json(body)).await
+    }
+
+    /// Puts something in its place.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.json(self.api(Method::PUT, path).json(body)).await
+    }
+
+    /// Changes something.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.json(self.api(Method::PATCH, path).json(body)).await
+    }
+
+    /// Deletes something.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn delete(&self, path: &str) -> Result<(), Error> {
+        self.send(self.api(Method::DELETE, path)).await.map(drop)
+    }
+
+    /// Asks an endpoint for a prediction over Open Inference Protocol V2; the answer's bytes are
+    /// given back unchanged.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn infer(&self, endpoint: &str, body: Vec<u8>) -> Result<Vec<u8>, Error> {
+        /// This protocol's own error shape.
+        #[derive(Deserialize)]
+        struct V2Error {
+            error: String,
+        }
+        let request = self
+            .request(Method::POST, &format!("/v2{}/infer", path(&["models", endpoint])))
+            .header("content-type", "application/json")
+            .body(body);
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let request_id = response
+            .headers()
+            .get("x-request-id")
+            .and_then(|id| id.to_str().ok())
+            .map(ToOwned::to_owned);
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        if status.is_success() {
+            return Ok(body.to_vec());
+        }
+        let status = status.as_u16();
+        let Ok(V2Error { error: message }) = serde_json::from_slice(&body) else {
+            return Err(Error::NotBottega { url: self.base.clone(), status });
+        };
+        let code = match status {
+            401 => "unauthenticated",
+            403 => "forbidden",
+            404 => "not_found",
+            413 => "too_large",
+            429 => "rate_limited",
+            503 => "unavailable",
+            504 => "timeout",
+            400..=499 => "invalid",
+            _ => "internal",
+        };
+        let error =
+            ApiError { code: code.to_owned(), message, field: None, hint: None, request_id };
+        Err(Error::Refused { status, error })
+    }
+
+    /// Says how well it is, without a token.
+    ///
+    /// # Errors
+    /// Nobody there.
+    pub async fn is_alive(&self) -> Result<bool, Error> {
+        let response = self
+            .request(Method::GET, "/health/live")
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error))?;
+        Ok(response.status().is_success())
+    }
+}
