@@ -2,10 +2,7 @@
 
 use domain::{Actor, Problem, RequestId, Resource};
 
-use crate::{
-    Caller, Permit,
-    permit::Verb,
-};
+use crate::{Caller, Permit, permit::Verb};
 
 /// Decides who may do what. Cheap to clone, and asks nothing but memory.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +13,11 @@ impl Access {
     ///
     /// # Errors
     /// They may not: forbidden, or not found where they may not even know that it is there.
-    pub fn authorize<V: Verb>(&self, caller: &Caller, resource: Resource) -> Result<Permit<V>, Problem> {
+    pub fn authorize<V: Verb>(
+        &self,
+        caller: &Caller,
+        resource: Resource,
+    ) -> Result<Permit<V>, Problem> {
         // Every token is an administrator's today; policies are asked here.
         Ok(Permit::new(caller.clone(), resource))
     }

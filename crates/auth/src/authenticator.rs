@@ -44,13 +44,16 @@ impl<'a> Credentials<'a> {
                 return Ok(Self(password.into()));
             }
         }
-        Err(unauthenticated("the Authorization header is neither `Bearer TOKEN` nor `Basic` with user and token"))
+        Err(unauthenticated(
+            "the Authorization header is neither `Bearer TOKEN` nor `Basic` with user and token",
+        ))
     }
 }
 
 fn unauthenticated(message: &str) -> Problem {
-    Problem::new(ErrorCode::Unauthenticated, message)
-        .hint("send `Authorization: Bearer TOKEN`; `bottega up` shows where the administrator's token is")
+    Problem::new(ErrorCode::Unauthenticated, message).hint(
+        "send `Authorization: Bearer TOKEN`; `bottega up` shows where the administrator's token is",
+    )
 }
 
 /// Knows all valid tokens by their keyed hashes. Reading takes no lock and asks no database.
@@ -76,7 +79,9 @@ impl Authenticator {
         let known = tokens::valid(database)
             .await?
             .into_iter()
-            .map(|token| (token.hash, Identity { actor: token.subject, expires_at: token.expires_at }))
+            .map(|token| {
+                (token.hash, Identity { actor: token.subject, expires_at: token.expires_at })
+            })
             .collect();
         self.known.store(Arc::new(known));
         Ok(())
@@ -89,7 +94,9 @@ impl Authenticator {
     pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Actor, Problem> {
         let known = self.known.load();
         match known.get(&self.key.hash_bytes(&credentials.0)) {
-            Some(identity) if identity.expires_at.is_none_or(|end| self.clock.now() < end) => Ok(identity.actor.clone()),
+            Some(identity) if identity.expires_at.is_none_or(|end| self.clock.now() < end) => {
+                Ok(identity.actor.clone())
+            }
             Some(_) => Err(unauthenticated("the token has expired")),
             None => Err(unauthenticated("the token is not valid here")),
         }
@@ -108,7 +115,12 @@ impl Authenticator {
     ///
     /// # Errors
     /// The database is away.
-    pub async fn install_admin_token(&self, database: &Database, access: &Access, token: &SecretString) -> store::Result<()> {
+    pub async fn install_admin_token(
+        &self,
+        database: &Database,
+        access: &Access,
+        token: &SecretString,
+    ) -> store::Result<()> {
         const NAME: &str = "administrator";
         let admin = Actor::user("admin");
         let permit = access.system::<verbs::Administer>("start", domain::Resource::Platform);

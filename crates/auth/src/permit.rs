@@ -36,7 +36,10 @@ pub mod verbs {
         )*};
     }
 
-    verbs!(View, Register, Edit, Promote, Deploy, Configure, Shift, Invoke, Delete, ViewData, Administer, Audit);
+    verbs!(
+        View, Register, Edit, Promote, Deploy, Configure, Shift, Invoke, Delete, ViewData,
+        Administer, Audit
+    );
 }
 
 /// Says that this caller may do this to that resource. Only `Access` makes one.

@@ -22,6 +22,7 @@ mod problem;
 mod reference;
 pub mod rollout;
 mod signature;
+mod streak;
 mod tensor;
 mod version;
 
@@ -40,5 +41,6 @@ pub use page::{Cursor, Limit, Page};
 pub use problem::{ErrorCode, Problem};
 pub use reference::{ModelRef, VersionSelector};
 pub use signature::{Dim, Signature, TensorSpec};
+pub use streak::Streak;
 pub use tensor::{DataType, Tensor, TensorData};
 pub use version::{Runtime, Servable, Stage, VersionStatus};

@@ -1,64 +1,39 @@
 //! What a refusal says: one shape for every service and every compatible surface.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The closed list of error codes of the API. `rest` maps each to an HTTP status; each
-/// compatible surface maps the same code to its own shape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorCode {
-    /// No credentials, or none that we know.
-    Unauthenticated,
-    /// Known, but may not.
-    Forbidden,
-    /// Not there, or not to be seen by this caller.
-    NotFound,
-    /// The present state does not allow it.
-    Conflict,
-    /// The input is wrong.
-    Invalid,
-    /// The input is larger than a limit.
-    TooLarge,
-    /// A promotion rule said no.
-    GateRefused,
-    /// A quota is spent.
-    QuotaExceeded,
-    /// Too many requests just now.
-    RateLimited,
-    /// A dependency is away, or nothing is ready to answer.
-    Unavailable,
-    /// It took longer than allowed.
-    Timeout,
-    /// Our fault.
-    Internal,
-}
+use crate::version::words;
 
-impl ErrorCode {
-    /// The code as it stands on the wire.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unauthenticated => "unauthenticated",
-            Self::Forbidden => "forbidden",
-            Self::NotFound => "not_found",
-            Self::Conflict => "conflict",
-            Self::Invalid => "invalid",
-            Self::TooLarge => "too_large",
-            Self::GateRefused => "gate_refused",
-            Self::QuotaExceeded => "quota_exceeded",
-            Self::RateLimited => "rate_limited",
-            Self::Unavailable => "unavailable",
-            Self::Timeout => "timeout",
-            Self::Internal => "internal",
-        }
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+words! {
+    /// The closed list of error codes of the API. `rest` maps each to an HTTP status; each
+    /// compatible surface maps the same code to its own shape.
+    ErrorCode, "code" {
+        /// No credentials, or none that we know.
+        Unauthenticated = "unauthenticated",
+        /// Known, but may not.
+        Forbidden = "forbidden",
+        /// Not there, or not to be seen by this caller.
+        NotFound = "not_found",
+        /// The present state does not allow it.
+        Conflict = "conflict",
+        /// The input is wrong.
+        Invalid = "invalid",
+        /// The input is larger than a limit.
+        TooLarge = "too_large",
+        /// A promotion rule said no.
+        GateRefused = "gate_refused",
+        /// A quota is spent.
+        QuotaExceeded = "quota_exceeded",
+        /// Too many requests just now.
+        RateLimited = "rate_limited",
+        /// A dependency is away, or nothing is ready to answer.
+        Unavailable = "unavailable",
+        /// It took longer than allowed.
+        Timeout = "timeout",
+        /// Our fault.
+        Internal = "internal",
     }
 }
 

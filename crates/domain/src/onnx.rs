@@ -1,1 +1,0 @@
-//! What an ONNX file says of itself.

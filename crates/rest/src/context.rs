@@ -1,0 +1,209 @@
+//! The one middleware that every request passes through.
+//!
+//! It gives the request an id (the caller's, if that is sound), makes the id known to all that
+//! runs for the request ([`request_id`], and the span `request` that log lines stand in), puts it
+//! on every answer, writes one log line at the end and counts the answer.
+//!
+//! Predictions pass through here by the ten thousand a second: a request costs one look into a
+//! map and a few small allocations, and predictions and probes that succeed are logged at `debug`
+//! only.
+
+use std::future::{Ready, ready};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::error::InternalError;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::{Error, HttpMessage as _};
+use domain::{Actor, RequestId};
+use futures_util::future::LocalBoxFuture;
+use tracing::{Instrument as _, Level};
+
+use crate::metrics::{HttpMetrics, Recorder};
+use crate::trace::TraceId;
+
+const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    static REQUEST_ID: RequestId;
+}
+
+/// The id of the request that is being answered; a fresh one where there is none.
+#[must_use]
+pub fn request_id() -> RequestId {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// The middleware; to be wrapped around the whole application, outermost.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    metrics: HttpMetrics,
+}
+
+impl RequestContext {
+    /// Counts into these metrics.
+    #[must_use]
+    pub fn new(metrics: HttpMetrics) -> Self {
+        Self { metrics }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for RequestContext
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: 'static,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type Transform = ContextService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        let recorder = Rc::new(Recorder::new(self.metrics.clone()));
+        ready(Ok(ContextService { service: Rc::new(service), recorder }))
+    }
+}
+
+/// One worker's [`RequestContext`].
+pub struct ContextService<S> {
+    service: Rc<S>,
+    recorder: Rc<Recorder>,
+}
+
+impl<S, B> Service<ServiceRequest> for ContextService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: 'static,
+{
+    type Response = ServiceResponse<B>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (service, recorder) = (Rc::clone(&self.service), Rc::clone(&self.recorder));
+        let seen = Seen::of(&request);
+        let span = tracing::info_span!(
+            target: "request", "request",
+            request_id = %seen.id, trace_id = seen.trace.map(tracing::field::display)
+        );
+        Box::pin(async move {
+            let inner = async move { service.call(request).await };
+            match REQUEST_ID.scope(seen.id.clone(), inner.instrument(span)).await {
+                Ok(mut answer) => {
+                    seen.sign(answer.headers_mut());
+                    let request = answer.request();
+                    let (route, status) = (request.match_pattern(), answer.status());
+                    seen.log(route.as_deref(), status, request.extensions().get());
+                    recorder.record(&seen.method, route.as_deref(), status, seen.elapsed());
+                    Ok(answer)
+                }
+                // Another middleware refused, and its answer is not made yet. It is made here,
+                // where the request's id is known.
+                Err(error) => {
+                    let mut answer =
+                        REQUEST_ID.sync_scope(seen.id.clone(), || error.error_response());
+                    seen.sign(answer.headers_mut());
+                    seen.log(None, answer.status(), None);
+                    recorder.record(&seen.method, None, answer.status(), seen.elapsed());
+                    Err(InternalError::from_response(error, answer).into())
+                }
+            }
+        })
+    }
+}
+
+/// What is kept of a request until it is answered.
+struct Seen {
+    id: RequestId,
+    trace: Option<TraceId>,
+    method: Method,
+    kind: Kind,
+    at: Instant,
+}
+
+impl Seen {
+    fn of(request: &ServiceRequest) -> Self {
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        Self {
+            id: header("x-request-id").and_then(RequestId::from_caller).unwrap_or_default(),
+            trace: header("traceparent").and_then(TraceId::from_traceparent),
+            method: request.method().clone(),
+            kind: Kind::of(request.path()),
+            at: Instant::now(),
+        }
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.at.elapsed()
+    }
+
+    /// Puts the id on the answer.
+    fn sign(&self, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::from_str(self.id.as_str()) {
+            headers.insert(REQUEST_ID_HEADER, value);
+        }
+    }
+
+    fn log(&self, route: Option<&str>, status: StatusCode, actor: Option<&Actor>) {
+        macro_rules! line {
+            ($level:expr) => {
+                tracing::event!(
+                    target: "request", $level,
+                    method = %self.method,
+                    route = route.unwrap_or("unmatched"),
+                    status = status.as_u16(),
+                    duration_ms = self.elapsed().as_secs_f64() * 1000.0,
+                    request_id = %self.id,
+                    actor = actor.map(tracing::field::display),
+                    trace_id = self.trace.map(tracing::field::display),
+                    "answered"
+                )
+            };
+        }
+        match self.kind.level(status) {
+            Level::ERROR => line!(Level::ERROR),
+            Level::DEBUG => line!(Level::DEBUG),
+            _ => line!(Level::INFO),
+        }
+    }
+}
+
+/// How much noise a request may make in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Health and metrics: asked all the time, and 503 is one of their answers.
+    Probe,
+    /// A prediction: too many to log each.
+    Prediction,
+    /// Everything else.
+    Control,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        const PROBES: [&str; 3] = ["/health", "/metrics", "/v2/health/"];
+        const PREDICTIONS: [&str; 4] = ["/v2/", "/v1/models/", "/serve/", "/endpoints/"];
+        if PROBES.iter().any(|prefix| path.starts_with(prefix)) {
+            Self::Probe
+        } else if PREDICTIONS.iter().any(|prefix| path.starts_with(prefix)) {
+            Self::Prediction
+        } else {
+            Self::Control
+        }
+    }
+
+    fn level(self, status: StatusCode) -> Level {
+        match self {
+            Self::Probe if status == StatusCode::SERVICE_UNAVAILABLE => Level::INFO,
+            _ if status.is_server_error() => Level::ERROR,
+            _ if status.is_client_error() => Level::INFO,
+            Self::Probe | Self::Prediction => Level::DEBUG,
+            Self::Control => Level::INFO,
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The error body, and the one table of codes and statuses.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use domain::{ErrorCode, Problem};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::{Object, ObjectBuilder, Type};
+
+use crate::request_id;
+
+/// What a refusal looks like on the wire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorBody {
+    /// What went wrong.
+    pub error: ErrorDetail,
+}
+
+/// What went wrong, where, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErrorDetail {
+    /// The kind of refusal, for programs.
+    #[schema(schema_with = codes)]
+    pub code: ErrorCode,
+    /// What is wrong and what was expected, for people.
+    #[schema(examples("`3`: expected a text"))]
+    pub message: String,
+    /// The field, parameter, tensor or file that is wrong, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(examples("tags.team"))]
+    pub field: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Finds the request in the log; the answer's `x-request-id` says the same.
+    #[schema(examples("0199f0a25f0c7d2f9d2f4ad1a3a0b7c1"))]
+    pub request_id: String,
+}
+
+fn codes() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(ErrorCode::ALL.iter().map(|code| code.as_str())))
+        .build()
+}
+
+impl ErrorBody {
+    /// The body for a problem.
+    pub fn new(problem: &Problem, request_id: impl Into<String>) -> Self {
+        let Problem { code, message, field, hint } = problem.clone();
+        Self { error: ErrorDetail { code, message, field, hint, request_id: request_id.into() } }
+    }
+}
+
+/// The HTTP status of each code: the one table.
+///
+/// Two refusals of the HTTP layer itself have a status of their own; see [`crate::fallback`].
+#[must_use]
+pub const fn status(code: ErrorCode) -> StatusCode {
+    match code {
+        ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden | ErrorCode::GateRefused | ErrorCode::QuotaExceeded => {
+            StatusCode::FORBIDDEN
+        }
+        ErrorCode::NotFound => StatusCode::NOT_FOUND,
+        ErrorCode::Conflict => StatusCode::CONFLICT,
+        ErrorCode::Invalid => StatusCode::BAD_REQUEST,
+        ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The header that an answer with this code needs besides its body.
+///
+/// The challenge names Bearer although Basic works as well: a browser that is offered Basic shows
+/// its own login window over the dashboard. MLflow's surface offers Basic, as MLflow does.
+pub(crate) const fn header_of(code: ErrorCode) -> Option<(header::HeaderName, &'static str)> {
+    match code {
+        ErrorCode::Unauthenticated => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"bottega\"")),
+        ErrorCode::RateLimited | ErrorCode::Unavailable => Some((header::RETRY_AFTER, "1")),
+        ErrorCode::Forbidden
+        | ErrorCode::GateRefused
+        | ErrorCode::QuotaExceeded
+        | ErrorCode::NotFound
+        | ErrorCode::Conflict
+        | ErrorCode::Invalid
+        | ErrorCode::TooLarge
+        | ErrorCode::Timeout
+        | ErrorCode::Internal => None,
+    }
+}
+
+/// A [`Problem`] as the answer to a request.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ApiError(pub Problem);
+
+impl<P: Into<Problem>> From<P> for ApiError {
+    fn from(problem: P) -> Self {
+        Self(problem.into())
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        status(self.0.code)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        if let Some(header) = header_of(self.0.code) {
+            response.insert_header(header);
+        }
+        response.json(ErrorBody::new(&self.0, request_id().as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_status_and_headers() {
+        let table: Vec<_> = ErrorCode::ALL
+            .iter()
+            .map(|&code| {
+                let answer = ApiError(Problem::new(code, "no")).error_response();
+                let header = |name| answer.headers().get(name).map(|it| it.to_str().unwrap());
+                let (challenge, retry) =
+                    (header(header::WWW_AUTHENTICATE), header(header::RETRY_AFTER));
+                (code.as_str(), answer.status().as_u16(), challenge.or(retry).map(str::to_owned))
+            })
+            .collect();
+        let expected = [
+            ("unauthenticated", 401, Some("Bearer realm=\"bottega\"")),
+            ("forbidden", 403, None),
+            ("not_found", 404, None),
+            ("conflict", 409, None),
+            ("invalid", 400, None),
+            ("too_large", 413, None),
+            ("gate_refused", 403, None),
+            ("quota_exceeded", 403, None),
+            ("rate_limited", 429, Some("1")),
+            ("unavailable", 503, Some("1")),
+            ("timeout", 504, None),
+            ("internal", 500, None),
+        ];
+        let expected =
+            expected.map(|(code, status, header)| (code, status, header.map(str::to_owned)));
+        assert_eq!(table, expected);
+    }
+
+    #[test]
+    fn what_there_is_not_is_left_out_of_the_body() {
+        let body = |problem: &Problem| serde_json::to_value(ErrorBody::new(problem, "r1")).unwrap();
+        assert_eq!(
+            body(&Problem::not_found("model", "fraud")),
+            serde_json::json!({"error": {
+                "code": "not_found", "message": "there is no model `fraud`", "request_id": "r1",
+            }})
+        );
+        assert_eq!(
+            body(&Problem::invalid("limit", "too many").hint("ask for fewer")),
+            serde_json::json!({"error": {
+                "code": "invalid", "message": "too many", "field": "limit",
+                "hint": "ask for fewer", "request_id": "r1",
+            }})
+        );
+    }
+}
