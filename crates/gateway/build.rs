@@ -1,0 +1,19 @@
+//! Generates the gRPC service; its messages are the structs of `protocol::v2::grpc::messages`.
+
+use std::error::Error;
+
+const PROTO: &str = "open_inference_grpc.proto";
+const FOLDER: &str = "../protocol/proto";
+
+/// The generated server silences lints by `allow`, which the workspace forbids.
+const GENERATED: &str =
+    r#"#[expect(clippy::allow_attributes, reason = "generated code silences lints its own way")]"#;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={FOLDER}/{PROTO}");
+    tonic_prost_build::configure()
+        .server_mod_attribute("inference", GENERATED)
+        .extern_path(".inference", "::protocol::v2::grpc::messages")
+        .compile_fds(protox::compile([PROTO], [FOLDER])?)?;
+    Ok(())
+}

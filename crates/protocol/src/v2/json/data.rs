@@ -1,0 +1,151 @@
+//! The `data` of one tensor, read straight into its typed vector.
+
+use std::fmt;
+
+use domain::{DataType, Problem, TensorData, with_elements};
+use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Unexpected, Visitor};
+
+use super::element::Element;
+
+/// A tensor's elements, and the arrays that they stood in.
+#[derive(Debug)]
+pub(super) struct Data {
+    pub elements: TensorData,
+    /// The length of the arrays at each depth; empty for a bare element.
+    pub nesting: Vec<usize>,
+}
+
+impl Data {
+    /// Refuses arrays that are neither flat nor nested as the shape says.
+    pub(super) fn check_nesting(&self, shape: &[usize], field: &str) -> Result<(), Problem> {
+        let nesting = self.nesting.as_slice();
+        let fits = match nesting {
+            [] => shape.is_empty(),
+            // Flat: the tensor counts its elements itself.
+            [_] => true,
+            // An empty array ends the nesting early: `[[], []]` has any shape [2, 0, …].
+            [.., last] => nesting == shape || (*last == 0 && shape.starts_with(nesting)),
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(Problem::invalid(
+            field,
+            format!("`{field}` is nested as {nesting:?}, but the shape is {shape:?}"),
+        )
+        .hint("write the elements as one flat array, row-major, or nested as the shape says"))
+    }
+}
+
+/// Reads the data of a tensor of this type.
+pub(super) struct DataSeed(pub DataType);
+
+impl<'de> DeserializeSeed<'de> for DataSeed {
+    type Value = Data;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Data, D::Error> {
+        let mut data = empty(self.0);
+        let mut lengths = Vec::new();
+        with_elements!(&mut data, elements => {
+            Reader { elements, lengths: &mut lengths, depth: 0 }.deserialize(deserializer)?
+        });
+        Ok(Data { elements: data, nesting: lengths.into_iter().flatten().collect() })
+    }
+}
+
+fn empty(datatype: DataType) -> TensorData {
+    match datatype {
+        DataType::Bool => TensorData::Bool(Vec::new()),
+        DataType::U8 => TensorData::U8(Vec::new()),
+        DataType::U16 => TensorData::U16(Vec::new()),
+        DataType::U32 => TensorData::U32(Vec::new()),
+        DataType::U64 => TensorData::U64(Vec::new()),
+        DataType::I8 => TensorData::I8(Vec::new()),
+        DataType::I16 => TensorData::I16(Vec::new()),
+        DataType::I32 => TensorData::I32(Vec::new()),
+        DataType::I64 => TensorData::I64(Vec::new()),
+        DataType::F16 => TensorData::F16(Vec::new()),
+        DataType::BF16 => TensorData::BF16(Vec::new()),
+        DataType::F32 => TensorData::F32(Vec::new()),
+        DataType::F64 => TensorData::F64(Vec::new()),
+        DataType::Bytes => TensorData::Bytes(Vec::new()),
+    }
+}
+
+/// Reads one value, an element or an array, at one depth. The deserializer bounds the depth.
+struct Reader<'a, T> {
+    elements: &'a mut Vec<T>,
+    /// Known once the first array of a depth has ended; there is an entry once one has begun.
+    lengths: &'a mut Vec<Option<usize>>,
+    depth: usize,
+}
+
+impl<T: Element> Reader<'_, T> {
+    fn push<E: Error>(self, element: Option<T>, found: Unexpected<'_>) -> Result<(), E> {
+        let Some(element) = element else {
+            return Err(E::invalid_value(found, &self));
+        };
+        if self.depth != self.lengths.len() {
+            return Err(ragged());
+        }
+        self.elements.push(element);
+        Ok(())
+    }
+}
+
+fn ragged<E: Error>() -> E {
+    E::custom("arrays at the same depth differ in length or depth")
+}
+
+impl<'de, T: Element> DeserializeSeed<'de> for Reader<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        T::describe(f)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.push(T::from_bool(value), Unexpected::Bool(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.push(T::from_unsigned(value), Unexpected::Unsigned(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.push(T::from_signed(value), Unexpected::Signed(value))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.push(T::from_float(value), Unexpected::Float(value))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
+        self.push(T::from_text(value), Unexpected::Str(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        let Self { elements, lengths, depth } = self;
+        if lengths.len() == depth {
+            // The first array this deep: no element may have stood here.
+            if !elements.is_empty() {
+                return Err(ragged());
+            }
+            lengths.push(None);
+        }
+        let mut length = 0;
+        while array.next_element_seed(Reader { elements, lengths, depth: depth + 1 })?.is_some() {
+            length += 1;
+        }
+        let known = lengths.get_mut(depth).map(|known| *known.get_or_insert(length));
+        if known == Some(length) { Ok(()) } else { Err(ragged()) }
+    }
+}

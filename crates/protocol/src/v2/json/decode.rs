@@ -1,0 +1,160 @@
+//! A request's body, to tensors.
+
+use std::fmt;
+
+use domain::{DataType, Problem, Signature, Tensor};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, Error, MapAccess, Visitor},
+};
+use serde_json::{Map, Value, value::RawValue};
+
+use super::{
+    data::{Data, DataSeed},
+    explain::{explain, explain_data},
+};
+use crate::v2::{
+    InferRequest, RequestedOutput, parameters,
+    request::{clipped, shape},
+};
+
+/// Reads the body of an inference request.
+///
+/// # Errors
+/// A body that is not such a request, or that does not fit the signature; the problem names the
+/// place, e.g. `inputs[0].data[3]`.
+pub fn decode(body: &[u8], signature: &Signature) -> Result<InferRequest, Problem> {
+    read(body).and_then(|request| request.checked(signature)).map_err(clipped)
+}
+
+fn read(body: &[u8]) -> Result<InferRequest, Problem> {
+    let request: WireRequest<'_> =
+        serde_json::from_slice(body).map_err(|error| explain::<WireRequest<'_>>(&error, body))?;
+    let inputs = request.inputs.into_iter().enumerate();
+    let outputs = request.outputs.unwrap_or_default().into_iter();
+    Ok(InferRequest {
+        id: request.id,
+        parameters: request.parameters.unwrap_or_default(),
+        inputs: inputs.map(|(index, input)| input.tensor(index)).collect::<Result<_, _>>()?,
+        outputs: outputs
+            .map(|WireOutput { name, parameters }| RequestedOutput {
+                name,
+                parameters: parameters.unwrap_or_default(),
+            })
+            .collect(),
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with `inputs`")]
+struct WireRequest<'a> {
+    id: Option<String>,
+    parameters: Option<Map<String, Value>>,
+    #[serde(borrow)]
+    inputs: Vec<WireInput<'a>>,
+    outputs: Option<Vec<WireOutput>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with `name`")]
+struct WireOutput {
+    name: String,
+    parameters: Option<Map<String, Value>>,
+}
+
+struct WireInput<'a> {
+    name: String,
+    shape: Vec<i64>,
+    datatype: DataType,
+    parameters: Option<Map<String, Value>>,
+    data: Option<WireData<'a>>,
+}
+
+enum WireData<'a> {
+    Read(Data),
+    /// It stood before its datatype.
+    Unread(&'a RawValue),
+}
+
+impl WireInput<'_> {
+    fn tensor(self, index: usize) -> Result<Tensor, Problem> {
+        let place = format!("inputs[{index}]");
+        let parameters = self.parameters.unwrap_or_default();
+        // Before `data`: tensors sent as binary have none, and deserve that answer.
+        parameters::check(&parameters, &format!("{place}.parameters"))?;
+        let shape = shape(&self.shape, &format!("{place}.shape"))?;
+        let field = format!("{place}.data");
+        let data = match self.data {
+            Some(WireData::Read(data)) => data,
+            Some(WireData::Unread(json)) => DataSeed(self.datatype)
+                .deserialize(&mut serde_json::Deserializer::from_str(json.get()))
+                .map_err(|error| explain_data(&error, self.datatype, json.get(), &field))?,
+            None => {
+                return Err(Problem::invalid(place, format!("`{}` has no `data`", self.name)));
+            }
+        };
+        data.check_nesting(&shape, &field)?;
+        Tensor::new(self.name, shape, data.elements).map_err(|problem| problem.at(field))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Field {
+    Name,
+    Shape,
+    Datatype,
+    Parameters,
+    Data,
+}
+
+/// By hand, and not derived, for one thing: how `data` is read depends on `datatype`.
+impl<'de: 'a, 'a> Deserialize<'de> for WireInput<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InputVisitor)
+    }
+}
+
+struct InputVisitor;
+
+impl<'de> Visitor<'de> for InputVisitor {
+    type Value = WireInput<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with `name`, `shape`, `datatype` and `data`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WireInput<'de>, A::Error> {
+        let (mut name, mut shape, mut datatype) = (None, None, None);
+        let (mut parameters, mut data) = (None, None);
+        while let Some(field) = map.next_key()? {
+            match field {
+                Field::Name => once(&mut name, "name", map.next_value()?)?,
+                Field::Shape => once(&mut shape, "shape", map.next_value()?)?,
+                Field::Datatype => once(&mut datatype, "datatype", map.next_value()?)?,
+                Field::Parameters => once(&mut parameters, "parameters", map.next_value()?)?,
+                Field::Data => {
+                    let value = match datatype {
+                        Some(datatype) => WireData::Read(map.next_value_seed(DataSeed(datatype))?),
+                        None => WireData::Unread(map.next_value()?),
+                    };
+                    once(&mut data, "data", value)?;
+                }
+            }
+        }
+        Ok(WireInput {
+            name: name.ok_or_else(|| A::Error::missing_field("name"))?,
+            shape: shape.ok_or_else(|| A::Error::missing_field("shape"))?,
+            datatype: datatype.ok_or_else(|| A::Error::missing_field("datatype"))?,
+            parameters: parameters.flatten(),
+            data,
+        })
+    }
+}
+
+fn once<T, E: Error>(slot: &mut Option<T>, field: &'static str, value: T) -> Result<(), E> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(E::duplicate_field(field)),
+    }
+}
