@@ -1,1 +1,33 @@
-//! Tests of the whole: the house's walls, and the real binary driven by real clients.
+//! Tests of the whole: the house's walls, and the real binary driven as its users drive it.
+//!
+//! [`Server`] is a `bottega up` on a data directory of its own; [`Server::cli`] runs the CLI
+//! against it, [`Server::http`] speaks HTTP to it. `./just test` builds the binary and installs
+//! what these tests need; without it they fail and say so.
+
+mod server;
+
+use std::path::PathBuf;
+
+pub use server::{Answer, Options, Server, bottega, wait_until};
+
+/// A file of the repository's test models.
+#[must_use]
+pub fn model(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models/data").join(name);
+    assert!(path.is_file(), "{} is not there: ./just models makes it", path.display());
+    path
+}
+
+/// The JSON in a file of the repository's test models.
+#[must_use]
+pub fn model_json(name: &str) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(model(name)).unwrap()).unwrap()
+}
+
+/// An environment variable that `./just test` sets.
+#[must_use]
+pub fn tool(variable: &str) -> PathBuf {
+    std::env::var_os(variable)
+        .unwrap_or_else(|| panic!("{variable} is not set: run the tests by ./just test"))
+        .into()
+}

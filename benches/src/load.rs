@@ -1,0 +1,173 @@
+//! A load generator: keep-alive connections, each with one request in flight.
+
+use std::{
+    fmt,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::Result;
+
+/// One-row request bodies out of an example with many rows: different ones, so that nothing can
+/// answer from memory.
+pub fn bodies(example: &Path) -> Result<Vec<String>> {
+    let example: serde_json::Value = serde_json::from_slice(&std::fs::read(example)?)?;
+    let input = &example["inputs"][0];
+    let width = input["shape"][1].as_u64().ok_or("the example has no second dimension")? as usize;
+    let data = input["data"].as_array().ok_or("the example has no data")?;
+    let flat: Vec<_> = data
+        .iter()
+        .flat_map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]))
+        .collect();
+    let bodies = flat.chunks(width).take(16).map(|row| {
+        serde_json::json!({"inputs": [{
+            "name": input["name"], "shape": [1, width], "datatype": input["datatype"], "data": row,
+        }]})
+        .to_string()
+    });
+    Ok(bodies.collect())
+}
+
+/// What is pressed.
+pub struct Target {
+    address: String,
+    requests: Arc<Vec<Vec<u8>>>,
+}
+
+impl Target {
+    /// A server's path, asked with these bodies in turn.
+    pub fn new(address: &str, path: &str, token: Option<&str>, bodies: &[String]) -> Self {
+        let authorization =
+            token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        let requests = bodies.iter().map(|body| {
+            let length = body.len();
+            format!(
+                "POST {path} HTTP/1.1\r\nhost: {address}\r\n{authorization}content-type: application/json\r\n\
+                 content-length: {length}\r\n\r\n{body}"
+            )
+            .into_bytes()
+        });
+        Self { address: address.to_owned(), requests: Arc::new(requests.collect()) }
+    }
+
+    /// Presses for a while; an answer other than 200 ends it with an error.
+    pub fn press(&self, connections: usize, time: Duration) -> Result<Figures> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let until = Instant::now() + time;
+            let begun = Instant::now();
+            let workers: Vec<_> = (0..connections)
+                .map(|n| {
+                    tokio::spawn(connection(
+                        self.address.clone(),
+                        Arc::clone(&self.requests),
+                        n,
+                        until,
+                    ))
+                })
+                .collect();
+            let mut latencies = Vec::new();
+            for worker in workers {
+                latencies.append(&mut worker.await??);
+            }
+            Ok(Figures::of(latencies, begun.elapsed()))
+        })
+    }
+}
+
+async fn connection(
+    address: String,
+    requests: Arc<Vec<Vec<u8>>>,
+    first: usize,
+    until: Instant,
+) -> Result<Vec<Duration>> {
+    let mut stream = TcpStream::connect(&address).await?;
+    stream.set_nodelay(true)?;
+    let mut latencies = Vec::new();
+    let mut buffer = Vec::with_capacity(4096);
+    for request in requests.iter().cycle().skip(first) {
+        let begun = Instant::now();
+        if begun >= until {
+            break;
+        }
+        stream.write_all(request).await?;
+        answer(&mut stream, &mut buffer).await?;
+        latencies.push(begun.elapsed());
+    }
+    Ok(latencies)
+}
+
+/// Reads one whole answer.
+async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
+    buffer.clear();
+    loop {
+        if stream.read_buf(buffer).await? == 0 {
+            return Err("the server hung up".into());
+        }
+        let Some(head) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let text = std::str::from_utf8(&buffer[..head])?;
+        if !text.starts_with("HTTP/1.1 200") {
+            return Err(format!("unexpected answer: {}", String::from_utf8_lossy(buffer)).into());
+        }
+        let length = text.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse::<usize>().ok())?
+        });
+        let whole = head + 4 + length.ok_or("an answer without content-length")?;
+        while buffer.len() < whole {
+            if stream.read_buf(buffer).await? == 0 {
+                return Err("the server hung up".into());
+            }
+        }
+        return Ok(());
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Figures {
+    /// Requests answered.
+    pub requests: f64,
+    seconds: f64,
+    p50: f64,
+    p99: f64,
+}
+
+impl Figures {
+    fn of(mut latencies: Vec<Duration>, time: Duration) -> Self {
+        latencies.sort_unstable();
+        let at = |share: f64| {
+            let index = (latencies.len() as f64 * share) as usize;
+            latencies.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
+        };
+        Self {
+            requests: latencies.len() as f64,
+            seconds: time.as_secs_f64(),
+            p50: at(0.50),
+            p99: at(0.99),
+        }
+    }
+
+    /// Requests a second.
+    pub fn rate(&self) -> f64 {
+        self.requests / self.seconds
+    }
+
+    /// The faster of two.
+    pub fn best(self, other: Self) -> Self {
+        if self.requests > other.requests { self } else { other }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0}/s ({:.2} / {:.2})", self.rate(), self.p50, self.p99)
+    }
+}

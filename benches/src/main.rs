@@ -1,0 +1,94 @@
+//! `./just bench`: what Bottega costs, as ratios against a reference in the same run.
+//!
+//! - Predictions: one-row V2 JSON on a logistic regression, 64 connections, against a bare
+//!   actix-web and ONNX Runtime server ([`reference`]) under the same load ([`load`]). The two
+//!   take turns, so that a busy machine hurts both; the figure is the median of the turns' ratios.
+//! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
+//! - Starting and sitting idle: milliseconds and resident memory.
+//!
+//! No figure here makes anything fail: machines differ, ratios tell.
+
+mod load;
+mod platform;
+mod push;
+mod reference;
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use crate::{load::Target, platform::Platform};
+
+/// What goes wrong here goes to the reader as it is.
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// How long one turn lasts, and how many there are.
+const TURN: Duration = Duration::from_secs(4);
+const TURNS: usize = 5;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let done = match arguments.next().as_deref() {
+        // The reference server is a process of its own, as Bottega is.
+        Some("reference") => arguments
+            .next()
+            .ok_or_else(|| "reference MODEL".into())
+            .and_then(|m| reference::serve(&m)),
+        Some("predict") => predict(),
+        Some("push") => push::run(),
+        Some("start") => platform::start_times(),
+        None => predict().and_then(|()| push::run()).and_then(|()| platform::start_times()),
+        Some(other) => Err(format!("`{other}`: expected predict, push or start").into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A file of the repository.
+fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn predict() -> Result<()> {
+    let model = repository("tests/models/data/breast_cancer.onnx");
+    let platform = Platform::start()?;
+    platform.deploy(&model, "cancer")?;
+    let reference = platform::Child::reference(&model)?;
+    let bodies = load::bodies(&repository("tests/models/data/breast_cancer.example.json"))?;
+    let ours =
+        Target::new(&platform.address, "/v2/models/cancer/infer", Some(&platform.token), &bodies);
+    let bare = Target::new(&reference.address, "/infer", None, &bodies);
+    anstream::println!(
+        "predictions: one row, V2 JSON, logistic regression (requests/s; p50 / p99 in ms)"
+    );
+    for connections in [1, 16, 64] {
+        let mut ratios = Vec::new();
+        let mut cpu = Vec::new();
+        let (mut best_bare, mut best_ours) = (load::Figures::default(), load::Figures::default());
+        for _ in 0..TURNS {
+            let (bare_cpu, ours_cpu) = (reference.cpu()?, platform.cpu()?);
+            let bare = bare.press(connections, TURN)?;
+            let bare_cost = (reference.cpu()? - bare_cpu) / bare.requests;
+            let ours = ours.press(connections, TURN)?;
+            let ours_cost = (platform.cpu()? - ours_cpu) / ours.requests;
+            ratios.push(ours.rate() / bare.rate());
+            cpu.push(ours_cost / bare_cost);
+            best_bare = best_bare.best(bare);
+            best_ours = best_ours.best(ours);
+        }
+        anstream::println!(
+            "  {connections:3} connections   bare {best_bare}   bottega {best_ours}   ratio {:.2}   cpu/request {:.2}x",
+            median(&mut ratios),
+            median(&mut cpu),
+        );
+    }
+    Ok(())
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

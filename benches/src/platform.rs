@@ -1,0 +1,167 @@
+//! The real `bottega up`, started as a user would start it.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+use crate::Result;
+
+/// The administrator's token in benchmarks.
+const TOKEN: &str = "bench-token-0123456789abcdef";
+
+/// A server process, ended with SIGTERM when dropped.
+pub struct Child {
+    process: std::process::Child,
+    /// `HOST:PORT` of its HTTP.
+    pub address: String,
+}
+
+impl Child {
+    fn start(command: &mut Command) -> Result<Self> {
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let out = process.stdout.take().ok_or("no output")?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        let address = line.split_whitespace().nth(1).and_then(|url| url.strip_prefix("http://"));
+        match address {
+            Some(address) => Ok(Self { address: address.to_owned(), process }),
+            None => {
+                let _gone = process.kill();
+                Err(format!("no ready line from {command:?}: {line:?}").into())
+            }
+        }
+    }
+
+    /// The reference server with this model.
+    pub fn reference(model: &Path) -> Result<Self> {
+        Self::start(Command::new(std::env::current_exe()?).arg("reference").arg(model))
+    }
+
+    /// Seconds of CPU used so far, user and system.
+    pub fn cpu(&self) -> Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
+        let after_name = stat.rsplit_once(')').ok_or("no stat")?.1;
+        let fields: Vec<_> = after_name.split_whitespace().collect();
+        let ticks: u64 = fields
+            .get(11..13)
+            .ok_or("no times")?
+            .iter()
+            .flat_map(|field| field.parse::<u64>())
+            .sum();
+        Ok(ticks as f64 / 100.0)
+    }
+
+    fn resident_mib(&self) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
+        let kib: f64 = line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let pid = self.process.id().to_string();
+        let _asked = Command::new("kill").args(["-TERM", &pid]).status();
+        let _ended = self.process.wait();
+    }
+}
+
+/// A platform on a fresh data directory.
+pub struct Platform {
+    child: Child,
+    folder: TempDir,
+    /// `HOST:PORT` of its HTTP.
+    pub address: String,
+    /// Its administrator's token.
+    pub token: String,
+}
+
+fn bottega() -> Result<std::path::PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name("bottega");
+    if beside.is_file() {
+        Ok(beside)
+    } else {
+        Err(format!("{} is not built", beside.display()).into())
+    }
+}
+
+fn up(folder: &Path) -> Result<Child> {
+    Child::start(
+        Command::new(bottega()?)
+            .args(["up", "--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder)
+            .env("BOTTEGA_ADMIN_TOKEN", TOKEN),
+    )
+}
+
+impl Platform {
+    /// Starts one.
+    pub fn start() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("bottega-bench-").tempdir()?;
+        // Postgres runs as another user where we are root: the way to its folder must be open.
+        std::fs::set_permissions(
+            folder.path(),
+            std::os::unix::fs::PermissionsExt::from_mode(0o755),
+        )?;
+        let child = up(folder.path())?;
+        Ok(Self { address: child.address.clone(), token: TOKEN.to_owned(), child, folder })
+    }
+
+    /// Runs a command of the CLI against it.
+    pub fn cli(&self, arguments: &[&str]) -> Result<()> {
+        let done = Command::new(bottega()?)
+            .args(arguments)
+            .env("BOTTEGA_URL", format!("http://{}", self.address))
+            .env("BOTTEGA_TOKEN", &self.token)
+            .stdout(Stdio::null())
+            .status()?;
+        if done.success() { Ok(()) } else { Err(format!("bottega {arguments:?}: {done}").into()) }
+    }
+
+    /// Pushes a model and deploys it.
+    pub fn deploy(&self, model: &Path, name: &str) -> Result<()> {
+        let file = model.to_str().ok_or("the path is not UTF-8")?;
+        self.cli(&["push", file, "--name", name])?;
+        self.cli(&["deploy", name, "--model", &format!("{name}/1"), "--wait"])
+    }
+
+    /// Seconds of CPU used so far.
+    pub fn cpu(&self) -> Result<f64> {
+        self.child.cpu()
+    }
+
+    /// Its data directory.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// First start, later starts, memory when idle.
+pub fn start_times() -> Result<()> {
+    let begun = Instant::now();
+    let platform = Platform::start()?;
+    let first = begun.elapsed();
+    std::thread::sleep(Duration::from_secs(3));
+    let idle = platform.child.resident_mib()?;
+    let Platform { child, folder, .. } = platform;
+    drop(child);
+    let mut later = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        let child = up(folder.path())?;
+        later.push(begun.elapsed().as_secs_f64() * 1000.0);
+        drop(child);
+    }
+    anstream::println!(
+        "start: first {:.0} ms, on an initialised data directory {:.0} ms (median of 5), idle {idle:.0} MiB resident",
+        first.as_secs_f64() * 1000.0,
+        crate::median(&mut later),
+    );
+    Ok(())
+}
