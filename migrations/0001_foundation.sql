@@ -29,19 +29,22 @@ CREATE TABLE blobs (
     corrupt_at   timestamptz
 );
 
--- Uploads in progress hold a lease; what a dead upload left behind is deleted after it.
+-- Uploads in progress hold a lease; what a dead upload left behind is deleted after it. Parts that
+-- were sent to S3 are no object yet: only the id of their upload gives them back.
 CREATE TABLE uploads (
     id           uuid        PRIMARY KEY,
     key          uuid        NOT NULL UNIQUE,
     actor        text        NOT NULL,
+    multipart_id text,
     leased_until timestamptz NOT NULL
 );
 
 -- Keys whose objects are to be deleted once nothing can still be reading them.
 CREATE TABLE doomed_objects (
-    key        uuid        PRIMARY KEY,
-    size       bigint      NOT NULL CHECK (size >= 0),
-    delete_at  timestamptz NOT NULL
+    key          uuid        PRIMARY KEY,
+    size         bigint      NOT NULL CHECK (size >= 0),
+    multipart_id text,
+    delete_at    timestamptz NOT NULL
 );
 
 -- Models --------------------------------------------------------------------------------------
@@ -119,6 +122,8 @@ CREATE TABLE trials (
     version_id   uuid        PRIMARY KEY REFERENCES model_versions ON DELETE CASCADE,
     attempts     integer     NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     leased_until timestamptz,
+    -- Tells one claim from the next, so that who lost a lease cannot renew it.
+    claim        uuid,
     queued_at    timestamptz NOT NULL
 );
 

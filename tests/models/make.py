@@ -1,7 +1,7 @@
 """Makes the models and archives that the tests use, in data/: `./just models`.
 
 What it makes is committed, so that tests need neither Python nor these minutes; run it again to
-change a model. Seeds and times are fixed, but other processors may round trained weights otherwise.
+change a model. Seeds and times are fixed, but another machine may round trained weights otherwise.
 
   data/NAME.onnx            real models, trained by scikit-learn (real.py)
   data/NAME.example.json    a V2 request for each, of 16 rows or more

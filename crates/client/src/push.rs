@@ -165,7 +165,8 @@ async fn send_blob(
     // The bar is on this side of the channel: a stream that is sent must own what it uses.
     let (counted, mut counts) = tokio::sync::mpsc::unbounded_channel();
     let stream = ReaderStream::with_capacity(file, PIECE)
-        .inspect_ok(move |bytes| drop(counted.send(bytes.len() as u64)));
+        // Nobody counts any more once the upload is over.
+        .inspect_ok(move |bytes| counted.send(bytes.len() as u64).unwrap_or_default());
     let request = server
         .api(Method::PUT, &path(&["blobs", &item.digest.to_string()]))
         .header("content-length", item.size)

@@ -1,1 +1,40 @@
-//! inference
+//! Runs models: engines, batching without waiting, trials in a throw-away process, and the
+//! node's copies of models' files.
+//!
+//! A request meets [`Replica`], which is one loaded version: it runs the request at once where it
+//! stands if nothing else runs, else queues it, and an inference thread takes what is queued as
+//! one batch ([`Replica`] says when). The replica computes by [`Engine`], whose one kind so far is
+//! [`onnx::OnnxEngine`]. Before a version serves, [`trial::run`] has loaded and tried it in a
+//! process of its own, which is [`worker::main`] behind `bottega worker --trial`.
+//! [`ModelCache`] puts a version's files on the node's disk.
+//!
+//! Invariants: an answer belongs to the request that it is given to, whatever was batched with it;
+//! one bad row never fails its neighbours; a run ends at its deadline; a queue is bounded and full
+//! means refused at once; a model that crashes, hangs or eats memory does it in its trial.
+//!
+//! Not here: which versions a node serves, routes and weights (`gateway`), and what happens after
+//! a trial (`deployer`).
+
+mod batch;
+mod cache;
+mod direct;
+mod engine;
+mod error;
+pub mod onnx;
+mod plan;
+mod probe;
+mod queue;
+mod replica;
+mod runtime;
+mod sync;
+pub mod trial;
+mod watchdog;
+mod wire;
+pub mod worker;
+
+pub use cache::ModelCache;
+pub use engine::{Engine, ModelFolder, arrange};
+pub use error::Error;
+pub use probe::{Profile, probe};
+pub use replica::{Answer, Replica, ReplicaOptions};
+pub use runtime::Runtime;

@@ -1,1 +1,38 @@
-//! registry
+//! Models, versions, aliases, endpoints and releases: what is governed, and how it changes.
+//!
+//! - One module for each noun holds its use cases. Each takes a [`auth::Permit`], and each that
+//!   changes something is one [`store::Change`]: the rows, the audit event and the notice in one
+//!   transaction. Bytes come before rows, and nothing slow happens inside a change.
+//! - [`http`] decodes, authorises, calls one use case and encodes. It holds no rules.
+//! - [`watch`] wakes the long polls (`?wait=`), over one connection for all of them.
+//!
+//! To add an operation: the use case in its noun's module, the handler with its wire types in
+//! `http`, its line in [`routes`], its tests in `tests/`.
+//!
+//! Locks are taken in one order: model, version, endpoint.
+//!
+//! Not here: whether a version can serve (`deployer` tries it), how releases are carried out
+//! (`deployer`, `gateway`), predictions (`gateway`), SQL (`store`), bytes (`artifacts`).
+
+mod error;
+mod examine;
+mod example;
+mod publish;
+mod state;
+mod text;
+
+pub mod aliases;
+pub mod archive;
+pub mod blobs;
+pub mod endpoints;
+pub mod http;
+pub mod models;
+pub mod nodes;
+pub mod register;
+pub mod releases;
+pub mod resolve;
+pub mod versions;
+
+pub use error::{Error, Result};
+pub use http::routes;
+pub use state::{Limits, State, watch};

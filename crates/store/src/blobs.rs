@@ -18,6 +18,15 @@ pub struct Blob {
     pub corrupt: bool,
 }
 
+/// An object to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    /// Its key.
+    pub key: BlobKey,
+    /// The id of its upload in parts, if it was one that did not end.
+    pub multipart_id: Option<String>,
+}
+
 /// Where a blob lies, if it is here.
 ///
 /// # Errors
@@ -98,6 +107,22 @@ pub async fn renew_upload(database: &Database, upload: UploadId, lease: TimeDelt
     Ok(done.rows_affected() == 1)
 }
 
+/// Notes that an upload goes in parts, before the first is sent. `false` if it was given up.
+///
+/// # Errors
+/// The database is away.
+pub async fn note_multipart(
+    database: &Database,
+    upload: UploadId,
+    multipart_id: &str,
+) -> Result<bool> {
+    let done =
+        sqlx::query!("UPDATE uploads SET multipart_id = $2 WHERE id = $1", upload.0, multipart_id)
+            .execute(database.pool())
+            .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// Ends an upload whose object is whole: the blob is here from now on. If the same bytes were here
 /// before, the new object is doomed; if those were corrupt, it takes their place. Answers the
 /// blob's key, absent if the upload had been given up.
@@ -163,8 +188,9 @@ pub async fn finish_upload(
 /// The database is away.
 pub async fn abandon_upload(database: &Database, upload: UploadId) -> Result<()> {
     sqlx::query!(
-        "WITH gone AS (DELETE FROM uploads WHERE id = $1 RETURNING key)
-         INSERT INTO doomed_objects (key, size, delete_at) SELECT key, 0, $2 FROM gone",
+        "WITH gone AS (DELETE FROM uploads WHERE id = $1 RETURNING key, multipart_id)
+         INSERT INTO doomed_objects (key, size, multipart_id, delete_at)
+         SELECT key, 0, multipart_id, $2 FROM gone",
         upload.0,
         database.now()
     )
@@ -195,8 +221,9 @@ pub async fn mark_corrupt(database: &Database, digest: &Digest, key: BlobKey) ->
 /// The database is away.
 pub async fn expire_uploads(database: &Database) -> Result<u64> {
     let done = sqlx::query!(
-        "WITH gone AS (DELETE FROM uploads WHERE leased_until < $1 RETURNING key)
-         INSERT INTO doomed_objects (key, size, delete_at) SELECT key, 0, $1 FROM gone",
+        "WITH gone AS (DELETE FROM uploads WHERE leased_until < $1 RETURNING key, multipart_id)
+         INSERT INTO doomed_objects (key, size, multipart_id, delete_at)
+         SELECT key, 0, multipart_id, $1 FROM gone",
         database.now()
     )
     .execute(database.pool())
@@ -238,15 +265,18 @@ pub async fn collect(
 ///
 /// # Errors
 /// The database is away.
-pub async fn due(database: &Database, limit: i64) -> Result<Vec<BlobKey>> {
+pub async fn due(database: &Database, limit: i64) -> Result<Vec<Doomed>> {
     let rows = sqlx::query!(
-        "SELECT key FROM doomed_objects WHERE delete_at <= $1 ORDER BY delete_at LIMIT $2",
+        "SELECT key, multipart_id FROM doomed_objects WHERE delete_at <= $1 ORDER BY delete_at LIMIT $2",
         database.now(),
         limit
     )
     .fetch_all(database.pool())
     .await?;
-    Ok(rows.into_iter().map(|row| BlobKey(row.key)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Doomed { key: BlobKey(row.key), multipart_id: row.multipart_id })
+        .collect())
 }
 
 /// Notes that a doomed object is deleted.

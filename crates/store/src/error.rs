@@ -67,7 +67,9 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         // Classes 08 (connection), 57 (shutting down) and 53 (out of connections or disk).
         let code = error.as_database_error().and_then(|database| database.code());
-        let is_unreachable = code.is_some_and(|code| ["08", "57", "53"].iter().any(|class| code.starts_with(class)))
+        let is_unreachable = code
+            .as_ref()
+            .is_some_and(|code| ["08", "57", "53"].iter().any(|class| code.starts_with(class)))
             || matches!(
                 error,
                 sqlx::Error::Io(_)
@@ -77,6 +79,13 @@ impl From<sqlx::Error> for Error {
                     | sqlx::Error::WorkerCrashed
                     | sqlx::Error::Protocol(_)
             );
+        // The one character of a text that Postgres cannot keep, wherever it was sent.
+        if code.is_some_and(|code| matches!(&*code, "22021" | "22P05")) {
+            return Self::Refused(Problem::new(
+                ErrorCode::Invalid,
+                "the character U+0000 may not stand in a text",
+            ));
+        }
         if is_unreachable { Self::Unreachable(error) } else { Self::Database(error) }
     }
 }

@@ -23,6 +23,7 @@ pub mod aliases;
 pub mod audit;
 pub mod blobs;
 pub mod endpoints;
+pub mod followers;
 pub mod models;
 pub mod nodes;
 pub mod outbox;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Actor, Cursor, Limit, ModelId, ModelName, Page, Problem, Timestamp};
+use domain::{Actor, AliasName, Cursor, Limit, ModelId, ModelName, Page, Problem, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{Change, Database, Error, Result, error::breaks};
@@ -25,6 +25,10 @@ pub struct Model {
     pub tags: Tags,
     /// The highest version number ever given; 0 before the first.
     pub last_version: i32,
+    /// The newest version that is still there.
+    pub latest_version: Option<i32>,
+    /// The aliases that are set, and the numbers of the versions that they point to.
+    pub aliases: BTreeMap<AliasName, i32>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it, its tags or its list of versions last changed.
@@ -46,6 +50,8 @@ struct Row {
     owner: String,
     tags: Value,
     last_version: i32,
+    latest_version: Option<i32>,
+    aliases: Value,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -61,6 +67,9 @@ impl TryFrom<Row> for Model {
             owner: row.owner,
             tags: tags("model_tags", row.id, row.tags)?,
             last_version: row.last_version,
+            latest_version: row.latest_version,
+            aliases: serde_json::from_value(row.aliases)
+                .map_err(|_| Error::inconsistent("aliases", "alias", row.id))?,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -72,20 +81,30 @@ pub(crate) fn tags(table: &'static str, id: uuid::Uuid, value: Value) -> Result<
     serde_json::from_value(value).map_err(|_| Error::inconsistent(table, "value", id))
 }
 
+/// `select_model!("WHERE …", arguments)`: every read of a model gathers the same columns.
+macro_rules! select_model {
+    ($rest:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT m.id, m.name, m.description, m.owner, m.last_version, m.created_at, m.updated_at,
+                      (SELECT max(number) FROM model_versions WHERE model_id = m.id) AS latest_version,
+                      (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = m.id) AS "tags!",
+                      (SELECT coalesce(jsonb_object_agg(a.alias, v.number), '{}')
+                       FROM aliases a JOIN model_versions v ON v.id = a.version_id
+                       WHERE a.model_id = m.id) AS "aliases!"
+               FROM models m "# + $rest
+            $(, $argument)*
+        )
+    };
+}
+
 /// The model of that name.
 ///
 /// # Errors
 /// The database is away.
 pub async fn get(database: &Database, name: &ModelName) -> Result<Option<Model>> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"SELECT id, name, description, owner, last_version, created_at, updated_at,
-                  (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = models.id) AS "tags!"
-           FROM models WHERE name = $1"#,
-        name.as_str()
-    )
-    .fetch_optional(database.pool())
-    .await?;
+    let row =
+        select_model!("WHERE m.name = $1", name.as_str()).fetch_optional(database.pool()).await?;
     row.map(Model::try_from).transpose()
 }
 
@@ -94,15 +113,9 @@ pub async fn get(database: &Database, name: &ModelName) -> Result<Option<Model>>
 /// # Errors
 /// The database is away.
 pub async fn lock(change: &mut Change, name: &ModelName) -> Result<Option<Model>> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"SELECT id, name, description, owner, last_version, created_at, updated_at,
-                  (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = models.id) AS "tags!"
-           FROM models WHERE name = $1 FOR UPDATE"#,
-        name.as_str()
-    )
-    .fetch_optional(change.connection())
-    .await?;
+    let row = select_model!("WHERE m.name = $1 FOR UPDATE OF m", name.as_str())
+        .fetch_optional(change.connection())
+        .await?;
     row.map(Model::try_from).transpose()
 }
 
@@ -116,14 +129,10 @@ pub async fn list(
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Model>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id, name, description, owner, last_version, created_at, updated_at,
-                  (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = models.id) AS "tags!"
-           FROM models
-           WHERE ($1::text IS NULL OR name COLLATE "C" > $1)
-             AND ($2::text IS NULL OR position(lower($2) IN lower(name)) > 0)
-           ORDER BY name COLLATE "C"
+    let rows = select_model!(
+        r#"WHERE ($1::text IS NULL OR m.name COLLATE "C" > $1)
+             AND ($2::text IS NULL OR position(lower($2) IN lower(m.name)) > 0)
+           ORDER BY m.name COLLATE "C"
            LIMIT $3"#,
         cursor.map(Cursor::key),
         search,
@@ -166,6 +175,30 @@ pub async fn insert(
     })?;
     set_tags(change, id, tags).await?;
     lock(change, name).await?.ok_or(Error::Affected { table: "models", affected: 0 })
+}
+
+/// The model of that name, locked until the change ends, and whether this change made it. Of
+/// several who make it at once, one does and the others find it.
+///
+/// # Errors
+/// It was deleted at this very moment (conflict); the database is away.
+pub async fn ensure(change: &mut Change, name: &ModelName, owner: &Actor) -> Result<(Model, bool)> {
+    let (id, now) = (ModelId::new(), change.now());
+    let done = sqlx::query!(
+        "INSERT INTO models (id, name, owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
+         ON CONFLICT (name COLLATE \"C\") DO NOTHING",
+        id.0,
+        name.as_str(),
+        owner.to_string(),
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    let model = lock(change, name).await?.ok_or_else(|| {
+        Problem::conflict(format!("the model `{name}` was deleted at this moment"))
+            .hint("try again")
+    })?;
+    Ok((model, done.rows_affected() == 1))
 }
 
 /// Replaces a model's description and all its tags.

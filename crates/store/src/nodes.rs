@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use domain::{NodeId, ReplicaState, Timestamp, VersionId, rollout};
+use domain::{ModelName, NodeId, ReplicaState, Timestamp, VersionId, rollout};
 
 use crate::{Database, Error, Result, outbox};
 
@@ -27,6 +27,10 @@ pub struct Replica {
     pub node: NodeId,
     /// What it holds.
     pub version: VersionId,
+    /// The name of that version's model.
+    pub model: ModelName,
+    /// That version's number.
+    pub number: i32,
     /// How far it has come.
     pub state: ReplicaState,
     /// Why it failed.
@@ -141,9 +145,13 @@ pub async fn list(database: &Database) -> Result<Vec<Node>> {
 /// The database is away.
 pub async fn replicas(database: &Database) -> Result<Vec<Replica>> {
     let rows = sqlx::query!(
-        "SELECT node_id, version_id, state, reason, updated_at
-         FROM replicas JOIN nodes ON nodes.id = node_id
-         WHERE leased_until > $1",
+        "SELECT r.node_id, r.version_id, m.name AS model, v.number, r.state, r.reason, r.updated_at
+         FROM replicas r
+         JOIN nodes ON nodes.id = r.node_id
+         JOIN model_versions v ON v.id = r.version_id
+         JOIN models m ON m.id = v.model_id
+         WHERE nodes.leased_until > $1
+         ORDER BY r.node_id, m.name, v.number",
         database.now()
     )
     .fetch_all(database.pool())
@@ -153,6 +161,11 @@ pub async fn replicas(database: &Database) -> Result<Vec<Replica>> {
             Ok(Replica {
                 node: NodeId(row.node_id),
                 version: VersionId(row.version_id),
+                model: row
+                    .model
+                    .parse()
+                    .map_err(|_| Error::inconsistent("models", "name", row.version_id))?,
+                number: row.number,
                 state: row
                     .state
                     .parse()
@@ -160,6 +173,29 @@ pub async fn replicas(database: &Database) -> Result<Vec<Replica>> {
                 reason: row.reason,
                 updated_at: row.updated_at,
             })
+        })
+        .collect()
+}
+
+/// What a node has reported and is known of it.
+///
+/// # Errors
+/// The database is away.
+pub async fn reported(
+    database: &Database,
+    node: NodeId,
+) -> Result<BTreeMap<VersionId, rollout::Replica>> {
+    let rows =
+        sqlx::query!("SELECT version_id, state, reason FROM replicas WHERE node_id = $1", node.0)
+            .fetch_all(database.pool())
+            .await?;
+    rows.into_iter()
+        .map(|row| {
+            let state = row
+                .state
+                .parse()
+                .map_err(|_| Error::inconsistent("replicas", "state", row.version_id))?;
+            Ok((VersionId(row.version_id), rollout::Replica { state, reason: row.reason }))
         })
         .collect()
 }

@@ -148,6 +148,24 @@ pub async fn get(
     row.map(Release::try_from).transpose()
 }
 
+/// The releases of these numbers, each of its endpoint; those that are gone are left out.
+///
+/// # Errors
+/// The database is away.
+pub async fn get_many(database: &Database, wanted: &[(EndpointId, i32)]) -> Result<Vec<Release>> {
+    let (endpoints, numbers): (Vec<uuid::Uuid>, Vec<i32>) =
+        wanted.iter().map(|(endpoint, number)| (endpoint.0, *number)).unzip();
+    let rows = select_release!(
+        "JOIN unnest($1::uuid[], $2::integer[]) AS wanted (endpoint_id, number)
+           ON wanted.endpoint_id = r.endpoint_id AND wanted.number = r.number",
+        &endpoints,
+        &numbers
+    )
+    .fetch_all(database.pool())
+    .await?;
+    rows.into_iter().map(Release::try_from).collect()
+}
+
 /// The release of that number, as the change sees it.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! What gateways must hold and answer: read whole, as often as anything changes.
 
-use domain::{EndpointRef, ModelName, Signature, VersionId, WeightedVersion};
+use domain::{EndpointId, EndpointRef, ModelName, Signature, VersionId, WeightedVersion};
 use serde_json::Value;
 
 use crate::{Database, Error, Result};
@@ -8,6 +8,8 @@ use crate::{Database, Error, Result};
 /// An endpoint as a gateway sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
+    /// Its id: another endpoint of the same name is another endpoint.
+    pub id: EndpointId,
     /// What callers name.
     pub endpoint: EndpointRef,
     /// The live release's number and versions; absent before the first one completes.
@@ -22,7 +24,7 @@ pub struct Route {
 /// The database is away.
 pub async fn routes(database: &Database) -> Result<Vec<Route>> {
     let rows = sqlx::query!(
-        r#"SELECT e.name, e.env, e.live_release,
+        r#"SELECT e.id, e.name, e.env, e.live_release,
                   (SELECT coalesce(jsonb_agg(jsonb_build_object('version', version_id, 'weight', weight)
                                              ORDER BY weight DESC, version_id), '[]')
                    FROM release_versions WHERE endpoint_id = e.id AND number = e.live_release) AS "live!",
@@ -40,6 +42,7 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
             let live = serde_json::from_value(row.live)
                 .map_err(|_| Error::inconsistent("release_versions", "version_id", id()))?;
             Ok(Route {
+                id: EndpointId(row.id),
                 endpoint: EndpointRef {
                     name: row.name.parse().map_err(wrong)?,
                     env: row.env.parse().map_err(wrong)?,

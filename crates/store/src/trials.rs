@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use domain::{Timestamp, VersionId};
+use uuid::Uuid;
 
 use crate::{Database, Result};
 
@@ -10,8 +11,11 @@ use crate::{Database, Result};
 pub struct Claimed {
     /// The version to try.
     pub version: VersionId,
-    /// How often it has been claimed, this time included.
+    /// How often it has been claimed and not given back, this time included: whoever claimed it
+    /// before died over it.
     pub attempts: i32,
+    /// Tells this claim from a later one of somebody else.
+    claim: Uuid,
 }
 
 /// Claims the oldest trial that nobody works on. Bookkeeping.
@@ -19,9 +23,9 @@ pub struct Claimed {
 /// # Errors
 /// The database is away.
 pub async fn claim(database: &Database, lease: TimeDelta) -> Result<Option<Claimed>> {
-    let now = database.now();
+    let (now, claim) = (database.now(), Uuid::now_v7());
     let row = sqlx::query!(
-        "UPDATE trials SET attempts = attempts + 1, leased_until = $2
+        "UPDATE trials SET attempts = attempts + 1, leased_until = $2, claim = $3
          WHERE version_id = (SELECT version_id FROM trials
                              WHERE leased_until IS NULL OR leased_until <= $1
                              ORDER BY queued_at
@@ -29,40 +33,46 @@ pub async fn claim(database: &Database, lease: TimeDelta) -> Result<Option<Claim
                              FOR UPDATE SKIP LOCKED)
          RETURNING version_id, attempts",
         now,
-        now + lease
+        now + lease,
+        claim
     )
     .fetch_optional(database.pool())
     .await?;
-    Ok(row.map(|row| Claimed { version: VersionId(row.version_id), attempts: row.attempts }))
+    Ok(row.map(|row| Claimed { version: VersionId(row.version_id), attempts: row.attempts, claim }))
 }
 
-/// Keeps a claim for another while. Bookkeeping.
+/// Keeps a claim for another while; `false` if it is lost, because its lease ended and somebody
+/// else has it, or because the version is gone. Bookkeeping.
 ///
 /// # Errors
 /// The database is away.
-pub async fn renew(database: &Database, version: VersionId, lease: TimeDelta) -> Result<()> {
-    sqlx::query!(
-        "UPDATE trials SET leased_until = $2 WHERE version_id = $1",
-        version.0,
+pub async fn renew(database: &Database, claimed: &Claimed, lease: TimeDelta) -> Result<bool> {
+    let done = sqlx::query!(
+        "UPDATE trials SET leased_until = $3 WHERE version_id = $1 AND claim = $2",
+        claimed.version.0,
+        claimed.claim,
         database.now() + lease
     )
     .execute(database.pool())
     .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
 }
 
-/// Gives a claim back, to be tried again not before that instant. Bookkeeping.
+/// Gives a claim back as if it had not been made, to be tried again not before that instant.
+/// Bookkeeping.
 ///
 /// # Errors
 /// The database is away.
 pub async fn give_back(
     database: &Database,
-    version: VersionId,
+    claimed: &Claimed,
     not_before: Timestamp,
 ) -> Result<()> {
     sqlx::query!(
-        "UPDATE trials SET leased_until = $2 WHERE version_id = $1",
-        version.0,
+        "UPDATE trials SET attempts = attempts - 1, leased_until = $3, claim = NULL
+         WHERE version_id = $1 AND claim = $2",
+        claimed.version.0,
+        claimed.claim,
         not_before
     )
     .execute(database.pool())

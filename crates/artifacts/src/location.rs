@@ -1,0 +1,112 @@
+//! Where artifacts are kept, as the option `--artifacts` says it.
+
+use std::{env, fmt, path::PathBuf, str::FromStr};
+
+use domain::Problem;
+use object_store::path::Path;
+
+/// A folder, or a bucket on S3 and a prefix of the keys in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A folder of this machine.
+    Folder(PathBuf),
+    /// `s3://bucket/prefix`.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What all keys begin with; may be empty.
+        prefix: String,
+    },
+}
+
+impl FromStr for Location {
+    type Err = Problem;
+
+    fn from_str(s: &str) -> Result<Self, Problem> {
+        let wrong = |what: &str| {
+            let message = format!("`{s}` {what}: expected a folder's path or s3://BUCKET/PREFIX");
+            Problem::invalid("artifacts", message)
+        };
+        let Some((scheme, rest)) = s.split_once("://") else {
+            return if s.is_empty() { Err(wrong("is empty")) } else { Ok(Self::Folder(s.into())) };
+        };
+        if scheme != "s3" {
+            return Err(wrong("is of no kind that we know"));
+        }
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if !(3..=255).contains(&bucket.len()) || !bucket.chars().all(fits) {
+            return Err(wrong("names no bucket"));
+        }
+        let prefix = Path::parse(prefix).map_err(|_| wrong("has a prefix that S3 refuses"))?;
+        Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.to_string() })
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => path.display().fmt(f),
+            Self::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
+/// How S3 is reached: the usual `AWS_*` variables, `AWS_ENDPOINT_URL` for what is not Amazon's.
+#[derive(Clone, Default)]
+pub struct S3Settings(Vec<(String, String)>);
+
+impl S3Settings {
+    /// As the environment has them.
+    #[must_use]
+    pub fn from_env() -> Self {
+        env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl FromIterator<(String, String)> for S3Settings {
+    fn from_iter<T: IntoIterator<Item = (String, String)>>(variables: T) -> Self {
+        let ours = |(name, value): &(String, String)| name.starts_with("AWS_") && !value.is_empty();
+        Self(variables.into_iter().filter(ours).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_a_folder_or_a_bucket_with_a_prefix() {
+        let s3 = |bucket: &str, prefix: &str| Location::S3 {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+        };
+        for (text, location, shown) in [
+            ("/var/lib/a", Location::Folder("/var/lib/a".into()), "/var/lib/a"),
+            ("data", Location::Folder("data".into()), "data"),
+            ("s3://models", s3("models", ""), "s3://models"),
+            ("s3://models/", s3("models", ""), "s3://models"),
+            ("s3://models/team/a/", s3("models", "team/a"), "s3://models/team/a"),
+        ] {
+            let parsed: Location = text.parse().unwrap();
+            assert_eq!(parsed, location, "{text}");
+            assert_eq!(parsed.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_neither_is_refused_and_told_what_is_expected() {
+        for text in ["", "gs://models", "s3://", "s3://a b/c", "s3:///x", "s3://models/a/../b"] {
+            let problem = text.parse::<Location>().unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some("artifacts"), "{text}");
+            assert!(problem.message.ends_with("expected a folder's path or s3://BUCKET/PREFIX"));
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What is wrong with a place is said in plain words, and no blob is blamed for it.
+
+use std::{fs, net::TcpListener, time::Duration};
+
+use artifacts::{Artifacts, Error, Location, S3Settings};
+use domain::Problem;
+use store::blobs;
+
+use crate::{
+    places::Place,
+    weed::{BUCKET, Weed},
+    world::World,
+};
+
+pub(crate) async fn of_a_folder() {
+    let world = World::new(Place::folder()).await;
+    let digest = world.push(b"bytes").await.digest;
+    let Location::Folder(root) = &world.place.location else { unreachable!() };
+    fs::rename(root, root.with_extension("elsewhere")).unwrap();
+
+    let error = world.artifacts.check().await.unwrap_err();
+    assert!(matches!(error, Error::NoFolder(_)), "{error}");
+    assert!(matches!(world.artifacts.ping(Duration::from_secs(1)).await, Err(Error::NoFolder(_))));
+    assert!(matches!(world.pull(&digest).await, Err(Error::NoFolder(_))));
+    let blob = blobs::get(world.database(), &digest).await.unwrap().unwrap();
+    assert!(!blob.corrupt, "a disk that is not mounted is no damage");
+
+    // Not even root may make folders there.
+    let unwritable = Location::Folder("/sys/bottega".into());
+    let opened = Artifacts::at(&unwritable, &S3Settings::default(), world.database().clone());
+    let error = opened.err().unwrap();
+    assert_eq!(error.to_string(), "the folder /sys/bottega is not writable");
+    let problem = Problem::from(error);
+    assert!(!format!("{problem:?}").contains("/sys"), "callers learn no paths: {problem:?}");
+}
+
+pub(crate) async fn of_s3(weed: &Weed) {
+    let world = World::new(Place::s3(weed, "faults")).await;
+    let digest = world.push(b"bytes").await.digest;
+    let at = |bucket: &str, changes: &[(&str, &str)]| {
+        let location = Location::S3 { bucket: bucket.to_owned(), prefix: "faults".to_owned() };
+        Artifacts::at(&location, &weed.settings(changes), world.database().clone())
+    };
+
+    let absent = at("absent", &[]).unwrap();
+    let error = absent.check().await.unwrap_err();
+    assert_eq!(error.to_string(), "the bucket `absent` does not exist");
+    let read = absent.open(&digest).await.err().unwrap();
+    assert!(matches!(read, Error::NoBucket(_)), "{read}");
+    let blob = blobs::get(world.database(), &digest).await.unwrap().unwrap();
+    assert!(!blob.corrupt, "a missing bucket is no damage");
+
+    for (variable, code) in [
+        ("AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch"),
+        ("AWS_ACCESS_KEY_ID", "InvalidAccessKeyId"),
+    ] {
+        let error = at(BUCKET, &[(variable, "wrong")]).unwrap().check().await.unwrap_err();
+        assert!(matches!(&error, Error::Credentials { code: said, .. } if said == code), "{error}");
+        let problem = format!("{:?}", Problem::from(error));
+        assert!(!problem.contains("127.0.0.1") && !problem.contains(BUCKET), "{problem}");
+    }
+
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = at(BUCKET, &[("AWS_ENDPOINT_URL", &format!("http://{free}"))]).unwrap();
+    let error = nobody.ping(Duration::from_millis(500)).await.unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+
+    for wrong in ["not a url", "127.0.0.1:9000", "ftp://127.0.0.1"] {
+        let error = at(BUCKET, &[("AWS_ENDPOINT_URL", wrong)]).err().unwrap();
+        let said = format!("AWS_ENDPOINT_URL is `{wrong}`: expected http(s)://HOST:PORT");
+        assert_eq!(error.to_string(), said);
+    }
+}

@@ -1,0 +1,114 @@
+//! The command line: nouns and verbs, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{commands, serve};
+
+/// Takes machine-learning models from trained to answering in production, watched and governed.
+#[derive(Parser)]
+#[command(
+    name = "bottega",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "A first start:  bottega up\n\nThen, in another terminal:\n  bottega push model.onnx --name fraud --alias champion\n  bottega deploy fraud --model fraud@champion --wait\n  bottega predict fraud --file request.json"
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Clone)]
+pub struct Global {
+    /// Answer as a table for people, or as JSON for programs
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub output: Format,
+    /// The address of the Bottega to talk to [default: the one of `bottega login`, else http://127.0.0.1:8080]
+    #[arg(long, global = true, env = "BOTTEGA_URL", value_name = "URL")]
+    pub url: Option<String>,
+}
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run everything in one process: database, registry, deployer and gateway
+    Up(serve::Flags),
+    /// Run the registry role: the API and its documentation
+    Registry(serve::Flags),
+    /// Run the gateway role: predictions
+    Gateway(serve::Flags),
+    /// Run the deployer role: trials and rollouts
+    Deployer(serve::Flags),
+    /// Try one model version in this process (started by the deployer)
+    #[command(hide = true)]
+    Worker(commands::worker::Options),
+
+    /// Remember an address and a token for the other commands
+    Login(commands::login::Options),
+    /// Check every dependency and say what to do
+    Doctor(serve::Flags),
+    #[command(flatten)]
+    Ask(Question),
+    /// Print the effective server configuration and where each value comes from
+    Config(serve::Flags),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Options),
+    /// Write man pages into a folder
+    Man {
+        /// The folder
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+}
+
+/// What is asked of a running Bottega.
+#[derive(Subcommand)]
+pub enum Question {
+    /// Show who the platform takes you for
+    Whoami,
+    /// Show nodes, replicas and endpoints
+    Status,
+    /// Send a trained model: a file, a folder or an archive
+    Push(commands::push::Options),
+    /// Bring a version's files back, verified
+    Pull(commands::pull::Options),
+    /// Move an alias to a version
+    Promote(commands::promote::Options),
+    /// List, show and delete models
+    #[command(subcommand)]
+    Models(commands::models::Verb),
+    /// List, show and delete versions of a model
+    #[command(subcommand)]
+    Versions(commands::versions::Verb),
+    /// List, show and delete endpoints
+    #[command(subcommand)]
+    Endpoints(commands::endpoints::Verb),
+    /// Make an endpoint serve a version, or follow an alias
+    Deploy(commands::deploy::Options),
+    /// Ask an endpoint for a prediction
+    Predict(commands::predict::Options),
+    /// Show the newest rollout of an endpoint
+    #[command(subcommand)]
+    Rollout(commands::rollout::Verb),
+    /// Put an earlier release of an endpoint back
+    Rollback(commands::rollout::Rollback),
+    /// Read the audit trail
+    #[command(subcommand)]
+    Audit(commands::audit::Verb),
+}

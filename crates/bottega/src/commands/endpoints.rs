@@ -1,0 +1,124 @@
+//! `bottega endpoints …`
+
+use clap::Subcommand;
+use client::{Connection, path};
+use serde_json::{Value, json};
+
+use super::{Done, wire_name};
+use crate::output::{Column, Output};
+
+#[derive(Subcommand)]
+pub enum Verb {
+    /// List endpoints
+    List,
+    /// Show one endpoint
+    Show {
+        /// The endpoint
+        endpoint: String,
+        /// Its environment [default: production]
+        #[arg(long)]
+        env: Option<String>,
+    },
+    /// Delete an endpoint: it answers no more
+    Delete {
+        /// The endpoint
+        endpoint: String,
+        /// Its environment [default: production]
+        #[arg(long)]
+        env: Option<String>,
+    },
+    /// Show what an endpoint takes and answers, with an example
+    Schema {
+        /// The endpoint
+        endpoint: String,
+        /// Its environment [default: production]
+        #[arg(long)]
+        env: Option<String>,
+    },
+    /// List the releases of an endpoint: who was live when
+    Releases {
+        /// The endpoint
+        endpoint: String,
+        /// Its environment [default: production]
+        #[arg(long)]
+        env: Option<String>,
+    },
+}
+
+pub const FIELDS: &[Column<'_>] = &[
+    ("endpoint", "/endpoint"),
+    ("environment", "/env"),
+    ("state", "/state"),
+    ("follows", "/follows"),
+    ("held", "/held"),
+    ("blocked", "/blocked"),
+    ("live release", "/live/release"),
+    ("serves", "/live/versions"),
+    ("next release", "/target/release"),
+    ("owner", "/owner"),
+    ("updated", "/updated_at"),
+];
+
+const COLUMNS: &[Column<'_>] = &[
+    ("endpoint", "/endpoint"),
+    ("state", "/state"),
+    ("follows", "/follows"),
+    ("release", "/live/release"),
+    ("serves", "/live/versions"),
+    ("updated", "/updated_at"),
+];
+
+const RELEASES: &[Column<'_>] = &[
+    ("release", "/release"),
+    ("state", "/state"),
+    ("versions", "/versions"),
+    ("by", "/created_by"),
+    ("created", "/created_at"),
+    ("reason", "/reason"),
+    ("outcome", "/outcome"),
+];
+
+pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
+    match verb {
+        Verb::List => {
+            let endpoints = server.list("/endpoints", &[]).await?;
+            let empty =
+                "No endpoints yet. Make one:  bottega deploy fraud --model fraud@champion --wait";
+            Ok(output.list(&endpoints, COLUMNS, empty))
+        }
+        Verb::Show { endpoint, env } => {
+            let wire = wire_name(&endpoint, env.as_deref())?;
+            let endpoint: Value = server.get(&path(&["endpoints", &wire]), &[]).await?;
+            Ok(output.object(&endpoint, FIELDS))
+        }
+        Verb::Delete { endpoint, env } => {
+            let wire = wire_name(&endpoint, env.as_deref())?;
+            server.delete(&path(&["endpoints", &wire])).await?;
+            Ok(output.done(
+                &json!({"endpoint": wire, "deleted": true}),
+                &format!("endpoint {wire} is deleted"),
+            ))
+        }
+        Verb::Schema { endpoint, env } => {
+            let wire = wire_name(&endpoint, env.as_deref())?;
+            let schema: Value = server.get(&path(&["endpoints", &wire, "schema"]), &[]).await?;
+            let fields = [
+                ("inputs", "/signature/inputs"),
+                ("outputs", "/signature/outputs"),
+                ("example", "/example_text"),
+            ];
+            let mut shown = schema.clone();
+            shown["example_text"] = json!(schema["example"].to_string());
+            Ok(if output.is_json() {
+                output.object(&schema, &[])
+            } else {
+                output.object(&shown, &fields)
+            })
+        }
+        Verb::Releases { endpoint, env } => {
+            let wire = wire_name(&endpoint, env.as_deref())?;
+            let releases = server.list(&path(&["endpoints", &wire, "releases"]), &[]).await?;
+            Ok(output.list(&releases, RELEASES, "No releases yet."))
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The options of `bottega up` and of the single roles.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::settings::LogFormat;
+
+/// Every option may also be set in the environment (`BOTTEGA_` and its name in capitals) or in
+/// `bottega.toml`.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct Flags {
+    /// A configuration file [default: bottega.toml in this folder, if it is there]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Where HTTP is served; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+    /// Where gRPC is served; port 0 picks a free one [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc_listen: Option<String>,
+    /// The folder of everything that this machine keeps [default: $XDG_DATA_HOME/bottega, as root /var/lib/bottega]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_dir: Option<PathBuf>,
+    /// A Postgres of your own [default: a private one in the data directory]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database_url: Option<String>,
+    /// Where artifacts are kept [default: a folder in the data directory]
+    #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifacts: Option<String>,
+    /// The file of the platform's secret key [default: secret.key in the data directory]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret_key_file: Option<PathBuf>,
+    /// The folder of Postgres' programs [default: looked for]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pg_bin_dir: Option<PathBuf>,
+    /// ONNX Runtime's shared library [default: looked for beside the binary and in the system]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    onnxruntime: Option<PathBuf>,
+    /// What is logged, like info or info,gateway=debug [default: info]
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    /// How it is written [default: auto]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log_format: Option<LogFormat>,
+    /// Let /metrics answer without a token
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    metrics_open: bool,
+    /// Threads that serve HTTP [default: one a core]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_workers: Option<usize>,
+    /// The largest request body of a prediction [default: 16777216]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_body_bytes: Option<usize>,
+    /// The largest artifact [default: 68719476736]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_artifact_bytes: Option<u64>,
+    /// How long a prediction may take [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_timeout: Option<String>,
+    /// How long a trial may take [default: 60s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial_timeout: Option<String>,
+    /// How much memory a trial may take [default: 4294967296]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial_memory_bytes: Option<u64>,
+}

@@ -1,0 +1,166 @@
+//! One HTTP application of whatever the roles serve.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpResponse, HttpServer,
+    dev::Server,
+    http::Method,
+    middleware::{DefaultHeaders, from_fn},
+    web::{self, Data},
+};
+use auth::http::{Gate, guard};
+use domain::Problem;
+use rest::{ApiError, RequestContext, fallback, openapi::Refusals};
+use utoipa::{Modify as _, OpenApi};
+use utoipa_actix_web::{AppExt as _, scope};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{Roles, health, services::Services};
+use crate::{output::Failure, settings::Settings};
+
+/// The document's own parts; its paths come from the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Bottega",
+        description = "Models from trained to answering in production, watched and governed.\n\nEvery operation needs `Authorization: Bearer TOKEN`, or Basic with any user name and the token as password, but for health, this document and `/docs`. Every answer carries `x-request-id`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    modifiers(&Refusals, &Security),
+    security(("token" = [])),
+)]
+struct Document;
+
+/// How callers authenticate.
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("token", bearer);
+    }
+}
+
+/// Starts serving on a listener.
+pub fn start(
+    services: &Services,
+    settings: &Settings,
+    roles: Roles,
+    listener: TcpListener,
+) -> Result<Server, Failure> {
+    let services = services.clone();
+    let metrics_open = settings.metrics_open;
+    let authenticator = Arc::clone(&services.authenticator);
+    let gate = Data::new(if metrics_open {
+        Gate::new(authenticator, is_open_with_metrics, refusal)
+    } else {
+        Gate::new(authenticator, is_open, refusal)
+    });
+    let server = HttpServer::new(move || {
+        let (app, _document) = App::new()
+            .into_utoipa_app()
+            .openapi(Document::openapi())
+            .configure(|config| routes(config, &services, roles))
+            .openapi_service(|mut document| {
+                Security.modify(&mut document);
+                SwaggerUi::new("/docs/{_:.*}").url("/api/v1/openapi.json", document)
+            })
+            .map(|app| {
+                app.app_data(gate.clone())
+                    .service(web::redirect("/docs", "/docs/"))
+                    .service(health::front)
+                    .default_service(web::to(fallback::answer))
+                    .wrap(from_fn(guard))
+                    .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
+                    .wrap(RequestContext::new(services.http_metrics.clone()))
+            })
+            .split_for_parts();
+        app
+    });
+    let server = server
+        .workers(settings.http_workers)
+        .keep_alive(Duration::from_secs(75))
+        .client_request_timeout(Duration::from_secs(30))
+        .shutdown_timeout(2)
+        .disable_signals()
+        .listen(listener)
+        .map_err(Failure::io)?;
+    Ok(server.run())
+}
+
+fn routes(
+    config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>,
+    services: &Services,
+    roles: Roles,
+) {
+    config.app_data(Data::new(services.access.clone()));
+    config.app_data(Data::new(services.database.clone()));
+    config.app_data(Data::new(services.clone()));
+    config.service(health::live).service(health::ready).service(health::metrics);
+    if let Some(gateway) = &services.gateway {
+        config.app_data(Data::new(gateway.clone()));
+        config.configure(gateway::routes);
+    }
+    let mut api = scope("/api/v1");
+    if let Some(registry) = &services.registry {
+        config.app_data(Data::from(Arc::clone(registry)));
+        api = api.configure(registry::routes).configure(auth::http::routes);
+    }
+    if services.gateway.is_some() && roles.registry {
+        api = api.configure(gateway::api_routes);
+    }
+    config.service(api.service(health::report));
+}
+
+/// What answers without a token.
+fn is_open(method: &Method, path: &str) -> bool {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    is_read
+        && (matches!(
+            path,
+            "/" | "/health" | "/health/live" | "/health/ready" | "/docs" | "/api/v1/openapi.json"
+        ) || matches!(path, "/v2/health/live" | "/v2/health/ready")
+            || path.starts_with("/docs/"))
+}
+
+fn is_open_with_metrics(method: &Method, path: &str) -> bool {
+    is_open(method, path) || (method == Method::GET && path == "/metrics")
+}
+
+/// A refusal in the shape of the surface that the path belongs to.
+fn refusal(path: &str, problem: Problem) -> HttpResponse {
+    if path == "/v2" || path.starts_with("/v2/") {
+        gateway::refusal(problem)
+    } else {
+        actix_web::ResponseError::error_response(&ApiError(problem))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_listed_paths_are_open_and_only_for_reading() {
+        for path in
+            ["/", "/health/live", "/docs/index.css", "/api/v1/openapi.json", "/v2/health/ready"]
+        {
+            assert!(is_open(&Method::GET, path), "{path}");
+            assert!(!is_open(&Method::POST, path), "{path}");
+        }
+        for path in [
+            "/metrics",
+            "/api/v1/models",
+            "/v2",
+            "/v2/models/x",
+            "/nowhere",
+            "/docsx",
+            "/health/live/x",
+        ] {
+            assert!(!is_open(&Method::GET, path), "{path}");
+        }
+        assert!(is_open_with_metrics(&Method::GET, "/metrics"));
+    }
+}

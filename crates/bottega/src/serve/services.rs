@@ -1,0 +1,206 @@
+//! The services' states over a platform, and their background work.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use artifacts::{Artifacts, Policy};
+use auth::{Access, Authenticator};
+use domain::{Problem, Signature, Tensor};
+use inference::trial::TrialLimits;
+use inference::{ModelCache, Runtime};
+use prometheus_client::registry::Registry;
+use rest::metrics::HttpMetrics;
+use serde_json::Value;
+use store::{Database, outbox::Listener};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{
+    Roles, onnxruntime,
+    platform::{Platform, refused},
+};
+use crate::{output::Failure, settings::Settings};
+
+/// How often tokens are read again, should every notice be lost.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// How often unnamed blobs are looked for.
+const COLLECT: Duration = Duration::from_secs(600);
+
+/// What this process serves. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    /// The one truth.
+    pub database: Database,
+    /// Bytes.
+    pub artifacts: Artifacts,
+    /// Who may.
+    pub access: Access,
+    /// Who calls.
+    pub authenticator: Arc<Authenticator>,
+    /// All metrics of this process.
+    pub metrics: Arc<Registry>,
+    /// Those of HTTP.
+    pub http_metrics: HttpMetrics,
+    /// The registry role.
+    pub registry: Option<Arc<registry::State>>,
+    /// The gateway role.
+    pub gateway: Option<gateway::State>,
+    deployer: Option<deployer::State>,
+}
+
+impl Services {
+    /// Puts the roles together.
+    pub fn of(platform: &Platform, settings: &Settings, roles: Roles) -> Result<Self, Failure> {
+        let mut metrics = Registry::default();
+        let http_metrics = HttpMetrics::register(&mut metrics);
+        let inference_metrics = gateway::Metrics::register(&mut metrics);
+        let (database, artifacts) = (platform.database.clone(), platform.artifacts.clone());
+        let registry = roles.registry.then(|| {
+            let limits = registry::Limits {
+                blob_bytes: settings.max_artifact_bytes,
+                archive_bytes: settings.max_artifact_bytes,
+            };
+            let scratch = settings.data_dir.join("scratch");
+            Arc::new(registry::State::new(database.clone(), artifacts.clone(), scratch, limits))
+        });
+        let cache = ModelCache::new(settings.data_dir.join("cache"), artifacts.clone(), true)
+            .map_err(|error| refused("data_dir", &error))?;
+        let cache = Arc::new(cache);
+        let gateway = if roles.gateway {
+            let library = onnxruntime::find(settings)?;
+            let runtime =
+                Runtime::load(&library).map_err(|error| refused("onnxruntime", &error))?;
+            Some(gateway::State::new(gateway::Resources {
+                database: database.clone(),
+                access: platform.access.clone(),
+                authenticator: Arc::clone(&platform.authenticator),
+                runtime,
+                cache: Arc::clone(&cache),
+                settings: gateway::Settings {
+                    host: host(),
+                    body_limit: settings.max_body_bytes,
+                    deadline: settings.request_timeout,
+                    ..gateway::Settings::default()
+                },
+                metrics: inference_metrics,
+            }))
+        } else {
+            None
+        };
+        let deployer =
+            if roles.deployer { Some(deployer_state(platform, settings, &cache)?) } else { None };
+        Ok(Self {
+            database,
+            artifacts,
+            access: platform.access.clone(),
+            authenticator: Arc::clone(&platform.authenticator),
+            metrics: Arc::new(metrics),
+            http_metrics,
+            registry,
+            gateway,
+            deployer,
+        })
+    }
+
+    /// Starts what runs beside requests. Each piece ends by itself after `stop`.
+    pub fn start_work(&self, work: &TaskTracker, stop: &CancellationToken) {
+        work.spawn(refresh_tokens(self.clone(), stop.clone()));
+        if let Some(registry) = self.registry.clone() {
+            let watched = stop.clone();
+            work.spawn(async move { registry::watch(&registry, watched).await });
+            let (artifacts, stop) = (self.artifacts.clone(), stop.clone());
+            work.spawn(
+                async move { artifacts.collect_forever(Policy::default(), COLLECT, stop).await },
+            );
+        }
+        if let Some(gateway) = self.gateway.clone() {
+            work.spawn(gateway::run(gateway, stop.clone()));
+        }
+        if let Some(deployer) = self.deployer.clone() {
+            work.spawn(deployer::run(deployer, stop.clone()));
+        }
+    }
+
+    /// Starts serving gRPC, if this is a gateway.
+    pub fn start_grpc(
+        &self,
+        listener: TcpListener,
+        work: &TaskTracker,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let Some(gateway) = self.gateway.clone() else { return Ok(()) };
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(Failure::io)?;
+        let stop = stop.clone();
+        work.spawn(async move {
+            if let Err(error) = gateway::grpc::serve(listener, gateway, stop).await {
+                tracing::error!(%error, "gRPC ended");
+            }
+        });
+        Ok(())
+    }
+
+    /// Waits until everything answers.
+    pub async fn ready(&self) {
+        while self.gateway.as_ref().is_some_and(|gateway| !gateway.is_ready()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+fn deployer_state(
+    platform: &Platform,
+    settings: &Settings,
+    cache: &Arc<ModelCache>,
+) -> Result<deployer::State, Failure> {
+    let exe = std::env::current_exe().map_err(Failure::io)?;
+    Ok(deployer::State {
+        database: platform.database.clone(),
+        access: platform.access.clone(),
+        trials: deployer::Trials {
+            cache: Arc::clone(cache),
+            exe,
+            library: onnxruntime::find(settings)?,
+            limits: TrialLimits {
+                time: settings.trial_timeout,
+                memory_bytes: settings.trial_memory_bytes,
+                ..TrialLimits::default()
+            },
+            at_once: 1,
+            decode_example,
+        },
+    })
+}
+
+/// An input example, as whoever pushed it wrote it, as tensors.
+fn decode_example(example: &Value, signature: &Signature) -> Result<Vec<Tensor>, Problem> {
+    let body = serde_json::to_vec(example).map_err(|_| Problem::internal())?;
+    protocol::v2::json::decode(&body, signature).map(|request| request.inputs)
+}
+
+/// What this machine is called, for people.
+fn host() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Takes over new tokens within a moment, and revoked ones too.
+async fn refresh_tokens(services: Services, stop: CancellationToken) {
+    let mut listener = Listener::new(&services.database);
+    let mut streak = domain::Streak::default();
+    while !stop.is_cancelled() {
+        tokio::select! {
+            () = listener.changed(REFRESH) => {}
+            () = stop.cancelled() => return,
+        }
+        match services.authenticator.refresh(&services.database).await {
+            Ok(()) => drop(streak.ended()),
+            Err(error) => {
+                streak.failed();
+                if streak.is_news() {
+                    tracing::warn!(%error, "tokens cannot be read: those known before stay");
+                }
+            }
+        }
+    }
+}

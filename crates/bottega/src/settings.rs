@@ -1,0 +1,307 @@
+//! The server's configuration: flags, then environment, then `bottega.toml`, then defaults.
+//!
+//! Unknown keys are refused. figment remembers where each value came from; `bottega config` tells.
+
+use std::{path::PathBuf, time::Duration};
+
+use domain::Problem;
+use figment::{
+    Figment, Metadata, Source,
+    providers::{Env, Format as _, Serialized, Toml},
+};
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::commands;
+
+/// Every key, in the order in which `bottega config` lists them. Each may also be set by
+/// `BOTTEGA_` and its name in capitals.
+pub const KEYS: &[&str] = &[
+    "listen",
+    "grpc_listen",
+    "data_dir",
+    "database_url",
+    "artifacts",
+    "secret_key_file",
+    "secret_key",
+    "admin_token",
+    "pg_bin_dir",
+    "onnxruntime",
+    "log",
+    "log_format",
+    "metrics_open",
+    "http_workers",
+    "max_body_bytes",
+    "max_artifact_bytes",
+    "request_timeout",
+    "trial_timeout",
+    "trial_memory_bytes",
+];
+
+/// Keys whose values are never shown.
+const SECRETS: &[&str] = &["database_url", "secret_key", "admin_token"];
+
+/// Keys that may also be set in `bottega.toml`: all but those that do not belong in a file.
+const NOT_IN_FILES: &[&str] = &["secret_key", "admin_token"];
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Pretty on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Pretty,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// The effective configuration of a server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where HTTP is served.
+    pub listen: String,
+    /// Where gRPC is served.
+    pub grpc_listen: String,
+    /// The folder of everything that this machine keeps.
+    pub data_dir: PathBuf,
+    /// Postgres; absent: a private one.
+    #[serde(default)]
+    pub database_url: Option<SecretString>,
+    /// Where artifacts are: a folder or `s3://bucket/prefix`; absent: in the data directory.
+    #[serde(default)]
+    pub artifacts: Option<String>,
+    /// The file of the key that hashes are keyed by; absent: in the data directory.
+    #[serde(default)]
+    pub secret_key_file: Option<PathBuf>,
+    /// That key itself.
+    #[serde(default)]
+    pub secret_key: Option<SecretString>,
+    /// The administrator's token; absent: made at the first start.
+    #[serde(default)]
+    pub admin_token: Option<SecretString>,
+    /// The folder of Postgres' programs.
+    #[serde(default)]
+    pub pg_bin_dir: Option<PathBuf>,
+    /// ONNX Runtime's shared library.
+    #[serde(default)]
+    pub onnxruntime: Option<PathBuf>,
+    /// What is logged, as `info` or `info,gateway=debug`.
+    pub log: String,
+    /// How it is written.
+    pub log_format: LogFormat,
+    /// Whether `/metrics` answers without a token.
+    pub metrics_open: bool,
+    /// Threads that serve HTTP.
+    pub http_workers: usize,
+    /// The largest request body of a prediction.
+    pub max_body_bytes: usize,
+    /// The largest artifact.
+    pub max_artifact_bytes: u64,
+    /// How long a prediction may take.
+    #[serde(deserialize_with = "duration")]
+    pub request_timeout: Duration,
+    /// How long a trial may take.
+    #[serde(deserialize_with = "duration")]
+    pub trial_timeout: Duration,
+    /// How much memory a trial may take.
+    pub trial_memory_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Defaults {
+    listen: &'static str,
+    grpc_listen: &'static str,
+    data_dir: PathBuf,
+    log: &'static str,
+    log_format: LogFormat,
+    metrics_open: bool,
+    http_workers: usize,
+    max_body_bytes: usize,
+    max_artifact_bytes: u64,
+    request_timeout: &'static str,
+    trial_timeout: &'static str,
+    trial_memory_bytes: u64,
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    commands::duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// The data directory unless told otherwise: `$XDG_DATA_HOME/bottega`, as root `/var/lib/bottega`.
+pub fn data_dir() -> PathBuf {
+    if let Some(given) = std::env::var_os("BOTTEGA_DATA_DIR").filter(|given| !given.is_empty()) {
+        return given.into();
+    }
+    if nix::unistd::geteuid().is_root() {
+        return "/var/lib/bottega".into();
+    }
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    std::env::var_os("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or(home)
+        .unwrap_or_else(|| ".".into())
+        .join("bottega")
+}
+
+/// The configuration before it is checked, with the origin of each value.
+pub struct Layers(Figment);
+
+impl Layers {
+    /// Stacks flags over environment over file over defaults. `file` must exist; without one,
+    /// `bottega.toml` in the working directory is read if it is there.
+    pub fn stack(flags: impl Serialize, file: Option<PathBuf>) -> Result<Self, Problem> {
+        let defaults = Defaults {
+            listen: "127.0.0.1:8080",
+            grpc_listen: "127.0.0.1:8081",
+            data_dir: data_dir(),
+            log: "info",
+            log_format: LogFormat::Auto,
+            metrics_open: false,
+            http_workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            max_body_bytes: 16 << 20,
+            max_artifact_bytes: 64 << 30,
+            request_timeout: "30s",
+            trial_timeout: "60s",
+            trial_memory_bytes: 4 << 30,
+        };
+        let here = PathBuf::from("bottega.toml");
+        let from_file = match file.or_else(|| here.is_file().then_some(here)) {
+            Some(file) if !file.is_file() => {
+                return Err(Problem::invalid(
+                    "config",
+                    format!("there is no file {}", file.display()),
+                ));
+            }
+            Some(file) => Figment::from(Toml::file_exact(file)),
+            None => Figment::new(),
+        };
+        if let Some(key) = NOT_IN_FILES.iter().find(|key| from_file.contains(key)) {
+            let message = format!("`{key}` may not stand in a configuration file");
+            return Err(
+                Problem::invalid(*key, message).hint(format!("set BOTTEGA_{}", key.to_uppercase()))
+            );
+        }
+        let environment = Env::prefixed("BOTTEGA_").only(KEYS).filter_map(|key| {
+            let name = format!("BOTTEGA_{}", key.as_str().to_uppercase());
+            // An empty variable is one that is not set: compose files pass them so.
+            std::env::var_os(name).filter(|value| !value.is_empty()).map(|_| key.into())
+        });
+        let flags = Serialized::defaults(flags);
+        let metadata = Metadata::named("command line");
+        let figment = Figment::from(Serialized::defaults(defaults))
+            .merge(from_file)
+            .merge(environment)
+            .merge(Named { inner: flags, metadata });
+        Ok(Self(figment))
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> Result<Settings, Problem> {
+        let settings: Settings = self.0.extract().map_err(|error| {
+            let at = error.path.join(".");
+            let from = error.metadata.as_ref().map(origin).unwrap_or_default();
+            let what = [at.clone(), error.kind.to_string(), from]
+                .into_iter()
+                .filter(|part| !part.is_empty());
+            let message = format!("configuration: {}", what.collect::<Vec<_>>().join(": "));
+            let field = if at.is_empty() { "configuration" } else { &at };
+            Problem::invalid(field, message).hint(format!("the keys are {}", KEYS.join(", ")))
+        })?;
+        if settings.http_workers == 0 {
+            return Err(Problem::invalid(
+                "http_workers",
+                "configuration: http_workers is 0: expected at least 1",
+            ));
+        }
+        Ok(settings)
+    }
+
+    /// Each key with its value, secrets hidden, and its origin.
+    pub fn table(&self) -> Vec<(&'static str, String, String)> {
+        KEYS.iter()
+            .filter_map(|&key| {
+                let value = self.0.find_value(key).ok()?;
+                let shown =
+                    if SECRETS.contains(&key) { "(hidden)".to_owned() } else { show(&value) };
+                let from = self.0.find_metadata(key).map_or_else(|| "default".to_owned(), origin);
+                Some((key, shown, from))
+            })
+            .collect()
+    }
+}
+
+fn show(value: &figment::value::Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| serde_json::to_string(value).unwrap_or_default(), ToOwned::to_owned)
+}
+
+fn origin(metadata: &Metadata) -> String {
+    match &metadata.source {
+        Some(Source::File(path)) => path.display().to_string(),
+        _ if metadata.name.contains("environment") => "environment".to_owned(),
+        _ if metadata.name == "command line" => "command line".to_owned(),
+        _ => "default".to_owned(),
+    }
+}
+
+/// A provider under another name, so that origins can be told apart.
+struct Named<P> {
+    inner: P,
+    metadata: Metadata,
+}
+
+impl<P: figment::Provider> figment::Provider for Named<P> {
+    fn metadata(&self) -> Metadata {
+        self.metadata.clone()
+    }
+
+    fn data(&self) -> figment::Result<figment::value::Map<figment::Profile, figment::value::Dict>> {
+        self.inner.data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_file_and_each_value_knows_where_it_came_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bottega.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:1\"\nlog = \"debug\"\n").unwrap();
+        let layers =
+            Layers::stack(serde_json::json!({"listen": "127.0.0.1:2"}), Some(file.clone()))
+                .unwrap();
+        let settings = layers.settings().unwrap();
+        assert_eq!((settings.listen.as_str(), settings.log.as_str()), ("127.0.0.1:2", "debug"));
+        let from = |key| layers.table().into_iter().find(|row| row.0 == key).unwrap().2;
+        assert_eq!(from("listen"), "command line");
+        assert!(from("log").contains("bottega.toml"), "{}", from("log"));
+        assert_eq!(from("trial_timeout"), "default");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bottega.toml");
+        std::fs::write(&file, "lisen = \"127.0.0.1:1\"\n").unwrap();
+        let problem =
+            Layers::stack(serde_json::json!({}), Some(file)).unwrap().settings().unwrap_err();
+        assert!(problem.message.contains("lisen"), "{}", problem.message);
+    }
+
+    #[test]
+    fn secrets_do_not_stand_in_files_and_are_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("bottega.toml");
+        std::fs::write(&file, "admin_token = \"hush\"\n").unwrap();
+        assert!(Layers::stack(serde_json::json!({}), Some(file)).is_err());
+        let layers =
+            Layers::stack(serde_json::json!({"database_url": "postgres://u:hush@h/d"}), None)
+                .unwrap();
+        assert!(layers.table().iter().all(|(_, value, _)| !value.contains("hush")));
+    }
+}

@@ -1,0 +1,209 @@
+//! Tries new versions, each in a throw-away worker process, before anything may serve them.
+//!
+//! Trials are a queue in Postgres: one is claimed for a short lease that is renewed while it runs,
+//! so a deployer that dies gives its work back. What comes of one is a [`Verdict`]: it is written
+//! down, or the claim is given back because the fault was ours.
+
+use std::time::Duration;
+
+use auth::verbs;
+use chrono::TimeDelta;
+use domain::{Resource, Streak, VersionId};
+use inference::trial::{self, TrialJob};
+use serde_json::json;
+use store::{
+    Change, followers,
+    serving::{self, Loadable},
+    trials::{self, Claimed},
+    versions::{self, TrialOutcome},
+};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{RESYNC, State, state::Trials};
+
+/// How long a claim holds, and how often it is renewed meanwhile.
+const LEASE: TimeDelta = TimeDelta::seconds(10);
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// When to try again after a fault of ours.
+const AFTER_FAULT: TimeDelta = TimeDelta::seconds(30);
+/// A trial that ended its deployer this often is the version's fault.
+const MAX_ATTEMPTS: i32 = 3;
+
+/// What came of a claim.
+enum Verdict {
+    /// The version can serve or cannot.
+    Tried(TrialOutcome),
+    /// It could not be tried; why, for the log.
+    OurFault(String),
+}
+
+impl From<store::Error> for Verdict {
+    fn from(error: store::Error) -> Self {
+        Self::OurFault(error.to_string())
+    }
+}
+
+fn rejected(reason: impl Into<String>) -> Verdict {
+    Verdict::Tried(TrialOutcome::Rejected { reason: reason.into() })
+}
+
+/// Tries whatever waits, again and again, until told to stop.
+pub(crate) async fn run(state: State, mut looks: watch::Receiver<()>, stop: CancellationToken) {
+    let mut streak = Streak::default();
+    let mut running = JoinSet::new();
+    while !stop.is_cancelled() {
+        let mut pause = RESYNC;
+        while running.len() < state.trials.at_once {
+            match trials::claim(&state.database, LEASE).await {
+                Ok(Some(claimed)) => {
+                    running.spawn(attempt(state.clone(), claimed, stop.clone()));
+                }
+                Ok(None) => {
+                    if streak.ended() {
+                        tracing::info!("versions are tried again");
+                    }
+                    break;
+                }
+                Err(error) => {
+                    pause = streak.failed();
+                    if streak.is_news() {
+                        tracing::error!(%error, "versions cannot be tried; trying again");
+                    }
+                    break;
+                }
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => {}
+            Some(_) = running.join_next() => {}
+            _ = timeout(pause, looks.changed()) => {}
+        }
+    }
+    // They were told to stop as well, and give their claims back.
+    while running.join_next().await.is_some() {}
+}
+
+/// One claim, from its start to what became of it.
+async fn attempt(state: State, claimed: Claimed, stop: CancellationToken) {
+    let version = claimed.version;
+    let verdict = tokio::select! {
+        verdict = judge(&state, &claimed) => verdict,
+        () = hold(&state, &claimed) => {
+            tracing::warn!(version.id = %version, "a trial's lease was lost; somebody else tries it");
+            return;
+        }
+        () = stop.cancelled() => {
+            let now = state.database.now();
+            if let Err(error) = trials::give_back(&state.database, &claimed, now).await {
+                tracing::warn!(%error, "a trial could not be given back; its lease ends by itself");
+            }
+            return;
+        }
+    };
+    if let Verdict::OurFault(error) = &verdict {
+        tracing::error!(version.id = %version, error, "a version could not be tried; trying again");
+    }
+    // What was found out is not thrown away because the database is away just now.
+    let mut streak = Streak::default();
+    while let Err(error) = settle(&state, &claimed, &verdict).await {
+        let pause = streak.failed();
+        if streak.is_news() {
+            tracing::error!(version.id = %version, %error, "a trial's end cannot be written down; trying again");
+        }
+        if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+            return;
+        }
+    }
+}
+
+/// Keeps the claim; returns when it is lost.
+async fn hold(state: &State, claimed: &Claimed) {
+    loop {
+        sleep(RENEW_EVERY).await;
+        match trials::renew(&state.database, claimed, LEASE).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            // Whoever claims it when the lease is over will be seen once the database is back.
+            Err(error) => tracing::debug!(%error, "a trial's lease was not renewed"),
+        }
+    }
+}
+
+/// Finds out whether the version can serve.
+async fn judge(state: &State, claimed: &Claimed) -> Verdict {
+    if claimed.attempts > MAX_ATTEMPTS {
+        let died = claimed.attempts - 1;
+        return rejected(format!("its trial ended the deployer {died} times"));
+    }
+    match prepare(state, claimed.version).await {
+        Err(verdict) => verdict,
+        Ok(job) => {
+            let Trials { exe, limits, .. } = &state.trials;
+            match trial::run(exe, job, limits.clone()).await {
+                Ok(trial::TrialOutcome::Ready(report)) => {
+                    let batchable = report.profile.batchable;
+                    Verdict::Tried(TrialOutcome::Ready { batchable })
+                }
+                Ok(trial::TrialOutcome::Rejected { reason }) => rejected(reason),
+                Err(error) => Verdict::OurFault(error.to_string()),
+            }
+        }
+    }
+}
+
+/// Gathers what a worker needs, the version's files on this machine among it.
+async fn prepare(state: &State, version: VersionId) -> Result<TrialJob, Verdict> {
+    let Trials { cache, library, decode_example, .. } = &state.trials;
+    let nothing = || rejected("it has no model file that could be loaded");
+    let Loadable { signature, input_example, .. } =
+        serving::loadable(&state.database, version).await?.ok_or_else(nothing)?;
+    let example = input_example.map(|example| decode_example(&example, &signature)).transpose();
+    let example = example.map_err(|problem| {
+        rejected(format!("its input example does not fit it: {}", problem.message))
+    })?;
+    let manifest = versions::manifest(&state.database, version).await?;
+    let folder = cache.folder(&manifest).await;
+    let folder = folder.map_err(|error| Verdict::OurFault(error.to_string()))?;
+    Ok(TrialJob { library: library.clone(), folder: folder.path, file: folder.file, example })
+}
+
+async fn settle(state: &State, claimed: &Claimed, verdict: &Verdict) -> store::Result<()> {
+    match verdict {
+        Verdict::Tried(outcome) => finish(state, claimed.version, outcome).await,
+        Verdict::OurFault(_) => {
+            let not_before = state.database.now() + AFTER_FAULT;
+            trials::give_back(&state.database, claimed, not_before).await
+        }
+    }
+}
+
+/// Writes down what a trial found, and gives the version to those that waited for it.
+async fn finish(state: &State, id: VersionId, outcome: &TrialOutcome) -> store::Result<()> {
+    let mut change = Change::begin(&state.database).await?;
+    // It may have been deleted, or tried by somebody else who thought us dead.
+    let Some(before) = versions::lock(&mut change, id).await? else { return Ok(()) };
+    if !versions::finish_trial(&mut change, id, outcome).await? {
+        return Ok(());
+    }
+    let Some(after) = versions::lock(&mut change, id).await? else { return Ok(()) };
+    let resource = Resource::Model(after.model.to_string());
+    let detail = json!({
+        "version": after.number, "status": after.status, "servable": after.servable, "reason": after.reason,
+    });
+    change.emit("version.tried", &resource.to_string(), &detail).await?;
+    let permit = state.access.system::<verbs::Register>("trial", resource);
+    let event = permit
+        .event("version.tried", detail)
+        .changed(Some(&before.describe()), Some(&after.describe()));
+    followers::catch_up(&mut change, id, &event).await?;
+    change.commit(&event).await?;
+    tracing::info!(
+        model.name = %after.model, after.number, status = %after.status, reason = after.reason, "version tried"
+    );
+    Ok(())
+}

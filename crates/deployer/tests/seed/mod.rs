@@ -1,0 +1,185 @@
+//! A deployer with a database, a clock that stands still, and models, versions and endpoints.
+
+#![expect(clippy::unwrap_used, reason = "the helpers of a test may fail as it may")]
+#![expect(dead_code, reason = "each test file uses its part")]
+
+use std::{path::Path, sync::Arc};
+
+use artifacts::{Artifacts, Location, S3Settings};
+use auth::{Access, verbs};
+use bytes::Bytes;
+use chrono::TimeDelta;
+use deployer::{State, Trials};
+use domain::{
+    Actor, AliasName, EndpointRef, FileEntry, FixedClock, Limit, Manifest, NodeId, Problem,
+    ReplicaState, RequestId, Resource, Runtime, Timestamp, VersionId, WeightedVersion,
+};
+use futures_util::stream;
+use inference::{ModelCache, trial::TrialLimits};
+use serde_json::json;
+use store::{
+    Change, Database, aliases, audit, endpoints, models, nodes, releases,
+    testing::TestDatabase,
+    versions::{self, NewVersion, TrialOutcome, Version},
+};
+use tempfile::TempDir;
+
+pub struct World {
+    pub clock: FixedClock,
+    pub state: State,
+    pub folder: TempDir,
+    artifacts: Artifacts,
+    /// Dropped last: the database ends with it.
+    database: TestDatabase,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let clock = FixedClock::at(Timestamp::from_timestamp(1_800_000_000, 0).unwrap());
+        let test = TestDatabase::with_clock(Arc::new(clock.clone())).await;
+        let (database, folder) = (test.database().clone(), tempfile::tempdir().unwrap());
+        let place = Location::Folder(folder.path().join("artifacts"));
+        let artifacts = Artifacts::at(&place, &S3Settings::default(), database.clone()).unwrap();
+        let cache = ModelCache::new(folder.path().join("cache"), artifacts.clone(), true).unwrap();
+        let trials = Trials {
+            cache: Arc::new(cache),
+            exe: std::env::current_exe().unwrap(),
+            library: std::env::var_os("BOTTEGA_ONNXRUNTIME").unwrap_or_default().into(),
+            limits: TrialLimits::default(),
+            at_once: 1,
+            decode_example: |_, _| Err(Problem::invalid("inputs", "input `y` is unknown")),
+        };
+        let state = State { database, access: Access::default(), trials };
+        Self { clock, state, folder, artifacts, database: test }
+    }
+
+    /// A deployer with a pool of its own, as in another process.
+    pub async fn another(&self) -> State {
+        let clock = Arc::new(self.clock.clone());
+        let database = Database::connect(self.database.url(), 3, clock).await.unwrap();
+        State { database, ..self.state.clone() }
+    }
+
+    /// Registers a version of the model `fraud`, which waits for its trial.
+    pub async fn version(&self, model: &[u8], example: bool) -> Version {
+        let (by, database) = (Actor::user("ana"), &self.state.database);
+        let bytes = stream::iter([Ok::<_, Problem>(Bytes::copy_from_slice(model))]);
+        let stored = self.artifacts.upload(&by, None, bytes).await.unwrap();
+        let entry = FileEntry { digest: stored.digest, size: stored.size };
+        let signature = json!({
+            "inputs": [{"name": "x", "datatype": "INT64", "shape": ["n"]}],
+            "outputs": [{"name": "y", "datatype": "FP32", "shape": ["n", 2]}],
+        });
+        let new = NewVersion {
+            manifest: Manifest::new([("model.onnx".parse().unwrap(), entry)]).unwrap(),
+            runtime: Runtime::Onnx,
+            model_file: Some("model.onnx".to_owned()),
+            facts: None,
+            signature: Some(serde_json::from_value(signature).unwrap()),
+            input_example: example.then(|| json!({ "inputs": [] })),
+            not_servable: None,
+            description: String::new(),
+            lineage: versions::Lineage::default(),
+            tags: models::Tags::default(),
+        };
+        let name = "fraud".parse().unwrap();
+        let mut change = Change::begin(database).await.unwrap();
+        let model = match models::lock(&mut change, &name).await.unwrap() {
+            Some(model) => model,
+            None => models::insert(&mut change, &name, "", &by, &new.tags).await.unwrap(),
+        };
+        let version = versions::insert(&mut change, model.id, &new, &by).await.unwrap();
+        self.commit(change).await;
+        version
+    }
+
+    /// The same, tried and found good.
+    pub async fn ready_version(&self, model: &[u8]) -> Version {
+        let version = self.version(model, false).await;
+        let mut change = Change::begin(&self.state.database).await.unwrap();
+        let outcome = TrialOutcome::Ready { batchable: false };
+        versions::finish_trial(&mut change, version.id, &outcome).await.unwrap();
+        self.commit(change).await;
+        version
+    }
+
+    pub async fn see(&self, version: VersionId) -> Version {
+        versions::get_by_id(&self.state.database, version).await.unwrap().unwrap()
+    }
+
+    /// Points `champion` to a version.
+    pub async fn promote(&self, version: &Version) {
+        let (alias, by) = ("champion".parse::<AliasName>().unwrap(), Actor::user("ana"));
+        let mut change = Change::begin(&self.state.database).await.unwrap();
+        let to = Some((version.id, version.number));
+        let request = RequestId::new();
+        aliases::set(&mut change, version.model_id, &alias, to, None, &by, &request).await.unwrap();
+        self.commit(change).await;
+    }
+
+    /// Makes an endpoint that follows `champion`, and cannot take what it points to.
+    pub async fn blocked_follower(&self, endpoint: &str, version: &Version) {
+        let target = endpoints::Target::Alias(version.model_id, "champion".parse().unwrap());
+        let mut change = Change::begin(&self.state.database).await.unwrap();
+        let (endpoint, by) = (endpoint.parse().unwrap(), Actor::user("ana"));
+        let endpoint = endpoints::insert(&mut change, &endpoint, &target, &by).await.unwrap();
+        endpoints::mark(&mut change, endpoint.id, false, Some("trial not over")).await.unwrap();
+        self.commit(change).await;
+    }
+
+    /// Gives an endpoint a release of one version, making the endpoint if it is not there.
+    pub async fn deploy(&self, endpoint: &str, version: &Version) {
+        let by = Actor::user("ana");
+        let endpoint: EndpointRef = endpoint.parse().unwrap();
+        let target = endpoints::Target::Pinned(version.model_id, version.id);
+        let mut change = Change::begin(&self.state.database).await.unwrap();
+        let endpoint = match endpoints::lock(&mut change, &endpoint).await.unwrap() {
+            Some(endpoint) => endpoint,
+            None => endpoints::insert(&mut change, &endpoint, &target, &by).await.unwrap(),
+        };
+        let shares = [WeightedVersion { version: version.id, weight: 100 }];
+        let request = RequestId::new();
+        releases::insert(&mut change, endpoint.id, &shares, None, &by, &request).await.unwrap();
+        self.commit(change).await;
+    }
+
+    /// A gateway that is alive for ten seconds.
+    pub async fn node(&self) -> NodeId {
+        let node = NodeId::new();
+        nodes::beat(&self.state.database, node, "host", TimeDelta::seconds(10)).await.unwrap();
+        node
+    }
+
+    pub async fn report(&self, node: NodeId, version: VersionId, state: ReplicaState) {
+        let reason = (state == ReplicaState::Failed).then_some("no such operator");
+        nodes::report(&self.state.database, node, version, state, reason).await.unwrap();
+    }
+
+    pub async fn endpoint(&self, endpoint: &str) -> endpoints::Endpoint {
+        let endpoint = endpoint.parse().unwrap();
+        endpoints::get(&self.state.database, &endpoint).await.unwrap().unwrap()
+    }
+
+    pub async fn release(&self, endpoint: &str, number: i32) -> releases::Release {
+        let id = self.endpoint(endpoint).await.id;
+        releases::get(&self.state.database, id, number).await.unwrap().unwrap()
+    }
+
+    /// What the audit trail has of one kind of change.
+    pub async fn recorded(&self, change: &str) -> Vec<audit::Recorded> {
+        let (all, limit) = (audit::Filter::default(), Limit::new(None).unwrap());
+        let page = audit::list(&self.state.database, &all, None, limit).await.unwrap();
+        page.items.into_iter().filter(|event| event.change == change).collect()
+    }
+
+    async fn commit(&self, change: Change) {
+        let permit = self.state.access.system::<verbs::Administer>("test", Resource::Platform);
+        change.commit(&permit.event("test.prepared", json!({}))).await.unwrap();
+    }
+}
+
+/// The bytes of a model of the repository.
+pub fn model(file: &str) -> Vec<u8> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/data");
+    std::fs::read(models.join(file)).unwrap()
+}

@@ -1,0 +1,98 @@
+//! `GET /v2/health/live`, `GET /v2/health/ready`, `GET /v2/models/{endpoint}/ready` and
+//! `…/versions/{version}/ready`
+
+use actix_web::{
+    HttpResponse, get,
+    web::{Data, Path},
+};
+use auth::{Caller, verbs};
+use domain::Resource;
+use serde_json::json;
+
+use super::error::{ErrorBody, V2Error};
+use crate::{
+    State,
+    predict::{self, version_number},
+};
+
+/// Ask whether the process runs.
+#[utoipa::path(
+    tag = "prediction",
+    responses((status = 200, description = "It does", body = Object, example = json!({"live": true}))),
+    security(()),
+)]
+#[get("/v2/health/live")]
+pub(super) async fn server_live() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "live": true }))
+}
+
+/// Ask whether this server may be sent traffic: all that is live has been loaded.
+#[utoipa::path(
+    tag = "prediction",
+    responses(
+        (status = 200, description = "It may", body = Object, example = json!({"ready": true})),
+        (status = 503, description = "Not yet, or not any more", body = Object, example = json!({"ready": false})),
+    ),
+    security(()),
+)]
+#[get("/v2/health/ready")]
+pub(super) async fn server_ready(state: Data<State>) -> HttpResponse {
+    let ready = state.is_ready();
+    let mut answer =
+        if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    answer.json(json!({ "ready": ready }))
+}
+
+/// Ask whether an endpoint answers.
+#[utoipa::path(
+    tag = "prediction",
+    params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
+    responses(
+        (status = 200, description = "It does", body = Object, example = json!({"name": "fraud", "ready": true})),
+        (status = 404, description = "No such endpoint", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v2/models/{endpoint}/ready")]
+pub(super) async fn model_ready(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<String>,
+) -> Result<HttpResponse, V2Error> {
+    show(&caller, &state, path.into_inner(), None)
+}
+
+/// Ask whether a version of the present release answers.
+#[utoipa::path(
+    tag = "prediction",
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("version" = i32, Path, description = "A version of the present release", example = 3),
+    ),
+    responses(
+        (status = 200, description = "It does", body = Object, example = json!({"name": "fraud", "ready": true})),
+        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v2/models/{endpoint}/versions/{version}/ready")]
+pub(super) async fn model_version_ready(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, V2Error> {
+    let (endpoint, version) = path.into_inner();
+    show(&caller, &state, endpoint, Some(version_number(&version)?))
+}
+
+fn show(
+    caller: &Caller,
+    state: &State,
+    endpoint: String,
+    version: Option<i32>,
+) -> Result<HttpResponse, V2Error> {
+    let resource = Resource::Endpoint(endpoint);
+    let permit = state.given.access.authorize::<verbs::View>(caller, resource)?;
+    predict::served(state, &permit, version)?;
+    Ok(HttpResponse::Ok().json(json!({ "name": permit.resource().name(), "ready": true })))
+}

@@ -1,0 +1,79 @@
+//! `GET /v2`, `GET /v2/models/{endpoint}` and `…/versions/{version}`
+
+use actix_web::{get, web::{Data, Path}};
+use auth::{Caller, verbs};
+use domain::Resource;
+use protocol::v2::metadata::{ModelMetadata, ServerMetadata};
+use rest::Json;
+
+use super::error::{ErrorBody, V2Error};
+use crate::{State, metadata, predict::version_number};
+
+/// Show what this server speaks.
+#[utoipa::path(
+    tag = "prediction",
+    responses((status = 200, description = "Name, version and extensions", body = Object, example = json!({
+        "name": "bottega", "version": "0.1.0", "extensions": [],
+    }))),
+)]
+#[get("/v2")]
+pub(super) async fn server_metadata(_caller: Caller) -> Json<ServerMetadata> {
+    Json(metadata::server())
+}
+
+/// Show an endpoint's inputs and outputs.
+#[utoipa::path(
+    tag = "prediction",
+    params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
+    responses(
+        (status = 200, description = "Its inputs and outputs", body = Object, example = json!({
+            "name": "fraud", "versions": ["3"], "platform": "onnxruntime_onnx",
+            "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+            "outputs": [{"name": "y", "datatype": "INT64", "shape": [-1]}],
+        })),
+        (status = 404, description = "No such endpoint", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v2/models/{endpoint}")]
+pub(super) async fn model_metadata(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<String>,
+) -> Result<Json<ModelMetadata>, V2Error> {
+    show(&caller, &state, path.into_inner(), None)
+}
+
+/// Show the inputs and outputs of one version of the present release.
+#[utoipa::path(
+    tag = "prediction",
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("version" = i32, Path, description = "A version of the present release", example = 3),
+    ),
+    responses(
+        (status = 200, description = "Its inputs and outputs", body = Object),
+        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v2/models/{endpoint}/versions/{version}")]
+pub(super) async fn model_version_metadata(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<Json<ModelMetadata>, V2Error> {
+    let (endpoint, version) = path.into_inner();
+    show(&caller, &state, endpoint, Some(version_number(&version)?))
+}
+
+fn show(
+    caller: &Caller,
+    state: &State,
+    endpoint: String,
+    version: Option<i32>,
+) -> Result<Json<ModelMetadata>, V2Error> {
+    let resource = Resource::Endpoint(endpoint);
+    let permit = state.given.access.authorize::<verbs::View>(caller, resource)?;
+    Ok(Json(metadata::endpoint(state, &permit, version)?))
+}

@@ -1,0 +1,89 @@
+//! Makes a version ready: its files, its engine, its first runs.
+
+use domain::{Problem, Signature, Tensor, VersionId};
+use inference::Replica;
+use serde_json::Value;
+use store::{serving, versions};
+
+use crate::{State, identity::Labels, live::Served};
+
+/// Why a version is not ready.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// A fault of ours, such as a store that is away: it may work in a moment.
+    Passing(String),
+    /// It cannot be loaded here, whoever tries; in words for whoever deployed it.
+    Lasting(String),
+}
+
+impl Failure {
+    pub(crate) fn panicked() -> Self {
+        Self::Lasting("loading the model panicked".to_owned())
+    }
+
+    pub(crate) fn why(&self) -> &str {
+        match self {
+            Self::Passing(why) | Self::Lasting(why) => why,
+        }
+    }
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::Passing(error.to_string())
+    }
+}
+
+impl From<inference::Error> for Failure {
+    fn from(error: inference::Error) -> Self {
+        use inference::Error;
+        match error {
+            Error::Fetch(_) | Error::Cache { .. } | Error::Worker(_) => {
+                Self::Passing(error.to_string())
+            }
+            Error::Library(_)
+            | Error::Model(_)
+            | Error::Input(_)
+            | Error::Run(_)
+            | Error::Memory
+            | Error::OutputTooLarge { .. }
+            | Error::Timeout
+            | Error::Overloaded
+            | Error::Draining => Self::Lasting(Problem::from(error).message),
+        }
+    }
+}
+
+/// Fetches, loads and warms a version.
+pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Failure> {
+    let database = &state.given.database;
+    let gone = || Failure::Lasting("the version is gone, or has no model to load".to_owned());
+    let loadable = serving::loadable(database, version).await?.ok_or_else(gone)?;
+    let manifest = versions::manifest(database, version).await?;
+    let folder = state.given.cache.folder(&manifest).await?;
+    let example = loadable
+        .input_example
+        .as_ref()
+        .and_then(|example| tensors(example, &loadable.signature));
+    let (runtime, options) = (state.given.runtime.clone(), state.given.settings.replica.clone());
+    let loaded = tokio::task::spawn_blocking(move || {
+        Replica::load(&runtime, &folder, &options, example)
+    });
+    let replica = loaded.await.map_err(|_| Failure::panicked())??;
+    Ok(Served {
+        version,
+        labels: Labels::new(&loadable.model, loadable.number, &manifest.digest()),
+        model: loadable.model,
+        number: loadable.number,
+        signature: loadable.signature,
+        input_example: loadable.input_example,
+        replica,
+    })
+}
+
+/// What an example holds. It was found good when the version was registered; should it not fit any
+/// more, made-up values warm the model as well.
+fn tensors(example: &Value, signature: &Signature) -> Option<Vec<Tensor>> {
+    let body = example.to_string();
+    protocol::v2::json::decode(body.as_bytes(), signature).ok().map(|request| request.inputs)
+}

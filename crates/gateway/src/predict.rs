@@ -1,0 +1,127 @@
+//! The one core of all prediction protocols.
+
+use std::{sync::Arc, time::Instant};
+
+use auth::{Permit, verbs};
+use domain::{Problem, Signature, Tensor};
+use protocol::v2::{InferRequest, RequestedOutput};
+
+use crate::{
+    State,
+    live::{Route, Served},
+};
+
+/// A prediction, and what made it.
+pub struct Prediction {
+    /// The version that answered.
+    pub served: Arc<Served>,
+    /// The caller's name for the request.
+    pub id: Option<String>,
+    /// The outputs that were asked for, in that order; else all, in the model's.
+    pub outputs: Vec<Tensor>,
+}
+
+/// Answers a request for the endpoint that the permit names. `version` insists on one version of
+/// the present release; `decode` reads the request once it is known which signature it must fit.
+///
+/// # Errors
+/// No such endpoint, no version ready, what `decode` says, the model's failure, or too late.
+pub async fn predict(
+    state: &State,
+    permit: &Permit<verbs::Invoke>,
+    version: Option<i32>,
+    decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
+) -> Result<Prediction, Problem> {
+    let begun = Instant::now();
+    let route = route(state, permit.resource().name())?;
+    let result = answer(state, &route, version, decode, begun).await;
+    route.metrics.count(&result, begun.elapsed());
+    result
+}
+
+async fn answer(
+    state: &State,
+    route: &Route,
+    version: Option<i32>,
+    decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
+    begun: Instant,
+) -> Result<Prediction, Problem> {
+    // Ours until we are done: whoever drains the version waits for that.
+    let served = Arc::clone(route.pick(version)?);
+    let request = decode(&served.signature)?;
+    let deadline = begun + state.given.settings.deadline;
+    let answer = served.replica.infer(request.inputs, deadline).await?;
+    let outputs = select(answer.outputs, &request.outputs);
+    Ok(Prediction { served, id: request.id, outputs })
+}
+
+/// The present route to an endpoint.
+pub(crate) fn route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem> {
+    let live = state.live.load();
+    live.get(endpoint).cloned().ok_or_else(|| {
+        Problem::not_found("endpoint", endpoint)
+            .hint("`bottega endpoints list` shows those that there are")
+    })
+}
+
+/// The version that answers, or would answer, requests for an endpoint.
+///
+/// # Errors
+/// No such endpoint, no version ready, or that version is not in the present release.
+pub(crate) fn served(
+    state: &State,
+    permit: &Permit<verbs::View>,
+    version: Option<i32>,
+) -> Result<Arc<Served>, Problem> {
+    route(state, permit.resource().name())?.pick(version).cloned()
+}
+
+/// A version's number as protocols write it.
+///
+/// # Errors
+/// No number: then no version is called that.
+pub(crate) fn version_number(text: &str) -> Result<i32, Problem> {
+    text.parse()
+        .map_err(|_| Problem::not_found("version", text).hint("versions are numbers, like 3"))
+}
+
+/// The outputs that the caller asked for, in the order that it asked for them.
+fn select(mut outputs: Vec<Tensor>, requested: &[RequestedOutput]) -> Vec<Tensor> {
+    if requested.is_empty() {
+        return outputs;
+    }
+    requested
+        .iter()
+        .filter_map(|RequestedOutput { name, .. }| {
+            let at = outputs.iter().position(|output| output.name == *name)?;
+            Some(outputs.swap_remove(at))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::TensorData;
+
+    use super::*;
+
+    #[test]
+    fn outputs_come_as_they_were_asked_for() {
+        let outputs = || {
+            ["a", "b", "c"].map(|name| {
+                Tensor::new(name, vec![1], TensorData::I64(vec![1])).unwrap()
+            })
+        };
+        let names = |asked: &[&str]| {
+            let requested: Vec<_> = asked
+                .iter()
+                .map(|&name| RequestedOutput { name: name.to_owned(), parameters: Default::default() })
+                .collect();
+            let selected = select(outputs().into(), &requested);
+            selected.into_iter().map(|output| output.name).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[]), ["a", "b", "c"]);
+        assert_eq!(names(&["c", "a"]), ["c", "a"]);
+        assert_eq!(names(&["b", "a", "c"]), ["b", "a", "c"]);
+    }
+}

@@ -1,0 +1,107 @@
+//! What a gateway works with.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use auth::{Access, Authenticator};
+use domain::NodeId;
+use inference::{ModelCache, ReplicaOptions, Runtime};
+use store::Database;
+
+use crate::{Metrics, live::Routes};
+
+/// What may be set.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What this machine is called, for people.
+    pub host: String,
+    /// The longest request body in bytes.
+    pub body_limit: usize,
+    /// How long a prediction may take.
+    pub deadline: Duration,
+    /// How versions are run.
+    pub replica: ReplicaOptions,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            host: "localhost".to_owned(),
+            body_limit: 16 << 20,
+            deadline: Duration::from_secs(30),
+            replica: ReplicaOptions::default(),
+        }
+    }
+}
+
+/// What a gateway is given by whoever runs it.
+pub struct Resources {
+    /// Where it reads what to serve and reports what it does.
+    pub database: Database,
+    /// Who may.
+    pub access: Access,
+    /// Who calls, for gRPC; HTTP has a guard before it.
+    pub authenticator: Arc<Authenticator>,
+    /// What runs the models.
+    pub runtime: Runtime,
+    /// The models' files on this machine.
+    pub cache: Arc<ModelCache>,
+    /// What may be set.
+    pub settings: Settings,
+    /// Where predictions are counted.
+    pub metrics: Metrics,
+}
+
+/// One gateway. Cheap to clone.
+#[derive(Clone)]
+pub struct State(Arc<Node>);
+
+/// What the clones of a [`State`] share.
+pub struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) given: Resources,
+    /// What is answered with, swapped whole.
+    pub(crate) live: ArcSwap<Routes>,
+    ready: AtomicBool,
+}
+
+impl State {
+    /// A node that is new to all others and serves nothing yet.
+    #[must_use]
+    pub fn new(given: Resources) -> Self {
+        let live = ArcSwap::default();
+        Self(Arc::new(Node { id: NodeId::new(), given, live, ready: AtomicBool::new(false) }))
+    }
+
+    /// This node's id.
+    #[must_use]
+    pub fn node_id(&self) -> NodeId {
+        self.id
+    }
+
+    /// Whether this node may be sent traffic: it has loaded what was live when it started, and has
+    /// not been told to stop.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Relaxed)
+    }
+
+    pub(crate) fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Relaxed);
+    }
+}
+
+impl Deref for State {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        &self.0
+    }
+}

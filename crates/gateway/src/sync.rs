@@ -1,0 +1,307 @@
+//! Brings this node to what the tables ask for, and says in them how far it has come.
+//!
+//! Level-triggered: each look reads everything, and whatever differs is put right. One task owns
+//! all of it, so there is no lock; loads and drains run beside it and report back.
+
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use domain::{ReplicaState, Streak, VersionId, WeightedVersion, rollout};
+use futures_util::FutureExt as _;
+use store::{nodes, outbox::Listener, serving};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    State,
+    live::{Route, Routes, Served, Share},
+    load::{Failure, load},
+};
+
+/// How often to look when no notice comes: a lost one costs no more than this.
+const RESYNC: Duration = Duration::from_secs(2);
+/// How long to wait for the database: while it hangs, finished loads wait to be taken in.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// When to try again to load what could not be loaded.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Loading takes memory and cores that requests need.
+const LOADS_AT_ONCE: usize = 2;
+/// How often a version that is being left is looked at.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+
+/// Keeps the node in step until told to stop.
+pub(crate) async fn run(state: State, stop: CancellationToken) {
+    let mut listener = Listener::new(&state.given.database);
+    let mut keeper = Keeper::new(state);
+    while stop.run_until_cancelled(keeper.look()).await.is_some() {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = listener.changed(RESYNC) => {}
+            Some(Ok((version, loaded))) = keeper.loads.join_next() => keeper.loaded(version, loaded),
+            Some(Ok(version)) = keeper.drains.join_next() => {
+                keeper.slots.remove(&version);
+            }
+        }
+    }
+}
+
+/// A version on this node.
+enum Slot {
+    Loading,
+    Ready(Arc<Served>),
+    Draining,
+}
+
+/// Why a version could not be loaded the last time, and when it is tried again.
+struct Trouble {
+    failure: Failure,
+    retry_at: Instant,
+}
+
+struct Keeper {
+    state: State,
+    /// What the tables asked for when they were last seen.
+    wanted: Option<Vec<serving::Route>>,
+    slots: HashMap<VersionId, Slot>,
+    troubles: HashMap<VersionId, Trouble>,
+    loads: JoinSet<(VersionId, Result<Served, Failure>)>,
+    drains: JoinSet<VersionId>,
+    away: Streak,
+}
+
+impl Keeper {
+    fn new(state: State) -> Self {
+        Self {
+            state,
+            wanted: None,
+            slots: HashMap::new(),
+            troubles: HashMap::new(),
+            loads: JoinSet::new(),
+            drains: JoinSet::new(),
+            away: Streak::default(),
+        }
+    }
+
+    /// One look: reads, puts right, reports.
+    async fn look(&mut self) {
+        let read = in_time(serving::routes(&self.state.given.database)).await;
+        let read = read.map(|routes| self.wanted = Some(routes));
+        self.put_right();
+        let done = match read {
+            Ok(()) => in_time(self.report()).await,
+            Err(why) => Err(why),
+        };
+        self.note(done);
+    }
+
+    /// Logs that the database went away or came back, once each.
+    fn note(&mut self, done: Result<(), String>) {
+        match done {
+            Ok(()) => {
+                if self.away.ended() {
+                    tracing::info!("in step with the database again");
+                }
+            }
+            Err(error) => {
+                self.away.failed();
+                if self.away.is_news() {
+                    tracing::error!(error, "the database is away: serving what was live when it was last seen");
+                }
+            }
+        }
+    }
+
+    /// Moves traffic first, frees what it left, then loads what is missing.
+    fn put_right(&mut self) {
+        let Some(wanted) = &self.wanted else { return };
+        self.publish(wanted);
+        let needed = self.needed(wanted);
+        self.retire(&needed.iter().copied().collect());
+        self.start_loads(&needed);
+        self.judge_readiness();
+    }
+
+    /// Swaps the table of routes if any route is another one.
+    fn publish(&self, wanted: &[serving::Route]) {
+        let current = self.state.live.load_full();
+        let next: Routes = wanted
+            .iter()
+            .map(|route| self.route(route, &current))
+            .map(|route| (route.name.clone(), route))
+            .collect();
+        let stays = |(name, route): (&String, &Arc<Route>)| {
+            current.get(name).is_some_and(|old| Arc::ptr_eq(old, route))
+        };
+        if next.len() != current.len() || !next.iter().all(stays) {
+            self.state.live.store(Arc::new(next));
+        }
+    }
+
+    /// The route to an endpoint's live release if all its versions are loaded; until then the one
+    /// before stays.
+    fn route(&self, wanted: &serving::Route, current: &Routes) -> Arc<Route> {
+        let name = wanted.endpoint.to_string();
+        let old = current.get(&name).filter(|old| old.endpoint == wanted.id);
+        let live = wanted.live.as_ref().and_then(|(release, versions)| {
+            self.shares(versions).map(|shares| (*release, shares))
+        });
+        match (live, old) {
+            (Some((release, _)), Some(old)) if old.release == Some(release) => Arc::clone(old),
+            (None, Some(old)) => Arc::clone(old),
+            (live, _) => {
+                let metrics = self.state.given.metrics.of(&name);
+                let (release, shares) = live.unzip();
+                if release.is_some() {
+                    tracing::info!(endpoint.name = name, release, "serving");
+                }
+                Arc::new(Route::new(wanted.id, name, metrics, release, shares.unwrap_or_default()))
+            }
+        }
+    }
+
+    fn shares(&self, versions: &[WeightedVersion]) -> Option<Vec<Share>> {
+        let share = |version: &WeightedVersion| match self.slots.get(&version.version) {
+            Some(Slot::Ready(served)) => {
+                Some(Share { weight: version.weight, served: Arc::clone(served) })
+            }
+            Some(Slot::Loading | Slot::Draining) | None => None,
+        };
+        versions.iter().map(share).collect()
+    }
+
+    /// The versions to hold, the most urgent first: what is live, what still answers here until
+    /// that is loaded, what is being prepared.
+    fn needed(&self, wanted: &[serving::Route]) -> Vec<VersionId> {
+        let live = live_versions(wanted);
+        let table = self.state.live.load();
+        let answering = table.values().flat_map(|route| &route.shares);
+        let answering = answering.map(|share| share.served.version);
+        let target = wanted.iter().flat_map(|route| &route.target).copied();
+        let mut seen = HashSet::new();
+        live.chain(answering).chain(target).filter(|version| seen.insert(*version)).collect()
+    }
+
+    /// Frees versions that are not needed any more, once nobody uses them.
+    fn retire(&mut self, needed: &HashSet<VersionId>) {
+        self.troubles.retain(|version, _| needed.contains(version));
+        for (version, slot) in &mut self.slots {
+            if needed.contains(version) {
+                continue;
+            }
+            if let Slot::Ready(served) = slot {
+                let longest = self.state.given.settings.deadline;
+                self.drains.spawn(drain(Arc::clone(served), longest));
+                *slot = Slot::Draining;
+            }
+        }
+    }
+
+    fn start_loads(&mut self, needed: &[VersionId]) {
+        let now = Instant::now();
+        for &version in needed {
+            let is_due = self.troubles.get(&version).is_none_or(|trouble| trouble.retry_at <= now);
+            if self.loads.len() < LOADS_AT_ONCE && is_due && !self.slots.contains_key(&version) {
+                self.slots.insert(version, Slot::Loading);
+                let state = self.state.clone();
+                self.loads.spawn(async move {
+                    let loaded = AssertUnwindSafe(load(&state, version)).catch_unwind().await;
+                    (version, loaded.unwrap_or_else(|_| Err(Failure::panicked())))
+                });
+            }
+        }
+    }
+
+    /// Takes in what a load came to.
+    fn loaded(&mut self, version: VersionId, loaded: Result<Served, Failure>) {
+        match loaded {
+            Ok(served) => {
+                self.troubles.remove(&version);
+                let (name, number) = (&served.model, served.number);
+                tracing::info!(version.id = %version, model.name = %name, number, "version ready");
+                self.slots.insert(version, Slot::Ready(Arc::new(served)));
+            }
+            Err(failure) => {
+                self.slots.remove(&version);
+                let retry_at = Instant::now() + RETRY_AFTER;
+                let before = self.troubles.get(&version).map(|trouble| &trouble.failure);
+                if before != Some(&failure) {
+                    tracing::error!(
+                        version.id = %version, error = failure.why(), "a version cannot be loaded; trying again"
+                    );
+                }
+                self.troubles.insert(version, Trouble { failure, retry_at });
+            }
+        }
+    }
+
+    /// This node may be sent traffic once it has tried to load all that is live.
+    fn judge_readiness(&self) {
+        let is_tried = |version: VersionId| {
+            self.troubles.contains_key(&version)
+                || matches!(self.slots.get(&version), Some(Slot::Ready(_)))
+        };
+        if !self.state.is_ready()
+            && self.wanted.as_deref().is_some_and(|wanted| live_versions(wanted).all(is_tried))
+        {
+            self.state.set_ready(true);
+        }
+    }
+
+    /// Tells the tables what differs from what they say of this node.
+    async fn report(&self) -> store::Result<()> {
+        let (database, node) = (&self.state.given.database, self.state.id);
+        let mut reported = nodes::reported(database, node).await?;
+        let versions: HashSet<_> = self.slots.keys().chain(self.troubles.keys()).collect();
+        for &version in versions {
+            let is = self.replica(version);
+            if reported.remove(&version).as_ref() != Some(&is) {
+                nodes::report(database, node, version, is.state, is.reason.as_deref()).await?;
+            }
+        }
+        for version in reported.into_keys() {
+            nodes::report(database, node, version, ReplicaState::Stopped, None).await?;
+        }
+        Ok(())
+    }
+
+    /// A version as others see it.
+    fn replica(&self, version: VersionId) -> rollout::Replica {
+        let replica = |state| rollout::Replica { state, reason: None };
+        match (self.slots.get(&version), self.troubles.get(&version)) {
+            (Some(Slot::Ready(_)), _) => replica(ReplicaState::Ready),
+            (Some(Slot::Draining), _) => replica(ReplicaState::Draining),
+            // Also while it is tried again, so that a release does not wait for its deadline.
+            (Some(Slot::Loading) | None, Some(Trouble { failure: Failure::Lasting(why), .. })) => {
+                rollout::Replica { state: ReplicaState::Failed, reason: Some(why.clone()) }
+            }
+            (Some(Slot::Loading) | None, _) => replica(ReplicaState::Starting),
+        }
+    }
+}
+
+/// What the database answers, if it does so in time.
+async fn in_time<T>(asked: impl Future<Output = store::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(answer) => answer.map_err(|error| error.to_string()),
+        Err(elapsed) => Err(elapsed.to_string()),
+    }
+}
+
+fn live_versions(wanted: &[serving::Route]) -> impl Iterator<Item = VersionId> {
+    let versions = wanted.iter().filter_map(|route| route.live.as_ref()).flat_map(|(_, it)| it);
+    versions.map(|version| version.version)
+}
+
+/// Waits until no request holds the version any more, then frees it.
+async fn drain(served: Arc<Served>, longest: Duration) -> VersionId {
+    let until = Instant::now() + longest;
+    while Arc::strong_count(&served) > 1 && Instant::now() < until {
+        tokio::time::sleep(DRAIN_STEP).await;
+    }
+    served.replica.drain().await;
+    served.version
+}

@@ -1,0 +1,239 @@
+//! The node's copies of versions' files: `DIR/HEX/…`, one folder for each manifest.
+//!
+//! A folder is filled beside its place and renamed into it when every file in it is whole, has its
+//! digest and is on disk: what is in its place is complete. Nothing in it changes after, and
+//! several processes may share one cache. Disks rot, so a folder that is there is verified before
+//! it is served from, unless that is switched off; a rotten one is fetched anew, once.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, Permissions},
+    io::{self, ErrorKind, Read},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use artifacts::Artifacts;
+use domain::{Digest, FileEntry, FilePath, Hasher, Manifest};
+use tokio::task::spawn_blocking;
+
+use crate::{Error, ModelFolder, sync::lock};
+
+/// What an unfinished folder's name begins with.
+const UNFINISHED: &str = ".unfinished-";
+/// An unfinished folder of this age belongs to a process that died.
+const ABANDONED: Duration = Duration::from_hours(24);
+
+/// The cache of one node.
+pub struct ModelCache {
+    folder: PathBuf,
+    artifacts: Artifacts,
+    verify: bool,
+    /// Who looks after a folder holds its turn; the others wait and find it there.
+    turns: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl ModelCache {
+    /// The cache in this folder, which is made if it is absent. `verify` reads all files of a
+    /// folder again before it is used (about 1.5 GB/s).
+    ///
+    /// # Errors
+    /// The folder cannot be made or read.
+    pub fn new(folder: PathBuf, artifacts: Artifacts, verify: bool) -> Result<Self, Error> {
+        fs::create_dir_all(&folder)
+            .and_then(|()| remove_abandoned(&folder))
+            .map_err(|error| broken(&folder, error))?;
+        Ok(Self { folder, artifacts, verify, turns: Mutex::default() })
+    }
+
+    /// A version's files on this node's disk, fetched if they are not there yet.
+    ///
+    /// # Errors
+    /// The manifest has no file to load; a blob is gone or damaged; the disk is full or broken.
+    pub async fn folder(&self, manifest: &Manifest) -> Result<ModelFolder, Error> {
+        let digest = manifest.digest();
+        let turn = Arc::clone(lock(&self.turns).entry(digest).or_default());
+        let held = turn.lock().await;
+        let fetch = |digest: Digest, to: PathBuf| async move {
+            self.artifacts.fetch(&digest, &to).await.map(drop).map_err(Error::from)
+        };
+        let folder = provide(&self.folder, manifest, self.verify, fetch).await;
+        drop(held);
+        drop(turn);
+        lock(&self.turns).retain(|_, turn| Arc::strong_count(turn) > 1);
+        folder
+    }
+
+    /// Removes a version's files. What is loaded from them stays loaded.
+    ///
+    /// # Errors
+    /// The disk is broken.
+    pub async fn remove(&self, manifest: &Digest) -> Result<(), Error> {
+        remove(&self.folder, manifest).await
+    }
+}
+
+async fn provide<F: Future<Output = Result<(), Error>>>(
+    cache: &Path,
+    manifest: &Manifest,
+    verify: bool,
+    fetch: impl Fn(Digest, PathBuf) -> F,
+) -> Result<ModelFolder, Error> {
+    let digest = manifest.digest();
+    let file = manifest.onnx_file().cloned().ok_or_else(|| {
+        Error::Model(
+            "its files hold no `model.onnx`, and not exactly one other `.onnx` file".to_owned(),
+        )
+    })?;
+    let folder = ModelFolder { path: cache.join(digest.hex()), file, bytes: manifest.size() };
+    let present = folder.path.is_dir();
+    if present && (!verify || is_sound(&folder.path, manifest).await) {
+        return Ok(folder);
+    }
+    if present {
+        tracing::warn!(version.digest = %digest, "cached files are damaged: fetching them anew");
+        remove(cache, &digest).await?;
+    }
+    fill(cache, manifest, fetch).await?;
+    if present && !is_sound(&folder.path, manifest).await {
+        remove(cache, &digest).await?;
+        let what = io::Error::other("files are damaged as soon as they are written");
+        return Err(broken(cache, what));
+    }
+    Ok(folder)
+}
+
+/// Makes a version's folder.
+async fn fill<F: Future<Output = Result<(), Error>>>(
+    cache: &Path,
+    manifest: &Manifest,
+    fetch: impl Fn(Digest, PathBuf) -> F,
+) -> Result<(), Error> {
+    let unfinished = beside(cache).map_err(|error| broken(cache, error))?;
+    for (path, entry) in manifest.files() {
+        let to = unfinished.path().join(path.as_str());
+        make_folders(unfinished.path(), path).map_err(|error| broken(cache, error))?;
+        fetch(entry.digest, to.clone()).await?;
+        let size = fs::metadata(&to).map_err(|error| broken(cache, error))?.len();
+        if size != entry.size {
+            let expected = entry.size;
+            return Err(Error::Model(format!(
+                "its file `{path}` has {size} bytes, but its manifest says {expected}"
+            )));
+        }
+        fs::set_permissions(&to, Permissions::from_mode(0o444))
+            .map_err(|error| broken(cache, error))?;
+    }
+    let (cache, place) = (cache.to_owned(), cache.join(manifest.digest().hex()));
+    blocking(cache.clone(), move || {
+        sync_folders(unfinished.path())?;
+        match fs::rename(unfinished.path(), place) {
+            // Another process was faster, with the same files.
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            renamed => renamed.and_then(|()| File::open(cache)?.sync_all()),
+        }
+    })
+    .await
+}
+
+/// Whether all files are there and have their digests. What cannot be read is not sound.
+async fn is_sound(folder: &Path, manifest: &Manifest) -> bool {
+    let files: Vec<(PathBuf, FileEntry)> =
+        manifest.files().map(|(path, entry)| (folder.join(path.as_str()), *entry)).collect();
+    let sound = move || files.iter().all(|(path, entry)| has_content(path, entry).unwrap_or(false));
+    spawn_blocking(sound).await.unwrap_or(false)
+}
+
+fn has_content(path: &Path, entry: &FileEntry) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() != entry.size {
+        return Ok(false);
+    }
+    let (mut hasher, mut buffer) = (Hasher::default(), vec![0; 1 << 20]);
+    loop {
+        let count = file.read(&mut buffer)?;
+        let Some(bytes @ [_, ..]) = buffer.get(..count) else { break };
+        hasher.update(bytes);
+    }
+    Ok(hasher.finish() == entry.digest)
+}
+
+/// Takes a folder out of its place first, so that none is ever half there.
+async fn remove(cache: &Path, digest: &Digest) -> Result<(), Error> {
+    let (cache, place) = (cache.to_owned(), cache.join(digest.hex()));
+    blocking(cache.clone(), move || {
+        let bin = beside(&cache)?;
+        match fs::rename(place, bin.path().join("removed")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            renamed => renamed.and_then(|()| bin.close()),
+        }
+    })
+    .await
+}
+
+/// A folder beside the places of finished ones, deleted unless it is renamed into one.
+fn beside(cache: &Path) -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(UNFINISHED)
+        .permissions(Permissions::from_mode(0o755))
+        .tempdir_in(cache)
+}
+
+/// The folders that a file is in. Whoever may enter the cache may read them, as a trial must.
+fn make_folders(root: &Path, file: &FilePath) -> io::Result<()> {
+    let mut folder = root.to_owned();
+    fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
+    for part in file.parent().split('/').filter(|part| !part.is_empty()) {
+        folder.push(part);
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => {
+                made.and_then(|()| fs::set_permissions(&folder, Permissions::from_mode(0o755)))?
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts a folder's names on disk; its files' contents are there already.
+fn sync_folders(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_folders(&entry.path())?;
+        }
+    }
+    File::open(folder)?.sync_all()
+}
+
+fn remove_abandoned(cache: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(cache)? {
+        let entry = entry?;
+        let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+        // Another process may be at work on a young one, or have just removed it.
+        let age = entry.metadata().and_then(|file| file.modified()).map(|time| time.elapsed());
+        if unfinished && matches!(age, Ok(Ok(age)) if age > ABANDONED) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+async fn blocking(
+    cache: PathBuf,
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<(), Error> {
+    spawn_blocking(work)
+        .await
+        .unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
+        .map_err(|error| broken(&cache, error))
+}
+
+fn broken(folder: &Path, error: io::Error) -> Error {
+    Error::Cache { folder: folder.to_owned(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,367 @@
+//! Replicas: batching, queueing, deadlines and draining, with real models and with an engine that
+//! the test holds in its hand.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may fail as it may")]
+
+mod model;
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use domain::{DataType, Dim, Signature, Tensor, TensorData, TensorSpec};
+use inference::{
+    Engine, Error, ModelFolder, Profile, Replica, ReplicaOptions,
+    onnx::{OnnxEngine, OnnxOptions},
+};
+use model::tensor;
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+fn row(values: &[f32]) -> Vec<Tensor> {
+    vec![tensor("x", &[1, values.len()], TensorData::F32(values.to_vec()))]
+}
+
+fn load(model: &ModelFolder, options: &ReplicaOptions) -> Replica {
+    Replica::load(&model::runtime(), model, options, None).unwrap()
+}
+
+fn options(threads: usize, max_batch: usize) -> ReplicaOptions {
+    ReplicaOptions { threads: Some(threads), max_batch: Some(max_batch), ..Default::default() }
+}
+
+/// Adds up each row, but waits before each run until the gate is open.
+#[derive(Clone)]
+struct Summing {
+    signature: Signature,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+    runs: Arc<AtomicUsize>,
+}
+
+impl Summing {
+    fn new() -> Self {
+        let spec = |name: &str, shape: Vec<Dim>| TensorSpec {
+            name: name.to_owned(),
+            datatype: DataType::F32,
+            shape,
+        };
+        let signature = Signature {
+            inputs: vec![spec("x", vec![Dim::Any, Dim::Any])],
+            outputs: vec![spec("y", vec![Dim::Any])],
+        };
+        Self { signature, gate: Arc::default(), runs: Arc::default() }
+    }
+
+    fn open(&self) {
+        *self.gate.0.lock().unwrap() = true;
+        self.gate.1.notify_all();
+    }
+
+    /// A replica of this engine whose callers all queue.
+    fn replica(&self, options: &ReplicaOptions) -> Replica {
+        let slow = Duration::from_millis(9);
+        let profile = Profile { batchable: true, single: slow, max_batch: 8, per_row: slow };
+        Replica::start(vec![Box::new(self.clone())], profile, options).unwrap()
+    }
+}
+
+impl Engine for Summing {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn infer(&mut self, inputs: &[Tensor], _deadline: Instant) -> Result<Vec<Tensor>, Error> {
+        let (gate, opened) = &*self.gate;
+        drop(opened.wait_while(gate.lock().unwrap(), |open| !*open).unwrap());
+        self.runs.fetch_add(1, SeqCst);
+        let TensorData::F32(values) = &inputs[0].data else { panic!("not FP32") };
+        assert!(values.iter().all(|value| *value >= 0.0), "a negative number");
+        let sums: Vec<f32> =
+            values.chunks(inputs[0].shape[1]).map(|row| row.iter().sum()).collect();
+        Ok(vec![tensor("y", &[sums.len()], TensorData::F32(sums))])
+    }
+}
+
+fn sum(answer: &inference::Answer) -> f32 {
+    let TensorData::F32(sums) = &answer.outputs[0].data else { panic!("not FP32") };
+    sums.iter().sum()
+}
+
+/// Starts a request and lets it reach the queue.
+async fn queue(
+    replica: &Arc<Replica>,
+    inputs: Vec<Tensor>,
+    deadline: Instant,
+) -> tokio::task::JoinHandle<Result<inference::Answer, Error>> {
+    let waiting = replica.queued();
+    let task = tokio::spawn({
+        let replica = Arc::clone(replica);
+        async move { replica.infer(inputs, deadline).await }
+    });
+    for _ in 0..1000 {
+        if replica.queued() != waiting || task.is_finished() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    task
+}
+
+/// A replica whose only thread is held by a first request, so that what follows waits.
+async fn held(
+    engine: &Summing,
+    options: &ReplicaOptions,
+) -> (Arc<Replica>, tokio::task::JoinHandle<Result<inference::Answer, Error>>) {
+    let replica = Arc::new(engine.replica(options));
+    let first = queue(&replica, row(&[1.0]), soon()).await;
+    while replica.queued() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (replica, first)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn answers_never_mix() {
+    let model = model::real("digits.onnx");
+    let mut alone = OnnxEngine::load(&model::runtime(), &model, &OnnxOptions::default()).unwrap();
+    let payload = |caller: usize, turn: usize| {
+        let rows = 1 + caller % 3;
+        let pixels = (0..rows * 64).map(|at| ((caller * 31 + turn * 7 + at * at) % 17) as f32);
+        vec![tensor("pixels", &[rows, 64], TensorData::F32(pixels.collect()))]
+    };
+    let mut expected = Vec::new();
+    for caller in 0..64 {
+        let turns = (0..40).map(|turn| alone.infer(&payload(caller, turn), soon()).unwrap());
+        expected.push(turns.collect::<Vec<_>>());
+    }
+    for threads in [1, 3] {
+        let replica = Arc::new(load(&model, &options(threads, 8)));
+        assert!(replica.profile().batchable);
+        let callers = expected.iter().cloned().enumerate().map(|(caller, expected)| {
+            let replica = Arc::clone(&replica);
+            tokio::spawn(async move {
+                let mut largest = 0;
+                for (turn, expected) in expected.iter().enumerate() {
+                    let answer = replica.infer(payload(caller, turn), soon()).await.unwrap();
+                    largest = largest.max(answer.batch);
+                    for (got, wanted) in answer.outputs.iter().zip(expected) {
+                        assert_eq!(got.shape, wanted.shape);
+                        match (&got.data, &wanted.data) {
+                            (TensorData::F32(got), TensorData::F32(wanted)) => {
+                                let apart =
+                                    |(got, wanted): (&f32, &f32)| (got - wanted).abs() > 1e-5;
+                                assert!(!got.iter().zip(wanted).any(apart));
+                            }
+                            (got, wanted) => assert_eq!(got, wanted),
+                        }
+                    }
+                    tokio::task::yield_now().await;
+                }
+                largest
+            })
+        });
+        let mut largest = 0;
+        for caller in callers.collect::<Vec<_>>() {
+            largest = largest.max(caller.await.unwrap());
+        }
+        assert!(largest > 1, "no batch was formed, so this proves nothing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_shares_one_run_and_each_gets_its_own_rows() {
+    let engine = Summing::new();
+    let (replica, first) = held(&engine, &ReplicaOptions::default()).await;
+    let mut waiting = Vec::new();
+    for number in [10.0, 20.0, 30.0] {
+        waiting.push(queue(&replica, row(&[number]), soon()).await);
+    }
+    engine.open();
+    assert_eq!(first.await.unwrap().unwrap().batch, 1);
+    for (number, task) in [10.0, 20.0, 30.0].into_iter().zip(waiting) {
+        let answer = task.await.unwrap().unwrap();
+        assert_eq!((answer.batch, sum(&answer)), (3, number));
+        assert!(answer.queued > Duration::ZERO);
+    }
+    assert_eq!(engine.runs.load(SeqCst), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_of_other_widths_are_not_joined() {
+    let engine = Summing::new();
+    let (replica, _first) = held(&engine, &ReplicaOptions::default()).await;
+    let narrow = queue(&replica, row(&[1.0]), soon()).await;
+    let wide = queue(&replica, row(&[1.0, 2.0]), soon()).await;
+    engine.open();
+    assert_eq!(narrow.await.unwrap().unwrap().batch, 1);
+    let wide = wide.await.unwrap().unwrap();
+    assert_eq!((wide.batch, sum(&wide)), (1, 3.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_fails_alone_even_if_the_engine_panics() {
+    let engine = Summing::new();
+    let (replica, _first) = held(&engine, &ReplicaOptions::default()).await;
+    let mut waiting = Vec::new();
+    for number in [10.0, -1.0, 30.0] {
+        waiting.push(queue(&replica, row(&[number]), soon()).await);
+    }
+    engine.open();
+    let mut results = Vec::new();
+    for task in waiting {
+        results.push(task.await.unwrap());
+    }
+    assert_eq!(sum(results[0].as_ref().unwrap()), 10.0);
+    assert!(matches!(results[1], Err(Error::Run(_))));
+    assert_eq!(sum(results[2].as_ref().unwrap()), 30.0);
+    assert_eq!(sum(&replica.infer(row(&[5.0]), soon()).await.unwrap()), 5.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_refuses_at_once() {
+    let engine = Summing::new();
+    let options = ReplicaOptions { queue: 2, ..Default::default() };
+    let (replica, _first) = held(&engine, &options).await;
+    let one = queue(&replica, row(&[1.0]), soon()).await;
+    let two = queue(&replica, row(&[2.0]), soon()).await;
+    let start = Instant::now();
+    assert!(matches!(replica.infer(row(&[3.0]), soon()).await, Err(Error::Overloaded)));
+    assert!(start.elapsed() < Duration::from_secs(1));
+    engine.open();
+    assert!(one.await.unwrap().is_ok() && two.await.unwrap().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_too_long_is_told_so_in_time_and_not_computed() {
+    let engine = Summing::new();
+    let (replica, first) = held(&engine, &ReplicaOptions::default()).await;
+    let start = Instant::now();
+    let late = replica.infer(row(&[1.0]), start + Duration::from_millis(50)).await;
+    assert!(matches!(late, Err(Error::Timeout)));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    engine.open();
+    first.await.unwrap().unwrap();
+    replica.drain().await;
+    assert_eq!(engine.runs.load(SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_left_is_not_computed() {
+    let engine = Summing::new();
+    let (replica, first) = held(&engine, &ReplicaOptions::default()).await;
+    let left = queue(&replica, row(&[1.0]), soon()).await;
+    left.abort();
+    assert!(left.await.unwrap_err().is_cancelled());
+    engine.open();
+    first.await.unwrap().unwrap();
+    replica.drain().await;
+    assert_eq!(engine.runs.load(SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_finishes_what_is_queued_and_takes_nothing_more() {
+    let engine = Summing::new();
+    let (replica, first) = held(&engine, &ReplicaOptions::default()).await;
+    let waiting = queue(&replica, row(&[2.0]), soon()).await;
+    let draining = tokio::spawn({
+        let replica = Arc::clone(&replica);
+        async move { replica.drain().await }
+    });
+    let at_once = || Instant::now() + Duration::from_millis(5);
+    while !matches!(replica.infer(row(&[3.0]), at_once()).await, Err(Error::Draining)) {}
+    assert!(!draining.is_finished());
+    engine.open();
+    assert!(first.await.unwrap().is_ok() && waiting.await.unwrap().is_ok());
+    draining.await.unwrap();
+    assert_eq!(Arc::strong_count(&engine.runs), 1, "the engine is freed");
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_fit_is_refused_by_the_tensors_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model::identity(DataType::F32, &["n", "4"]).save(folder.path());
+    let replica = load(&model, &ReplicaOptions::default());
+    let wrong = tensor("z", &[1, 4], TensorData::F32(vec![0.0; 4]));
+    let Err(Error::Input(problem)) = replica.infer(vec![wrong], soon()).await else { panic!() };
+    assert_eq!(problem.message, "input `x` is missing: expected `x` FP32 [n, 4]");
+}
+
+#[tokio::test]
+async fn a_caller_that_is_alone_runs_on_its_own_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model::identity(DataType::F32, &["n", "4"]).save(folder.path());
+    let replica = load(&model, &ReplicaOptions::default());
+    let mut queued = 0;
+    for _ in 0..1000 {
+        let answer = replica.infer(row(&[1.0, 2.0, 3.0, 4.0]), soon()).await.unwrap();
+        assert_eq!(answer.batch, 1);
+        queued += usize::from(answer.queued > Duration::ZERO);
+    }
+    // Where other programs take the processor away, a run looks long and some are queued.
+    assert!(queued < 500, "{queued} of 1000 were queued");
+    replica.drain().await;
+    let late = replica.infer(row(&[1.0, 2.0, 3.0, 4.0]), soon()).await;
+    assert!(matches!(late, Err(Error::Draining)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_model_that_mixes_rows_is_never_batched() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model::centred().save(folder.path());
+    let replica = Arc::new(load(&model, &ReplicaOptions::default()));
+    assert!(!replica.profile().batchable);
+    let callers = (0..200).map(|caller| {
+        let replica = Arc::clone(&replica);
+        tokio::spawn(async move {
+            let answer = replica.infer(row(&[caller as f32, 1.0, 2.0]), soon()).await.unwrap();
+            assert_eq!(answer.outputs[0].data, TensorData::F32(vec![0.0; 3]));
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_out_of_range_fails_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let replica = Arc::new(load(&model::table().save(folder.path()), &options(1, 64)));
+    assert!(replica.profile().batchable);
+    let callers = (0..400_i64).map(|caller| {
+        let replica = Arc::clone(&replica);
+        tokio::spawn(async move {
+            let index = caller % 12;
+            let input = tensor("x", &[1], TensorData::I64(vec![index]));
+            match replica.infer(vec![input], soon()).await {
+                Ok(answer) => {
+                    let first = 2.0 * index as f32;
+                    assert_eq!(answer.outputs[0].data, TensorData::F32(vec![first, first + 1.0]));
+                }
+                Err(error) => assert!(index > 9 && matches!(error, Error::Run(_)), "{error}"),
+            }
+        })
+    });
+    for caller in callers.collect::<Vec<_>>() {
+        caller.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endless_model_times_out_and_frees_its_thread() {
+    let model = model::real("endless.onnx");
+    let options = ReplicaOptions { probe_time: Duration::from_millis(50), ..options(1, 1) };
+    let replica = load(&model, &options);
+    for _ in 0..3 {
+        let start = Instant::now();
+        let input = vec![tensor("x", &[1], TensorData::F32(vec![1.0]))];
+        let result = replica.infer(input, start + Duration::from_millis(100)).await;
+        assert!(matches!(result, Err(Error::Timeout)));
+        assert!(start.elapsed() < Duration::from_secs(2));
+    }
+}

@@ -1,0 +1,52 @@
+//! The registry's operations over HTTP: decode, authorise, call one use case, encode.
+//!
+//! One file for each noun, with its wire types; what several share is in `path`, `wait` and
+//! `body`. Wire types are made from domain values with `From`, never the other way round without
+//! a check.
+
+mod aliases;
+mod archives;
+mod blobs;
+mod body;
+mod endpoints;
+mod files;
+mod models;
+mod nodes;
+mod path;
+mod releases;
+mod resolve;
+mod signature;
+mod versions;
+mod wait;
+
+use rest::BodyLimit;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+/// The longest JSON body: a manifest of 10,000 files fits.
+const LONGEST_BODY: usize = 16 << 20;
+
+/// A list that comes whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Items<T> {
+    /// All of them.
+    items: Vec<T>,
+}
+
+/// Registers the registry's operations, to be mounted at `/api/v1`. They need `web::Data` of
+/// [`crate::State`] and [`auth::Access`].
+pub fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .app_data(BodyLimit(LONGEST_BODY))
+        .configure(models::routes)
+        .configure(versions::routes)
+        .configure(files::routes)
+        .configure(aliases::routes)
+        .configure(resolve::routes)
+        .configure(blobs::routes)
+        .configure(archives::routes)
+        .configure(endpoints::routes)
+        .configure(releases::routes)
+        .configure(nodes::routes);
+}

@@ -1,0 +1,100 @@
+//! What stands in the paths of URLs, and the resources that permission is asked for.
+
+use domain::{AliasName, Digest, EndpointRef, FilePath, ModelName, Resource};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// A model.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct ModelPath {
+    /// The model's name, percent-encoded.
+    #[param(value_type = String, example = "fraud")]
+    pub name: ModelName,
+}
+
+/// A version.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct VersionPath {
+    /// The model's name, percent-encoded.
+    #[param(value_type = String, example = "fraud")]
+    pub name: ModelName,
+    /// The version's number, from 1.
+    #[param(example = 3)]
+    pub version: i32,
+}
+
+/// A file of a version.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct VersionFilePath {
+    /// The model's name, percent-encoded.
+    #[param(value_type = String, example = "fraud")]
+    pub name: ModelName,
+    /// The version's number, from 1.
+    #[param(example = 3)]
+    pub version: i32,
+    /// The file's path in the version's tree, `/` and all.
+    #[param(value_type = String, example = "model.onnx")]
+    pub path: FilePath,
+}
+
+/// An alias.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct AliasPath {
+    /// The model's name, percent-encoded.
+    #[param(value_type = String, example = "fraud")]
+    pub name: ModelName,
+    /// The alias.
+    #[param(value_type = String, example = "champion")]
+    pub alias: AliasName,
+}
+
+/// A blob.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct BlobPath {
+    /// `sha256:` and 64 hex digits.
+    #[param(value_type = String, example = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")]
+    pub digest: Digest,
+}
+
+/// An endpoint.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct EndpointPath {
+    /// `NAME` in production, `NAME.ENV` elsewhere.
+    #[param(value_type = String, example = "fraud.dev")]
+    pub endpoint: EndpointRef,
+}
+
+/// A release.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct ReleasePath {
+    /// `NAME` in production, `NAME.ENV` elsewhere.
+    #[param(value_type = String, example = "fraud.dev")]
+    pub endpoint: EndpointRef,
+    /// The release's number, from 1.
+    #[param(example = 2)]
+    pub release: i32,
+}
+
+/// What permission is asked for.
+pub fn model(name: &ModelName) -> Resource {
+    Resource::Model(name.to_string())
+}
+
+/// What permission is asked for.
+pub fn endpoint(endpoint: &EndpointRef) -> Resource {
+    Resource::Endpoint(endpoint.to_string())
+}

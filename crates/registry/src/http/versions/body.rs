@@ -1,0 +1,171 @@
+//! Versions on the wire.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use domain::{Digest, Problem, Runtime, Servable, Stage, VersionStatus, onnx::OnnxFacts};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::signature::Signature;
+use crate::text;
+
+/// A version of a model: an immutable tree of files, and what is known of it.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "model": "fraud", "version": 3,
+    "digest": "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+    "size": 48213, "status": "ready", "servable": "yes", "runtime": "onnx", "model_file": "model.onnx",
+    "signature": {
+        "inputs": [{"name": "features", "datatype": "FP32", "shape": ["batch", 30]}],
+        "outputs": [{"name": "score", "datatype": "FP32", "shape": ["batch", 1]}],
+    },
+    "onnx": {
+        "ir_version": 10, "producer_name": "skl2onnx", "producer_version": "1.19.1",
+        "opset": {"ai.onnx": 21}, "operators": ["Gemm", "Sigmoid"],
+    },
+    "batchable": true, "stage": "None", "description": "Trained on June",
+    "lineage": {"run_id": "9d1c2d5f1e0b4d0c8f3a5b6c7d8e9f00", "git_commit": "3e088bc"},
+    "tags": {"ticket": "R-12"}, "aliases": ["champion"], "created_by": "user:ana",
+    "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z",
+}))]
+pub struct Version {
+    model: String,
+    /// Its number in the model, from 1.
+    version: i32,
+    /// The digest of its files: its identity.
+    #[schema(value_type = String)]
+    digest: Digest,
+    /// The bytes of all its files.
+    size: u64,
+    /// `pending` until its trial is over, then `ready` or `rejected`.
+    #[schema(value_type = String)]
+    status: VersionStatus,
+    /// Whether an endpoint may serve it: `yes`, `no` or `checking`.
+    #[schema(value_type = String)]
+    servable: Servable,
+    /// What runs it: `onnx` or `none`.
+    #[schema(value_type = String)]
+    runtime: Runtime,
+    /// Why it is not servable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// The file that the runtime loads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<Signature>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    onnx: Option<Onnx>,
+    /// A V2 infer request that it must be able to answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    input_example: Option<serde_json::Value>,
+    /// Whether rows of several requests may be run together.
+    batchable: bool,
+    /// MLflow's stage.
+    #[schema(value_type = String)]
+    stage: Stage,
+    description: String,
+    lineage: Lineage,
+    tags: BTreeMap<String, String>,
+    /// The aliases that point to it.
+    aliases: Vec<String>,
+    created_by: String,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
+
+/// What an ONNX file says of itself.
+#[derive(Serialize, ToSchema)]
+pub struct Onnx {
+    /// The version of the file format.
+    ir_version: i64,
+    /// The program that wrote the file.
+    producer_name: String,
+    /// That program's version.
+    producer_version: String,
+    /// The versions of the operator sets that it builds on.
+    opset: BTreeMap<String, i64>,
+    /// The operators that it uses.
+    operators: BTreeSet<String>,
+}
+
+/// Where a version comes from, as its author tells.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lineage {
+    /// The run that trained it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    run_id: Option<String>,
+    /// The digest of what it was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    dataset_digest: Option<String>,
+    /// The commit of the training code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    git_commit: Option<String>,
+    /// Anywhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source_url: Option<String>,
+}
+
+impl From<store::versions::Version> for Version {
+    fn from(version: store::versions::Version) -> Self {
+        Self {
+            model: version.model.to_string(),
+            version: version.number,
+            digest: version.digest,
+            size: version.size,
+            status: version.status,
+            servable: version.servable,
+            runtime: version.runtime,
+            reason: version.reason,
+            model_file: version.model_file,
+            signature: version.signature.map(Into::into),
+            onnx: version.facts.map(Into::into),
+            input_example: version.input_example,
+            batchable: version.batchable,
+            stage: version.stage,
+            description: version.description,
+            lineage: version.lineage.into(),
+            tags: version.tags,
+            aliases: version.aliases,
+            created_by: version.created_by,
+            created_at: version.created_at,
+            updated_at: version.updated_at,
+        }
+    }
+}
+
+impl From<OnnxFacts> for Onnx {
+    fn from(facts: OnnxFacts) -> Self {
+        Self {
+            ir_version: facts.ir_version,
+            producer_name: facts.producer_name,
+            producer_version: facts.producer_version,
+            opset: facts.opset,
+            operators: facts.operators,
+        }
+    }
+}
+
+impl From<store::versions::Lineage> for Lineage {
+    fn from(lineage: store::versions::Lineage) -> Self {
+        let store::versions::Lineage { run_id, dataset_digest, git_commit, source_url } = lineage;
+        Self { run_id, dataset_digest, git_commit, source_url }
+    }
+}
+
+impl TryFrom<Lineage> for store::versions::Lineage {
+    type Error = Problem;
+
+    fn try_from(lineage: Lineage) -> Result<Self, Problem> {
+        let short = |field: &str, text| text::optional(&format!("lineage.{field}"), text, 500);
+        Ok(Self {
+            run_id: short("run_id", lineage.run_id)?,
+            dataset_digest: short("dataset_digest", lineage.dataset_digest)?,
+            git_commit: short("git_commit", lineage.git_commit)?,
+            source_url: text::optional("lineage.source_url", lineage.source_url, 2000)?,
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! Models: the names that versions and aliases hang on.
+
+use auth::{Permit, verbs};
+use domain::{Cursor, Limit, ModelName, Page, Problem};
+use serde_json::json;
+use store::{
+    Change,
+    models::{self, Model, Tags},
+};
+
+use crate::{Error, Result, State, publish::publish};
+
+/// What a new model is made of.
+#[derive(Debug, Clone)]
+pub struct NewModel {
+    /// Its name.
+    pub name: ModelName,
+    /// What it is for.
+    pub description: String,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// What shall be different about a model; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct Edit {
+    /// Its description.
+    pub description: Option<String>,
+    /// All its tags.
+    pub tags: Option<Tags>,
+}
+
+/// Lists models by name.
+///
+/// # Errors
+/// The database is away.
+pub async fn list(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    search: Option<&str>,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Model>> {
+    Ok(models::list(&state.database, search, cursor, limit).await?)
+}
+
+/// One model.
+///
+/// # Errors
+/// It is not there.
+pub async fn get(state: &State, _permit: &Permit<verbs::View>, name: &ModelName) -> Result<Model> {
+    models::get(&state.database, name).await?.ok_or_else(|| absent(name))
+}
+
+/// Makes a model without versions.
+///
+/// # Errors
+/// The name is taken.
+pub async fn create(
+    state: &State,
+    permit: &Permit<verbs::Register>,
+    new: &NewModel,
+) -> Result<Model> {
+    let mut change = Change::begin(&state.database).await?;
+    let model =
+        models::insert(&mut change, &new.name, &new.description, permit.actor(), &new.tags).await?;
+    let event = permit.event("model.registered", json!({"model": model.name}));
+    publish(change, event.changed(None, Some(&model.describe()))).await?;
+    Ok(model)
+}
+
+/// Changes what may change of a model.
+///
+/// # Errors
+/// It is not there.
+pub async fn update(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    name: &ModelName,
+    edit: Edit,
+) -> Result<Model> {
+    let mut change = Change::begin(&state.database).await?;
+    let before = lock(&mut change, name).await?;
+    let description = edit.description.unwrap_or_else(|| before.description.clone());
+    let tags = edit.tags.unwrap_or_else(|| before.tags.clone());
+    models::update(&mut change, before.id, &description, &tags).await?;
+    let after = lock(&mut change, name).await?;
+    let event = permit.event("model.edited", json!({"model": name}));
+    publish(change, event.changed(Some(&before.describe()), Some(&after.describe()))).await?;
+    Ok(after)
+}
+
+/// Deletes a model with its versions and aliases.
+///
+/// # Errors
+/// It is not there; an endpoint needs it.
+pub async fn delete(state: &State, permit: &Permit<verbs::Delete>, name: &ModelName) -> Result<()> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = lock(&mut change, name).await?;
+    let needed_by = models::dependents(&mut change, model.id).await?;
+    if !needed_by.is_empty() {
+        let message = format!("`{name}` is needed by the endpoints {}", listed(&needed_by));
+        return Err(Problem::conflict(message).hint("delete these endpoints first").into());
+    }
+    models::delete(&mut change, model.id).await?;
+    let event = permit.event("model.deleted", json!({"model": name}));
+    publish(change, event.changed(Some(&model.describe()), None)).await
+}
+
+/// A model that must be there, locked until the change ends.
+pub(crate) async fn lock(change: &mut Change, name: &ModelName) -> Result<Model> {
+    models::lock(change, name).await?.ok_or_else(|| absent(name))
+}
+
+fn absent(name: &ModelName) -> Error {
+    Problem::not_found("model", name).at("model").into()
+}
+
+/// Names as they stand in a message: `a`, `b`.
+pub(crate) fn listed(names: impl IntoIterator<Item = impl std::fmt::Display>) -> String {
+    names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,153 @@
+//! Registering a version: bytes first, rows after.
+//!
+//! Files are content: the same files again are the version that is there already, unless the
+//! caller forces a new one. Everything that takes time (are the bytes here, what does the model
+//! file say) is done before the transaction, which only takes the model's lock and writes.
+
+use auth::{Permit, verbs};
+use domain::{AliasName, FileEntry, FilePath, Manifest, ModelName, Signature};
+use serde_json::{Value, json};
+use store::{
+    Change,
+    models::{self, Model, Tags},
+    versions::{self, Lineage, NewVersion, Version},
+};
+
+use crate::{
+    Result, State, aliases,
+    examine::{examine, require_bytes},
+    example,
+    publish::publish,
+};
+
+/// What a caller says of a new version.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// Its files; their bytes were uploaded before.
+    pub files: Vec<(FilePath, FileEntry)>,
+    /// What goes in and comes out, in place of what the model file says.
+    pub signature: Option<Signature>,
+    /// A request body that it must be able to answer.
+    pub input_example: Option<Value>,
+    /// What is special about it.
+    pub description: String,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// Its tags.
+    pub tags: Tags,
+    /// Whether to make a new version although these files are one already.
+    pub force: bool,
+}
+
+/// An alias that shall point to the version in the end, and the right to move it.
+#[derive(Debug)]
+pub struct Promotion {
+    /// Which.
+    pub alias: AliasName,
+    /// That the caller may.
+    pub permit: Permit<verbs::Promote>,
+}
+
+/// A version that is registered now.
+#[derive(Debug)]
+pub struct Registered {
+    /// It.
+    pub version: Version,
+    /// Whether it was made just now; else the same files were here before.
+    pub created: bool,
+}
+
+/// Registers a version, and makes the model if it is not there.
+///
+/// # Errors
+/// Files whose bytes are not here; a model file that cannot be read or that keeps weights in files
+/// that are not given; a signature or an example that does not fit it.
+pub async fn register(
+    state: &State,
+    permit: &Permit<verbs::Register>,
+    model: &ModelName,
+    submission: Submission,
+    promotion: Option<&Promotion>,
+) -> Result<Registered> {
+    let (new, force) = prepare(state, submission).await?;
+
+    let mut change = Change::begin(&state.database).await?;
+    let (model, is_new) = models::ensure(&mut change, model, permit.actor()).await?;
+    if is_new {
+        let event = permit.event("model.registered", json!({"model": model.name}));
+        change.record(&event.changed(None, Some(&model.describe()))).await?;
+    }
+    let same = versions::find_by_digest(&mut change, model.id, &new.manifest.digest()).await?;
+    match same.filter(|_| !force) {
+        Some(version) => known(change, &model, version, promotion).await,
+        None => create(change, permit, &model, &new, promotion).await,
+    }
+}
+
+/// All that is found out before the transaction.
+async fn prepare(state: &State, submission: Submission) -> Result<(NewVersion, bool)> {
+    let manifest = Manifest::new(submission.files)?;
+    require_bytes(state, &manifest).await?;
+    let examined = examine(state, &manifest, submission.signature).await?;
+    if let Some(example) = &submission.input_example {
+        example::check(example, examined.signature.as_ref())?;
+    }
+    let new = NewVersion {
+        manifest,
+        runtime: examined.runtime,
+        model_file: examined.model_file.map(|path| path.to_string()),
+        facts: examined.facts,
+        signature: examined.signature,
+        input_example: submission.input_example,
+        not_servable: examined.not_servable,
+        description: submission.description,
+        lineage: submission.lineage,
+        tags: submission.tags,
+    };
+    Ok((new, submission.force))
+}
+
+/// The same files are here: nothing to do but, perhaps, to move the alias.
+async fn known(
+    mut change: Change,
+    model: &Model,
+    version: Version,
+    promotion: Option<&Promotion>,
+) -> Result<Registered> {
+    let Some(Promotion { alias, permit }) = promotion else {
+        return Ok(Registered { version, created: false });
+    };
+    let moved = aliases::point(&mut change, permit, model, alias, &version, None).await?;
+    let version = reread(&mut change, model, version).await?;
+    if let Some(event) = moved.event {
+        publish(change, event).await?;
+    }
+    Ok(Registered { version, created: false })
+}
+
+async fn create(
+    mut change: Change,
+    permit: &Permit<verbs::Register>,
+    model: &Model,
+    new: &NewVersion,
+    promotion: Option<&Promotion>,
+) -> Result<Registered> {
+    let mut version = versions::insert(&mut change, model.id, new, permit.actor()).await?;
+    if let Some(Promotion { alias, permit }) = promotion {
+        let moved = aliases::point(&mut change, permit, model, alias, &version, None).await?;
+        if let Some(event) = moved.event {
+            change.emit(event.change, &event.resource.to_string(), &event.detail).await?;
+            change.record(&event).await?;
+        }
+        version = reread(&mut change, model, version).await?;
+    }
+    let detail = json!({"model": model.name, "version": version.number, "digest": version.digest});
+    let event = permit.event("version.registered", detail);
+    publish(change, event.changed(None, Some(&version.describe()))).await?;
+    Ok(Registered { version, created: true })
+}
+
+/// The version with the aliases that it has by now.
+async fn reread(change: &mut Change, model: &Model, version: Version) -> Result<Version> {
+    crate::versions::lock(change, model, version.number).await
+}

@@ -1,0 +1,15 @@
+//! The registry over its real routes, on a real Postgres and a folder of artifacts.
+
+mod aliases;
+mod archives;
+mod blobs;
+mod document;
+mod endpoints;
+mod files;
+mod models;
+mod nodes;
+mod onnx;
+mod platform;
+mod releases;
+mod resolve;
+mod versions;

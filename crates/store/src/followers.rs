@@ -1,0 +1,108 @@
+//! Followers: endpoints that take whatever version an alias points to.
+//!
+//! Moving an alias brings its followers along in the same change: one release for each. Who cannot
+//! take the version stays where it is, `blocked` with the reason, and never vetoes the move; when
+//! the version's trial ends later, [`catch_up`] tries again.
+//!
+//! Both lock endpoints: the change must hold the lock of the model, or of the version at least.
+
+use domain::{AliasName, AuditEvent, EndpointRef, Resource, VersionId, WeightedVersion};
+use serde_json::json;
+
+use crate::{
+    Change, Result,
+    endpoints::{self, Endpoint},
+    releases,
+    versions::{self, Version},
+};
+
+/// What became of one follower.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Follower {
+    /// The endpoint.
+    pub endpoint: EndpointRef,
+    /// The number of the release that it was given.
+    pub release: Option<i32>,
+    /// Why it stays where it is.
+    pub blocked: Option<String>,
+}
+
+/// Brings all followers of an alias to the version that it points to from now on, held ones too.
+/// `cause` is the event of the move: who did it, in which request.
+///
+/// # Errors
+/// The database is away.
+pub async fn bring(
+    change: &mut Change,
+    alias: &AliasName,
+    version: &Version,
+    cause: &AuditEvent,
+) -> Result<Vec<Follower>> {
+    let mut followers = Vec::new();
+    for endpoint in endpoints::lock_followers(change, version.model_id, alias).await? {
+        followers.push(bring_one(change, &endpoint, alias, version, cause).await?);
+    }
+    Ok(followers)
+}
+
+/// Brings those followers along that wait for a version whose trial this change has ended, by
+/// whatever alias. `cause` is the event of the trial's end.
+///
+/// # Errors
+/// The database is away.
+pub async fn catch_up(
+    change: &mut Change,
+    version: VersionId,
+    cause: &AuditEvent,
+) -> Result<Vec<Follower>> {
+    let mut followers = Vec::new();
+    let Some(version) = versions::lock(change, version).await? else { return Ok(followers) };
+    for alias in &version.aliases {
+        let alias: AliasName = alias.parse()?;
+        for endpoint in endpoints::lock_followers(change, version.model_id, &alias).await? {
+            // A held one has been rolled back meanwhile: it waits for the next move.
+            if endpoint.blocked.is_some() && !endpoint.held {
+                followers.push(bring_one(change, &endpoint, &alias, &version, cause).await?);
+            }
+        }
+    }
+    Ok(followers)
+}
+
+async fn bring_one(
+    change: &mut Change,
+    endpoint: &Endpoint,
+    alias: &AliasName,
+    version: &Version,
+    cause: &AuditEvent,
+) -> Result<Follower> {
+    let wire = endpoint.endpoint.to_string();
+    let resource = Resource::Endpoint(wire.clone());
+    let blocked = version.obstacle();
+    endpoints::mark(change, endpoint.id, false, blocked.as_deref()).await?;
+    if blocked.is_some() {
+        let after = Endpoint { held: false, blocked: blocked.clone(), ..endpoint.clone() };
+        let detail = json!({"endpoint": wire, "blocked": blocked});
+        let event = AuditEvent { resource, change: "endpoint.blocked", detail, ..cause.clone() }
+            .changed(Some(&endpoint.describe()), Some(&after.describe()));
+        change.record(&event).await?;
+        return Ok(Follower { endpoint: endpoint.endpoint.clone(), release: None, blocked });
+    }
+    let share = WeightedVersion { version: version.id, weight: 100 };
+    let reason = format!("`{}@{alias}` points to {}", version.model, version.number);
+    let release = releases::insert(
+        change,
+        endpoint.id,
+        &[share],
+        Some(&reason),
+        &cause.actor,
+        &cause.request_id,
+    )
+    .await?;
+    let detail = json!({"endpoint": wire, "release": release.number, "reason": reason});
+    change.emit("release.created", &resource.to_string(), &detail).await?;
+    let event = AuditEvent { resource, change: "release.created", detail, ..cause.clone() }
+        .changed(None, Some(&release.describe()));
+    change.record(&event).await?;
+    Ok(Follower { endpoint: endpoint.endpoint.clone(), release: Some(release.number), blocked })
+}

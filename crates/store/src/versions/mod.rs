@@ -1,0 +1,138 @@
+//! Model versions: immutable file trees, and what is known of them.
+
+mod read;
+mod write;
+
+use domain::{
+    Digest, Manifest, ModelId, ModelName, Problem, Runtime, Servable, Signature, Stage, Timestamp,
+    VersionId, VersionStatus, onnx::OnnxFacts,
+};
+use serde_json::{Value, json};
+
+pub use self::{
+    read::{
+        find_by_digest, get, get_by_alias, get_by_id, list, lock, lock_by_number, manifest, newest,
+    },
+    write::{TrialOutcome, delete, dependents, finish_trial, insert, update},
+};
+use crate::{Error, Result, models::Tags};
+
+/// Where a version comes from, as its author tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lineage {
+    /// The run that trained it.
+    pub run_id: Option<String>,
+    /// The digest of what it was trained on.
+    pub dataset_digest: Option<String>,
+    /// The commit of the training code.
+    pub git_commit: Option<String>,
+    /// Anywhere else.
+    pub source_url: Option<String>,
+}
+
+/// A version of a model.
+#[derive(Debug, Clone)]
+pub struct Version {
+    /// Its id.
+    pub id: VersionId,
+    /// Its model.
+    pub model_id: ModelId,
+    /// Its model's name.
+    pub model: ModelName,
+    /// Its number in the model, from 1.
+    pub number: i32,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The bytes of all its files.
+    pub size: u64,
+    /// What is known of its bytes and its trial.
+    pub status: VersionStatus,
+    /// Whether an endpoint may serve it.
+    pub servable: Servable,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// Why it is not servable.
+    pub reason: Option<String>,
+    /// The file that the runtime loads.
+    pub model_file: Option<String>,
+    /// What an ONNX file says of itself.
+    pub facts: Option<OnnxFacts>,
+    /// What goes in and comes out.
+    pub signature: Option<Signature>,
+    /// A request body that it must be able to answer.
+    pub input_example: Option<Value>,
+    /// Whether rows of several requests may be run together, as the trial found.
+    pub batchable: bool,
+    /// MLflow's stage.
+    pub stage: Stage,
+    /// What is special about it.
+    pub description: String,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// Its tags.
+    pub tags: Tags,
+    /// The aliases that point to it now.
+    pub aliases: Vec<String>,
+    /// Who registered it.
+    pub created_by: String,
+    /// When it was registered.
+    pub created_at: Timestamp,
+    /// When what is known of it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Version {
+    /// Why no endpoint may serve it now; absent where one may.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        let (model, number) = (&self.model, self.number);
+        match self.servable {
+            Servable::Yes => None,
+            Servable::Checking => Some(format!("the trial of `{model}/{number}` is not over")),
+            Servable::No => {
+                let reason = self.reason.as_deref().unwrap_or("no reason is known");
+                Some(format!("`{model}/{number}` cannot be served: {reason}"))
+            }
+        }
+    }
+
+    /// How the audit trail describes it.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        json!({
+            "model": self.model, "version": self.number, "digest": self.digest, "status": self.status,
+            "servable": self.servable, "stage": self.stage, "description": self.description, "tags": self.tags,
+        })
+    }
+}
+
+/// What a new version is made of.
+#[derive(Debug, Clone)]
+pub struct NewVersion {
+    /// Its files; their blobs are there.
+    pub manifest: Manifest,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// The file that the runtime loads.
+    pub model_file: Option<String>,
+    /// What an ONNX file says of itself.
+    pub facts: Option<OnnxFacts>,
+    /// What goes in and comes out.
+    pub signature: Option<Signature>,
+    /// A request body that it must be able to answer.
+    pub input_example: Option<Value>,
+    /// Why no trial is needed to know that it is not servable; absent where there is a trial.
+    pub not_servable: Option<String>,
+    /// What is special about it.
+    pub description: String,
+    /// Where it comes from.
+    pub lineage: Lineage,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// A size as Postgres keeps it.
+pub(crate) fn size(bytes: u64) -> Result<i64> {
+    i64::try_from(bytes)
+        .map_err(|_| Error::Refused(Problem::invalid("files", "the files are larger than 8 EiB")))
+}

