@@ -1,6 +1,6 @@
 //! Bytes on their way out.
 
-use std::{fs::Permissions, io, mem, ops::Range, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{mem, ops::Range, path::Path, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use domain::{Digest, Hasher, Problem};
@@ -9,14 +9,15 @@ use futures_util::{
     stream::{self, BoxStream, Fuse},
 };
 use store::blobs::{self, Blob};
-use tempfile::NamedTempFile;
-use tokio::{
-    fs::File,
-    io::{AsyncWriteExt as _, BufWriter},
-    task::spawn_blocking,
-};
+use tempfile::TempPath;
+use uuid::Uuid;
 
-use crate::{Artifacts, Error, Result, folder, objects::Object};
+use crate::{
+    Artifacts, Error, Result,
+    file::{self, FileWriter},
+    objects::{Object, Writer as _},
+    parts::Parts,
+};
 
 /// Bytes that are being read.
 pub struct Download {
@@ -59,32 +60,37 @@ impl Artifacts {
     }
 
     /// Copies a blob into a file, which appears whole, verified and durable, or not at all. Answers
-    /// its size. The file's folder must exist.
+    /// its size. `to` is an absolute path, and its folder exists.
     ///
     /// # Errors
     /// As [`Artifacts::open`]; a folder that cannot be written to.
     pub async fn fetch(&self, digest: &Digest, to: &Path) -> Result<u64> {
-        let Download { size, mut body } = self.open(digest).await?;
-        let (to, folder) = (to.to_owned(), to.parent().unwrap_or(Path::new("/")).to_owned());
-        let fault = |source: io::Error| Error::folder(&folder, source);
-        let (file, unfinished) =
-            beside(folder.clone()).await?.map_err(fault)?.into_parts();
-
-        let mut file = BufWriter::with_capacity(1 << 20, File::from_std(file));
-        while let Some(chunk) = body.try_next().await? {
-            file.write_all(&chunk).await.map_err(fault)?;
+        let Download { size, body } = self.open(digest).await?;
+        let folder: Arc<Path> = to.parent().unwrap_or(Path::new("/")).into();
+        let name = format!(".fetching-{}", Uuid::now_v7());
+        // Deletes the file unless it gets its name, even if nobody waits for us any more.
+        let unfinished = TempPath::try_from_path(folder.join(&name))
+            .map_err(|source| Error::folder(&folder, source))?;
+        let mut file = FileWriter::create(Arc::clone(&folder), &name).await?;
+        let body = pin!(body);
+        let mut parts = Parts::new(body, file::PART);
+        loop {
+            let part = parts.next().await?;
+            if part.is_empty() {
+                break;
+            }
+            file.write(part).await?;
         }
-        file.flush().await.map_err(fault)?;
-        file.get_ref().sync_all().await.map_err(fault)?;
-
-        let renamed = spawn_blocking({
-            let folder = folder.clone();
+        file.finish().await?;
+        let to = to.to_owned();
+        let rename = {
+            let folder = Arc::clone(&folder);
             move || {
                 unfinished.persist(to)?;
-                folder::sync(&folder)
+                file::sync(&folder)
             }
-        });
-        renamed.await?.map_err(fault)?;
+        };
+        file::run(&folder, rename).await?;
         Ok(size)
     }
 
@@ -181,15 +187,4 @@ impl Checked {
         }
         Ok(Some(mem::take(&mut self.held)).filter(|last| !last.is_empty()))
     }
-}
-
-/// An unfinished file in this folder; it is deleted if it is not renamed.
-async fn beside(folder: std::path::PathBuf) -> Result<io::Result<NamedTempFile>> {
-    Ok(spawn_blocking(move || {
-        tempfile::Builder::new()
-            .prefix(".fetching-")
-            .permissions(Permissions::from_mode(0o644))
-            .tempfile_in(folder)
-    })
-    .await?)
 }

@@ -19,9 +19,11 @@
 mod collector;
 mod download;
 mod error;
+mod file;
 mod folder;
 mod location;
 mod objects;
+mod parts;
 mod s3;
 mod upload;
 

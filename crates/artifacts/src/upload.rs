@@ -2,14 +2,14 @@
 
 use std::{pin::pin, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chrono::TimeDelta;
 use domain::{Actor, BlobKey, Digest, Hasher, Problem, UploadId};
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, TryStreamExt as _};
 use store::blobs;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use crate::{Artifacts, Error, Result};
+use crate::{Artifacts, Error, Result, parts::Parts};
 
 /// How long an upload outlives whoever carries it, or the database's absence.
 const LEASE: TimeDelta = TimeDelta::minutes(2);
@@ -71,10 +71,11 @@ impl Artifacts {
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<Problem>,
     {
-        let (mut stream, part_size) = (pin!(stream), self.objects.part_size());
+        let stream = pin!(stream.map_err(|error| Error::Refused(error.into())));
+        let part_size = self.objects.part_size();
+        let mut parts = Parts::new(stream, part_size);
         let mut hashing = Hashing::begin();
-        let mut rest = Bytes::new();
-        let first = next_part(&mut stream, &mut rest, part_size).await?;
+        let first = parts.next().await?;
         if first.len() < part_size {
             let size = first.len() as u64;
             hashing.update(first.clone()).await?;
@@ -95,7 +96,7 @@ impl Artifacts {
                 size += part.len() as u64;
                 hashing.update(part.clone()).await?;
                 writer.write(part).await?;
-                part = next_part(&mut stream, &mut rest, part_size).await?;
+                part = parts.next().await?;
             }
             let digest = hashing.finish(expected).await?;
             writer.finish().await?;
@@ -138,28 +139,6 @@ impl Artifacts {
             }
         }
     }
-}
-
-/// The next `size` bytes; fewer at the end of the stream, none after it. They are copied into one
-/// piece, so that a body of many tiny chunks costs no more memory than any other.
-async fn next_part<S, E>(stream: &mut S, rest: &mut Bytes, size: usize) -> Result<Bytes>
-where
-    S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: Into<Problem>,
-{
-    let mut part = BytesMut::new();
-    while part.len() < size {
-        if rest.is_empty() {
-            match stream.next().await {
-                Some(chunk) => *rest = chunk.map_err(|error| Error::Refused(error.into()))?,
-                None => break,
-            }
-        }
-        let taken = rest.split_to(rest.len().min(size - part.len()));
-        part.reserve(if part.is_empty() { taken.len() } else { size - part.len() });
-        part.extend_from_slice(&taken);
-    }
-    Ok(part.freeze())
 }
 
 /// The digest of all parts, taken on another thread while they are written.

@@ -30,6 +30,7 @@ mod state;
 mod sync;
 
 pub use http::{api_routes, routes, v2::refusal};
+pub use live::Served;
 pub use metrics::Metrics;
 pub use state::{Resources, Settings, State};
 

@@ -38,7 +38,7 @@ impl From<inference::Error> for Failure {
     fn from(error: inference::Error) -> Self {
         use inference::Error;
         match error {
-            Error::Fetch(_) | Error::Cache { .. } | Error::Worker(_) => {
+            Error::Fetch(_) | Error::Cache { .. } | Error::Worker(_) | Error::Thread(_) => {
                 Self::Passing(error.to_string())
             }
             Error::Library(_)

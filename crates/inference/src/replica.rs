@@ -5,8 +5,9 @@
 //! cores and always the hop, so that no run holds up an HTTP thread. Inference threads take what
 //! is queued and never wait for more to come.
 
+mod serving;
+
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -18,6 +19,7 @@ use std::{
 use domain::{Signature, Tensor};
 use tokio::sync::{oneshot, watch};
 
+use self::serving::Shared;
 use crate::{
     Engine, Error, ModelFolder, Profile, Runtime, arrange, batch,
     direct::Direct,
@@ -25,7 +27,6 @@ use crate::{
     plan::Plan,
     probe::probe,
     queue::{Job, Queue},
-    sync::lock,
 };
 
 /// How a version is run. The default lets the model's own speed decide.
@@ -76,17 +77,6 @@ pub struct Answer {
 pub struct Replica {
     shared: Arc<Shared>,
     running: watch::Receiver<usize>,
-}
-
-struct Shared {
-    signature: Signature,
-    profile: Profile,
-    queue: Queue,
-    direct: Direct,
-    /// Taken back at the first batch whose outputs do not have a row for each row.
-    may_join: AtomicBool,
-    /// One for each inference thread; empty once drained.
-    engines: Vec<Mutex<Option<Box<dyn Engine>>>>,
 }
 
 impl Replica {
@@ -208,96 +198,4 @@ impl Drop for Replica {
     fn drop(&mut self) {
         self.shared.queue.close();
     }
-}
-
-impl Shared {
-    /// Runs a request on the caller's thread, if that is allowed and an engine is free.
-    fn run_here(&self, inputs: &[Tensor], deadline: Instant) -> Option<Result<Answer, Error>> {
-        if !self.direct.is_allowed() {
-            return None;
-        }
-        let Some(mut engine) = self.engines.first().and_then(|engine| engine.try_lock().ok())
-        else {
-            self.direct.met();
-            return None;
-        };
-        let start = Instant::now();
-        let result = run(engine.as_deref_mut()?, inputs, deadline);
-        let ran = start.elapsed();
-        drop(engine);
-        self.direct.ran(1, ran);
-        Some(result.map(|outputs| Answer { outputs, queued: Duration::ZERO, ran, batch: 1 }))
-    }
-
-    /// One inference thread's life.
-    fn serve(&self, at: usize) {
-        let Some(slot) = self.engines.get(at) else { return };
-        while self.queue.wait() {
-            // The engine first, so that what arrives while a caller uses it joins the batch.
-            let mut engine = lock(slot);
-            let jobs = self.queue.take(self.profile.max_batch);
-            match engine.as_deref_mut() {
-                Some(engine) if !jobs.is_empty() => self.run_jobs(engine, jobs),
-                _ => {}
-            }
-        }
-        // Dropped outside the lock: freeing a large model takes a while.
-        let engine = lock(slot).take();
-        drop(engine);
-    }
-
-    fn run_jobs(&self, engine: &mut dyn Engine, jobs: Vec<Job>) {
-        let (start, count) = (Instant::now(), jobs.len());
-        if count > 1 {
-            self.run_together(engine, jobs);
-        } else {
-            jobs.into_iter().for_each(|job| run_alone(engine, job));
-        }
-        self.direct.ran(count, start.elapsed());
-    }
-
-    /// Runs several requests as one; if that fails, each alone, so that only the bad one fails.
-    fn run_together(&self, engine: &mut dyn Engine, jobs: Vec<Job>) {
-        let start = Instant::now();
-        let requests: Vec<&[Tensor]> = jobs.iter().map(|job| job.inputs.as_slice()).collect();
-        let rows: Vec<usize> = jobs.iter().filter_map(|job| job.rows).collect();
-        // Those who cannot wait as long as the last one are told so by their own clocks.
-        let deadline = jobs.iter().map(|job| job.deadline).max().unwrap_or(start);
-        let parts = run(engine, &batch::join(&requests), deadline).and_then(|outputs| {
-            batch::split(&outputs, &rows).inspect_err(|error| {
-                tracing::warn!(%error, "the model mixes rows: its requests are run one by one");
-                self.may_join.store(false, Relaxed);
-            })
-        });
-        let Ok(parts) = parts else {
-            jobs.into_iter().for_each(|job| run_alone(engine, job));
-            return;
-        };
-        let (ran, batch) = (start.elapsed(), jobs.len());
-        for (job, outputs) in jobs.into_iter().zip(parts) {
-            let queued = start.duration_since(job.queued_at);
-            job.answer(Ok(Answer { outputs, queued, ran, batch }));
-        }
-    }
-}
-
-fn run_alone(engine: &mut dyn Engine, job: Job) {
-    let start = Instant::now();
-    if !job.is_wanted(start) {
-        return;
-    }
-    let queued = start.duration_since(job.queued_at);
-    let result = run(engine, &job.inputs, job.deadline);
-    let ran = start.elapsed();
-    job.answer(result.map(|outputs| Answer { outputs, queued, ran, batch: 1 }));
-}
-
-/// A panic in an engine is that request's failure; the thread and the version live on.
-fn run(
-    engine: &mut dyn Engine,
-    inputs: &[Tensor],
-    deadline: Instant,
-) -> Result<Vec<Tensor>, Error> {
-    catch_unwind(AssertUnwindSafe(|| engine.infer(inputs, deadline)))
-        .unwrap_or_else(|_| Err(Error::Run("the engine panicked".to_owned())))
 }

@@ -1,7 +1,5 @@
 //! Loading ONNX Runtime's library, which a process does once.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may fail as it may")]
-
 mod model;
 
 use std::path::Path;

@@ -2,12 +2,7 @@
 //! it can be started as `EXE worker --trial`, as `EXE host` to be killed, and as `EXE drop` to drop
 //! a trial.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "the helpers of a test may fail as it may"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may fail as it may")]
 
 #[path = "model/mod.rs"]
 mod model;

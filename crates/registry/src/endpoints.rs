@@ -127,6 +127,8 @@ pub async fn deploy(
     let before = endpoints::lock(&mut change, endpoint).await?;
     let current = match before {
         Some(found) if serves(&mut change, &found, &follows, &version).await? => {
+            // Its connection first: nobody may hold one and wait for another.
+            drop(change);
             return Ok((view(state, found).await?, false));
         }
         Some(ref found) => {

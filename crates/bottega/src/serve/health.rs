@@ -94,6 +94,20 @@ pub async fn metrics(services: Data<Services>) -> Result<HttpResponse, ApiError>
     Ok(HttpResponse::Ok().content_type(kind).body(text))
 }
 
+/// The OpenAPI document, as it is sent.
+pub struct Document(pub String);
+
+/// This document.
+#[utoipa::path(
+    tag = "health",
+    security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)),
+)]
+#[get("/openapi.json")]
+pub async fn document(document: Data<Document>) -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(document.0.clone())
+}
+
 /// The front door, until the dashboard stands there.
 #[get("/")]
 pub async fn front() -> HttpResponse {

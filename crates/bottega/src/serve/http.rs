@@ -14,7 +14,7 @@ use domain::Problem;
 use rest::{ApiError, RequestContext, fallback, openapi::Refusals};
 use utoipa::{Modify as _, OpenApi};
 use utoipa_actix_web::{AppExt as _, scope};
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::{Roles, health, services::Services};
 use crate::{output::Failure, settings::Settings};
@@ -58,26 +58,26 @@ pub fn start(
     } else {
         Gate::new(authenticator, is_open, refusal)
     });
+    let document = document(&services, roles);
+    let methods = fallback::AllowedMethods::of(&document);
+    let document = Data::new(health::Document(
+        serde_json::to_string(&document).map_err(|_| Problem::internal())?,
+    ));
     let server = HttpServer::new(move || {
-        let (app, _document) = App::new()
+        App::new()
             .into_utoipa_app()
-            .openapi(Document::openapi())
+            .app_data(gate.clone())
+            .app_data(document.clone())
+            .app_data(methods.clone())
             .configure(|config| routes(config, &services, roles))
-            .openapi_service(|mut document| {
-                Security.modify(&mut document);
-                SwaggerUi::new("/docs/{_:.*}").url("/api/v1/openapi.json", document)
-            })
-            .map(|app| {
-                app.app_data(gate.clone())
-                    .service(web::redirect("/docs", "/docs/"))
-                    .service(health::front)
-                    .default_service(web::to(fallback::answer))
-                    .wrap(from_fn(guard))
-                    .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
-                    .wrap(RequestContext::new(services.http_metrics.clone()))
-            })
-            .split_for_parts();
-        app
+            .into_app()
+            .service(web::redirect("/docs", "/docs/"))
+            .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/api/v1/openapi.json")))
+            .service(health::front)
+            .default_service(web::to(fallback::answer))
+            .wrap(from_fn(guard))
+            .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
+            .wrap(RequestContext::new(services.http_metrics.clone()))
     });
     let server = server
         .workers(settings.http_workers)
@@ -88,6 +88,19 @@ pub fn start(
         .listen(listener)
         .map_err(Failure::io)?;
     Ok(server.run())
+}
+
+/// The whole document, read off the routes themselves.
+fn document(services: &Services, roles: Roles) -> utoipa::openapi::OpenApi {
+    let (_, mut document) = App::new()
+        .into_utoipa_app()
+        .openapi(Document::openapi())
+        .configure(|config| routes(config, services, roles))
+        .split_for_parts();
+    // Collecting the routes replaced the components that the modifiers had put in.
+    Refusals.modify(&mut document);
+    Security.modify(&mut document);
+    document
 }
 
 fn routes(
@@ -111,7 +124,7 @@ fn routes(
     if services.gateway.is_some() && roles.registry {
         api = api.configure(gateway::api_routes);
     }
-    config.service(api.service(health::report));
+    config.service(api.service(health::report).service(health::document));
 }
 
 /// What answers without a token.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use nix::{
+    errno::Errno,
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
@@ -14,7 +15,6 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::{Child, Command},
     sync::oneshot,
-    time::timeout,
 };
 
 use super::{Order, TrialJob, TrialLimits, TrialOutcome, verdict};
@@ -32,104 +32,93 @@ pub(super) struct Remains {
     pub(super) complaints: String,
 }
 
-/// Starts a worker and stays with it to its end.
+/// Starts a worker and stays with it to its end, or till nobody wants to know.
 pub(super) fn watch(
     exe: &Path,
     job: &TrialJob,
     limits: &TrialLimits,
     mut reply: oneshot::Sender<Result<TrialOutcome, Error>>,
 ) {
-    let outcome =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().and_then(|runtime| {
-            runtime.block_on(async {
-                let trial = try_out(exe, job, limits);
-                tokio::select! {
-                    outcome = trial => outcome.map(Some),
-                    () = reply.closed() => Ok(None),
-                }
-            })
-        });
-    match outcome {
-        Ok(Some(outcome)) => drop(reply.send(outcome)),
-        Ok(None) => {}
-        Err(error) => drop(reply.send(Err(Error::Worker(error.to_string())))),
-    }
+    let remains = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .and_then(|runtime| runtime.block_on(try_out(exe, job, limits, &mut reply)));
+    let outcome = match remains {
+        Ok(remains) => verdict::judge(remains, limits),
+        Err(error) => Err(Error::Worker(error.to_string())),
+    };
+    // Whoever asked may have left.
+    drop(reply.send(outcome));
 }
 
+/// What is left of a worker that ended by itself; nothing of one that had to be killed.
 async fn try_out(
     exe: &Path,
     job: &TrialJob,
     limits: &TrialLimits,
-) -> io::Result<Result<TrialOutcome, Error>> {
+    reply: &mut oneshot::Sender<Result<TrialOutcome, Error>>,
+) -> io::Result<Option<Remains>> {
     let order = serde_json::to_vec(&Order {
         parent: std::process::id(),
         job: job.clone(),
         limits: limits.clone(),
     })?;
-    let mut group = Group::start(exe)?;
     // Base64 makes four bytes of three.
     let max_reports = limits.output_bytes as u64 / 3 * 4 + MAX_REPORT;
-    let remains = match timeout(limits.time, group.converse(order, max_reports)).await {
-        Ok(remains) => Some(remains?),
-        Err(_) => None,
+    let mut child = start(exe)?;
+    let ended = tokio::select! {
+        remains = converse(&mut child, order, max_reports) => Some(remains),
+        () = tokio::time::sleep(limits.time) => None,
+        () = reply.closed() => None,
     };
-    Ok(verdict::judge(remains, limits))
+    if !matches!(ended, Some(Ok(_))) {
+        kill(&mut child).await?;
+    }
+    ended.transpose()
 }
 
-/// A worker and whatever it might have started; killed when dropped.
-struct Group {
-    child: Child,
-    id: Option<Pid>,
+fn start(exe: &Path) -> io::Result<Child> {
+    let mut command = Command::new(exe);
+    command
+        .args(["worker", "--trial"])
+        .env_clear()
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // Where the C++ library that ONNX Runtime needs lies in an unusual place.
+    if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
+        command.env("LD_LIBRARY_PATH", path);
+    }
+    command.spawn()
 }
 
-impl Group {
-    fn start(exe: &Path) -> io::Result<Self> {
-        let mut command = Command::new(exe);
-        command
-            .args(["worker", "--trial"])
-            .env_clear()
-            .current_dir("/")
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // Where the C++ library that ONNX Runtime needs lies in an unusual place.
-        if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
-            command.env("LD_LIBRARY_PATH", path);
+/// Hands the order over and listens until the worker ends.
+async fn converse(child: &mut Child, order: Vec<u8>, max_reports: u64) -> io::Result<Remains> {
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let tell = async move {
+        if let Some(mut stdin) = stdin {
+            // A worker that dies before it has read everything says so by its status.
+            let _ = stdin.write_all(&order).await;
         }
-        let child = command.spawn()?;
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
-        Ok(Self { child, id })
-    }
-
-    /// Hands the order over and listens until the worker ends.
-    async fn converse(&mut self, order: Vec<u8>, max_reports: u64) -> io::Result<Remains> {
-        let (stdin, stdout, stderr) =
-            (self.child.stdin.take(), self.child.stdout.take(), self.child.stderr.take());
-        let tell = async move {
-            if let Some(mut stdin) = stdin {
-                // A worker that dies before it has read everything says so by its status.
-                let _ = stdin.write_all(&order).await;
-            }
-        };
-        let ((), reports, complaints) =
-            tokio::join!(tell, listen(stdout, max_reports), listen(stderr, MAX_COMPLAINTS));
-        let status = self.child.wait().await?;
-        self.id = None;
-        let complaints = String::from_utf8_lossy(&complaints?).into_owned();
-        Ok(Remains { status, reports: reports?, complaints })
-    }
+    };
+    let ((), reports, complaints) =
+        tokio::join!(tell, listen(stdout, max_reports), listen(stderr, MAX_COMPLAINTS));
+    let complaints = String::from_utf8_lossy(&complaints?).into_owned();
+    Ok(Remains { status: child.wait().await?, reports: reports?, complaints })
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Until it is waited for, its number cannot be another process's.
-        if let Some(id) = self.id {
-            let _ = killpg(id, Signal::SIGKILL);
-            // Reaped by the runtime's signal handling once it is dead.
-            let _ = self.child.start_kill();
+/// Kills the worker and whatever it might have started.
+async fn kill(child: &mut Child) -> io::Result<()> {
+    // A worker that has been waited for has no number any more, so none of another is killed.
+    if let Some(group) = child.id().and_then(|id| i32::try_from(id).ok()) {
+        match killpg(Pid::from_raw(group), Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error.into()),
         }
     }
+    child.wait().await.map(drop)
 }
 
 /// All that comes, but keeps no more than `most`.

@@ -47,6 +47,7 @@ impl Alias {
 /// List a model's aliases, by name.
 #[utoipa::path(
     tag = "aliases",
+    params(ModelPath),
     responses((status = 200, description = "All aliases that are set", body = Items<Alias>), openapi::Reads),
 )]
 #[get("/models/{name}/aliases")]
@@ -114,6 +115,7 @@ impl From<store::followers::Follower> for Follower {
 /// take the version stays where it is, and the answer says why.
 #[utoipa::path(
     tag = "aliases",
+    params(AliasPath),
     responses((status = 200, description = "Where it points, and its followers", body = Placed), openapi::Writes),
 )]
 #[put("/models/{name}/aliases/{alias}")]
@@ -141,6 +143,7 @@ pub async fn promote(
 /// Unset an alias that no endpoint follows. Its history stays.
 #[utoipa::path(
     tag = "aliases",
+    params(AliasPath),
     responses((status = 204, description = "It points nowhere"), openapi::Writes),
 )]
 #[delete("/models/{name}/aliases/{alias}")]
@@ -196,6 +199,7 @@ impl From<store::aliases::Move> for AliasMove {
 /// List an alias's moves, newest first: who was champion when, and who decided.
 #[utoipa::path(
     tag = "aliases",
+    params(AliasPath, PageQuery),
     responses((status = 200, description = "A page of moves", body = PageBody<AliasMove>), openapi::Reads),
 )]
 #[get("/models/{name}/aliases/{alias}/history")]

@@ -22,6 +22,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// Is a blob here?
 #[utoipa::path(
     tag = "blobs",
+    params(BlobPath),
     responses((status = 200, description = "It is; `content-length` says how long it is"), openapi::Reads),
 )]
 #[head("/blobs/{digest}")]
@@ -96,6 +97,7 @@ pub struct Blob {
 /// Upload a blob. Its bytes are verified while they stream; what has another digest is not kept.
 #[utoipa::path(
     tag = "blobs",
+    params(BlobPath),
     request_body(content_type = "application/octet-stream", description = "The bytes"),
     responses(
         (status = 201, description = "It is here now", body = Blob),

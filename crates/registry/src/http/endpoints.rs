@@ -93,6 +93,7 @@ impl From<View> for Endpoint {
 /// List endpoints, by name.
 #[utoipa::path(
     tag = "endpoints",
+    params(PageQuery),
     responses((status = 200, description = "A page of endpoints", body = PageBody<Endpoint>), openapi::Reads),
 )]
 #[get("/endpoints")]
@@ -144,6 +145,7 @@ impl TryFrom<Deploy> for Order {
 /// there. Where all is so already, nothing happens.
 #[utoipa::path(
     tag = "endpoints",
+    params(EndpointPath),
     responses(
         (status = 201, description = "The endpoint, made just now", body = Endpoint),
         (status = 200, description = "The endpoint", body = Endpoint),
@@ -168,6 +170,7 @@ pub async fn deploy(
 /// Show an endpoint. With `wait` it answers when no release is on its way.
 #[utoipa::path(
     tag = "endpoints",
+    params(EndpointPath, Wait),
     responses((status = 200, description = "The endpoint", body = Endpoint), openapi::Reads),
 )]
 #[get("/endpoints/{endpoint}")]
@@ -186,6 +189,7 @@ pub async fn show(
 /// Delete an endpoint with its releases. It stops answering.
 #[utoipa::path(
     tag = "endpoints",
+    params(EndpointPath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]
 #[delete("/endpoints/{endpoint}")]

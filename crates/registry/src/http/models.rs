@@ -74,6 +74,7 @@ pub struct Filter {
 /// List models, by name.
 #[utoipa::path(
     tag = "models",
+    params(Filter),
     responses((status = 200, description = "A page of models", body = PageBody<Model>), openapi::Reads),
 )]
 #[get("/models")]
@@ -136,6 +137,7 @@ pub async fn create(
 /// Show a model.
 #[utoipa::path(
     tag = "models",
+    params(ModelPath),
     responses((status = 200, description = "The model", body = Model), openapi::Reads),
 )]
 #[get("/models/{name}")]
@@ -173,6 +175,7 @@ impl TryFrom<ModelEdit> for models::Edit {
 /// Change a model's description or tags.
 #[utoipa::path(
     tag = "models",
+    params(ModelPath),
     responses((status = 200, description = "The model", body = Model), openapi::Writes),
 )]
 #[patch("/models/{name}")]
@@ -190,6 +193,7 @@ pub async fn update(
 /// Delete a model with its versions and aliases, if no endpoint needs it.
 #[utoipa::path(
     tag = "models",
+    params(ModelPath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]
 #[delete("/models/{name}")]

@@ -80,6 +80,7 @@ impl Release {
 /// List an endpoint's releases, newest first: what was live when.
 #[utoipa::path(
     tag = "releases",
+    params(EndpointPath, PageQuery),
     responses((status = 200, description = "A page of releases", body = PageBody<Release>), openapi::Reads),
 )]
 #[get("/endpoints/{endpoint}/releases")]
@@ -99,6 +100,7 @@ pub async fn list(
 /// Show a release.
 #[utoipa::path(
     tag = "releases",
+    params(ReleasePath),
     responses((status = 200, description = "The release", body = Release), openapi::Reads),
 )]
 #[get("/endpoints/{endpoint}/releases/{release}")]
@@ -154,6 +156,7 @@ impl Rollout {
 /// Show how far the newest release has come.
 #[utoipa::path(
     tag = "releases",
+    params(EndpointPath),
     responses((status = 200, description = "The newest release's way", body = Rollout), openapi::Reads),
 )]
 #[get("/endpoints/{endpoint}/rollout")]
@@ -182,6 +185,7 @@ pub struct Rollback {
 /// its alias until that moves again.
 #[utoipa::path(
     tag = "releases",
+    params(EndpointPath),
     responses((status = 200, description = "The new release", body = Rollout), openapi::Writes),
 )]
 #[post("/endpoints/{endpoint}/rollback")]

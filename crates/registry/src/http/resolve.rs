@@ -95,6 +95,7 @@ fn url(model: &ModelName, version: i32, path: &FilePath) -> String {
 /// Resolve `fraud@champion` or `fraud/3` to a version and its files.
 #[utoipa::path(
     tag = "versions",
+    params(Reference),
     responses((status = 200, description = "What it means now", body = Resolved), openapi::Reads),
 )]
 #[get("/resolve")]

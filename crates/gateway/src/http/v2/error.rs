@@ -69,7 +69,7 @@ mod tests {
             let answer = refusal(problem);
             assert_eq!(answer.status().as_u16(), status);
             assert_eq!(answer.headers().contains_key("retry-after"), status == 503);
-            assert_eq!(answer.headers()["content-type"], "application/json");
+            assert_eq!(answer.headers().get("content-type").unwrap(), "application/json");
             let body = to_bytes(answer.into_body()).await.unwrap();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(body, serde_json::json!({ "error": error }));

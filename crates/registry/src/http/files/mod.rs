@@ -54,6 +54,7 @@ impl From<Manifest> for VersionFiles {
 /// List a version's files.
 #[utoipa::path(
     tag = "versions",
+    params(VersionPath),
     responses((status = 200, description = "All files", body = VersionFiles), openapi::Reads),
 )]
 #[get("/models/{name}/versions/{version}/files")]
@@ -72,6 +73,7 @@ pub async fn list(
 #[utoipa::path(
     tag = "versions",
     params(
+        VersionFilePath,
         ("range" = Option<String>, Header, description = "One range of bytes", example = "bytes=0-1023"),
         ("if-none-match" = Option<String>, Header, description = "The digest that the caller has"),
         ("if-range" = Option<String>, Header, description = "The range counts for this digest only"),

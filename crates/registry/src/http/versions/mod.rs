@@ -27,6 +27,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// List a model's versions, newest first.
 #[utoipa::path(
     tag = "versions",
+    params(ModelPath, PageQuery),
     responses((status = 200, description = "A page of versions", body = PageBody<Version>), openapi::Reads),
 )]
 #[get("/models/{name}/versions")]
@@ -46,6 +47,7 @@ pub async fn list(
 /// Show a version. With `wait` it answers when the trial is over.
 #[utoipa::path(
     tag = "versions",
+    params(VersionPath, Wait),
     responses((status = 200, description = "The version", body = Version), openapi::Reads),
 )]
 #[get("/models/{name}/versions/{version}")]
@@ -89,6 +91,7 @@ impl TryFrom<VersionEdit> for versions::Edit {
 /// Change a version's description, stage or tags. Its files never change.
 #[utoipa::path(
     tag = "versions",
+    params(VersionPath),
     responses((status = 200, description = "The version", body = Version), openapi::Writes),
 )]
 #[patch("/models/{name}/versions/{version}")]
@@ -107,6 +110,7 @@ pub async fn update(
 /// Delete a version, if no alias and no endpoint needs it.
 #[utoipa::path(
     tag = "versions",
+    params(VersionPath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]
 #[delete("/models/{name}/versions/{version}")]

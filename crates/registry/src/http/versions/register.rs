@@ -99,6 +99,7 @@ impl TryFrom<NewVersion> for Submission {
 /// that is there already, so this may be repeated at will.
 #[utoipa::path(
     tag = "versions",
+    params(ModelPath),
     responses(
         (status = 201, description = "The version, made just now", body = RegisteredVersion),
         (status = 200, description = "The version with these files, which was there", body = RegisteredVersion),

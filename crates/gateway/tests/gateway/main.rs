@@ -1,0 +1,9 @@
+//! A gateway on a real Postgres, with real models, and with a real deployer beside it.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+mod faults;
+mod grpc;
+mod http;
+mod seed;
+mod switching;

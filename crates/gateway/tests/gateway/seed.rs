@@ -1,0 +1,247 @@
+//! Nodes, a deployer, and models, versions and endpoints for them.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use artifacts::{Artifacts, Location, S3Settings};
+use auth::{Access, Authenticator, Caller, SecretKey, verbs};
+use deployer::Trials;
+use domain::{
+    Actor, EndpointRef, FileEntry, Manifest, Problem, RequestId, Resource, Runtime, SystemClock,
+    VersionId, WeightedVersion,
+    onnx::{Interface, Scanner},
+};
+use futures_util::stream;
+use gateway::{Metrics, Resources, Settings, State, predict};
+use inference::ModelCache;
+use prometheus_client::registry::Registry;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use store::{
+    Change, Database, endpoints, models, nodes, releases,
+    testing::TestDatabase,
+    versions::{self, NewVersion, TrialOutcome, Version},
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const TOKEN: &str = "bt_0123456789abcdef0123456789abcdef";
+
+/// A platform without its nodes.
+pub(crate) struct World {
+    pub(crate) database: Database,
+    pub(crate) folder: TempDir,
+    pub(crate) access: Access,
+    pub(crate) authenticator: Arc<Authenticator>,
+    artifacts: Artifacts,
+    pub(crate) test: TestDatabase,
+}
+
+/// A gateway that runs; it ends with this value.
+pub(crate) struct Node {
+    pub(crate) state: State,
+    pub(crate) registry: Registry,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Node {
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.running.await.unwrap();
+    }
+}
+
+/// A deployer that runs; it ends with this value.
+pub(crate) struct Deployer(#[expect(dead_code, reason = "held to be dropped")] tokio_util::sync::DropGuard);
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let test = TestDatabase::fresh().await;
+        let (database, folder) = (test.database().clone(), tempfile::tempdir().unwrap());
+        let place = Location::Folder(folder.path().join("artifacts"));
+        let artifacts = Artifacts::at(&place, &S3Settings::default(), database.clone()).unwrap();
+        let (access, key) = (Access::default(), SecretKey::new(SecretKey::generate()).unwrap());
+        let authenticator = Arc::new(Authenticator::new(key, Arc::new(SystemClock)));
+        let token = SecretString::from(TOKEN);
+        authenticator.install_admin_token(&database, &access, &token).await.unwrap();
+        Self { database, folder, access, authenticator, artifacts, test }
+    }
+
+    /// A gateway with a cache and a pool of its own, as on another machine.
+    pub(crate) async fn node(&self, cache: &str) -> Node {
+        self.node_with(cache, Settings::default(), self.test.url()).await
+    }
+
+    pub(crate) async fn node_with(&self, cache: &str, settings: Settings, url: &str) -> Node {
+        let database = Database::connect(url, 4, Arc::new(SystemClock)).await.unwrap();
+        let mut registry = Registry::default();
+        let state = State::new(Resources {
+            database,
+            access: self.access.clone(),
+            authenticator: Arc::clone(&self.authenticator),
+            runtime: inference::Runtime::load(&library()).unwrap(),
+            cache: self.cache(cache),
+            settings,
+            metrics: Metrics::register(&mut registry),
+        });
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(gateway::run(state.clone(), stop.clone()));
+        Node { state, registry, stop, running }
+    }
+
+    fn cache(&self, name: &str) -> Arc<ModelCache> {
+        let folder = self.folder.path().join(name);
+        Arc::new(ModelCache::new(folder, self.artifacts.clone(), true).unwrap())
+    }
+
+    /// A deployer that ends releases; versions are found good without a trial here.
+    pub(crate) async fn deployer(&self) -> Deployer {
+        let database = Database::connect(self.test.url(), 4, Arc::new(SystemClock)).await.unwrap();
+        let trials = Trials {
+            cache: self.cache("trials"),
+            exe: PathBuf::new(),
+            library: PathBuf::new(),
+            limits: inference::trial::TrialLimits::default(),
+            at_once: 1,
+            decode_example: |_, _| Err(Problem::internal()),
+        };
+        let state = deployer::State { database, access: self.access.clone(), trials };
+        let stop = CancellationToken::new();
+        tokio::spawn(deployer::run(state, stop.clone()));
+        Deployer(stop.drop_guard())
+    }
+
+    /// Registers a version of the model `fraud` that was found good.
+    pub(crate) async fn version(&self, file: &str) -> Version {
+        self.version_with(file, None).await
+    }
+
+    pub(crate) async fn version_with(&self, file: &str, example: Option<Value>) -> Version {
+        let (by, bytes) = (Actor::user("ana"), model(file));
+        let mut scanner = Scanner::default();
+        scanner.feed(&bytes).unwrap();
+        let facts = scanner.finish().unwrap();
+        let Interface::Signature(signature) = facts.interface.clone() else {
+            unreachable!("{file} has tensors only")
+        };
+        let bytes = stream::iter([Ok::<_, Problem>(bytes.into())]);
+        let stored = self.artifacts.upload(&by, None, bytes).await.unwrap();
+        let entry = FileEntry { digest: stored.digest, size: stored.size };
+        let new = NewVersion {
+            manifest: Manifest::new([("model.onnx".parse().unwrap(), entry)]).unwrap(),
+            runtime: Runtime::Onnx,
+            model_file: Some("model.onnx".to_owned()),
+            facts: Some(facts),
+            signature: Some(signature),
+            input_example: example,
+            not_servable: None,
+            description: String::new(),
+            lineage: versions::Lineage::default(),
+            tags: models::Tags::default(),
+        };
+        let name = "fraud".parse().unwrap();
+        let mut change = Change::begin(&self.database).await.unwrap();
+        let model = match models::lock(&mut change, &name).await.unwrap() {
+            Some(model) => model,
+            None => models::insert(&mut change, &name, "", &by, &new.tags).await.unwrap(),
+        };
+        let version = versions::insert(&mut change, model.id, &new, &by).await.unwrap();
+        let outcome = TrialOutcome::Ready { batchable: true };
+        versions::finish_trial(&mut change, version.id, &outcome).await.unwrap();
+        self.commit(change).await;
+        version
+    }
+
+    /// Gives an endpoint a release of one version, making the endpoint if it is not there.
+    pub(crate) async fn deploy(&self, endpoint: &str, version: &Version) {
+        self.deploy_split(endpoint, &[(version, 100)]).await;
+    }
+
+    pub(crate) async fn deploy_split(&self, endpoint: &str, split: &[(&Version, i32)]) {
+        let by = Actor::user("ana");
+        let endpoint: EndpointRef = endpoint.parse().unwrap();
+        let (first, _) = split[0];
+        let target = endpoints::Target::Pinned(first.model_id, first.id);
+        let mut change = Change::begin(&self.database).await.unwrap();
+        let endpoint = match endpoints::lock(&mut change, &endpoint).await.unwrap() {
+            Some(endpoint) => endpoint,
+            None => endpoints::insert(&mut change, &endpoint, &target, &by).await.unwrap(),
+        };
+        let shares: Vec<_> = split
+            .iter()
+            .map(|(version, weight)| WeightedVersion { version: version.id, weight: *weight })
+            .collect();
+        let request = RequestId::new();
+        releases::insert(&mut change, endpoint.id, &shares, None, &by, &request).await.unwrap();
+        change.emit("release.created", "endpoint:x", &json!({})).await.unwrap();
+        self.commit(change).await;
+    }
+
+    pub(crate) async fn delete(&self, endpoint: &str) {
+        let id = self.endpoint(endpoint).await.id;
+        let mut change = Change::begin(&self.database).await.unwrap();
+        endpoints::delete(&mut change, id).await.unwrap();
+        change.emit("endpoint.deleted", "endpoint:x", &json!({})).await.unwrap();
+        self.commit(change).await;
+    }
+
+    async fn commit(&self, change: Change) {
+        let permit = self.access.system::<verbs::Administer>("test", Resource::Platform);
+        change.commit(&permit.event("test.prepared", json!({}))).await.unwrap();
+    }
+
+    pub(crate) async fn endpoint(&self, endpoint: &str) -> endpoints::Endpoint {
+        let endpoint = endpoint.parse().unwrap();
+        endpoints::get(&self.database, &endpoint).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn release(&self, endpoint: &str, number: i32) -> releases::Release {
+        let id = self.endpoint(endpoint).await.id;
+        releases::get(&self.database, id, number).await.unwrap().unwrap()
+    }
+
+    /// The versions that a node says it holds.
+    pub(crate) async fn held(&self, node: &Node) -> Vec<VersionId> {
+        let reported = nodes::reported(&self.database, node.state.node_id()).await.unwrap();
+        reported.into_keys().collect()
+    }
+
+    /// Asks a node, and answers the number of the version that answered.
+    pub(crate) async fn ask(&self, node: &Node, endpoint: &str) -> Result<i32, Problem> {
+        let caller = Caller { actor: Actor::user("ana"), request_id: RequestId::new() };
+        let resource = Resource::Endpoint(endpoint.to_owned());
+        let permit = self.access.authorize::<verbs::Invoke>(&caller, resource)?;
+        let decode = |signature: &_| {
+            let body = protocol::v2::json::example(signature).to_string();
+            protocol::v2::json::decode(body.as_bytes(), signature)
+        };
+        let prediction = predict::predict(&node.state, &permit, None, decode).await?;
+        Ok(prediction.served.number)
+    }
+}
+
+pub(crate) fn library() -> PathBuf {
+    std::env::var_os("BOTTEGA_ONNXRUNTIME")
+        .unwrap_or_else(|| unreachable!("BOTTEGA_ONNXRUNTIME is not set: run ./just test"))
+        .into()
+}
+
+/// A file of the repository.
+pub(crate) fn model(file: &str) -> Vec<u8> {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/models/data");
+    std::fs::read(models.join(file)).unwrap()
+}
+
+/// Waits until it holds, for a minute at most.
+pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    let begin = Instant::now();
+    while !holds().await {
+        assert!(begin.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
