@@ -49,8 +49,8 @@ fn a_second_one_on_the_same_data_is_refused_at_once() {
 fn a_port_in_use_says_so_and_starts_nothing() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for option in ["--listen", "--grpc-listen"] {
-        let arguments = vec![format!("{option}={address}")];
+    for (option, other) in [("--listen", "--grpc-listen"), ("--grpc-listen", "--listen")] {
+        let arguments = vec![format!("{option}={address}"), format!("{other}=127.0.0.1:0")];
         let refused = start_with_ports(arguments);
         assert_eq!(refused.code, 1);
         assert!(refused.stderr.contains("in use"), "{}", refused.stderr);

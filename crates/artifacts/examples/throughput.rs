@@ -7,7 +7,12 @@
 //! `LOCATION` is a folder or `s3://bucket/prefix`, reached by the `AWS_*` variables. Compare with
 //! `cp FILE elsewhere && sha256sum FILE`.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a service")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a measurement, not a service"
+)]
 
 use std::{env, fs, path::Path, time::Instant};
 
@@ -25,8 +30,7 @@ async fn main() {
         env::args().skip(1).collect::<Vec<_>>().try_into().expect("FILE and LOCATION");
     let database = TestDatabase::fresh().await;
     let db = database.database().clone();
-    let artifacts =
-        Artifacts::at(&location.parse().unwrap(), &S3Settings::from_env(), db).unwrap();
+    let artifacts = Artifacts::at(&location.parse().unwrap(), &S3Settings::from_env(), db).unwrap();
     if let Err(error) = artifacts.check().await {
         println!("the store does not work: {error}");
         return;

@@ -67,9 +67,8 @@ impl Artifacts {
         loop {
             let due = blobs::due(database, BATCH).await?;
             let is_last = (due.len() as u64) < BATCH.unsigned_abs();
-            let mut deletions = stream::iter(due)
-                .map(|doomed| self.delete(doomed))
-                .buffer_unordered(AT_ONCE);
+            let mut deletions =
+                stream::iter(due).map(|doomed| self.delete(doomed)).buffer_unordered(AT_ONCE);
             while let Some(deleted) = deletions.next().await {
                 if deleted? { report.deleted += 1 } else { report.failed += 1 }
             }

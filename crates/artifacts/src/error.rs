@@ -45,6 +45,9 @@ pub enum Error {
         /// S3's word for it.
         code: String,
     },
+    /// We have nothing to show to S3.
+    #[error("{0}: there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")]
+    NoCredentials(String),
     /// What is written cannot be read back.
     #[error("the artifact store does not keep what is written to it")]
     Forgetful,
@@ -89,10 +92,8 @@ impl Error {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
         ) {
             Self::NotWritable(path)
-        } else if matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
+        } else if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        {
             Self::Full(path)
         } else {
             Self::Folder { path, source }
@@ -114,10 +115,12 @@ impl From<Error> for Problem {
             Error::Full(_) => Self::unavailable("the artifact store is full")
                 .hint("ask whoever runs this server to make room"),
             Error::Unreachable { .. } | Error::Stopped(_) => {
-                Self::unavailable("the artifact store cannot be reached").hint("try again in a moment")
+                Self::unavailable("the artifact store cannot be reached")
+                    .hint("try again in a moment")
             }
             Error::NoBucket(_)
             | Error::Credentials { .. }
+            | Error::NoCredentials(_)
             | Error::Forgetful
             | Error::NoFolder(_)
             | Error::NotWritable(_)

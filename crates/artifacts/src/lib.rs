@@ -16,6 +16,7 @@
 //!
 //! Not here: rows (`store`), who may read or write (`auth`), what a manifest is (`domain`).
 
+mod check;
 mod collector;
 mod download;
 mod error;
@@ -27,26 +28,22 @@ mod parts;
 mod s3;
 mod upload;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
-use bytes::Bytes;
-use domain::{BlobKey, Digest};
+use domain::Digest;
 use store::{Database, blobs};
-use uuid::Uuid;
 
+pub use check::probe;
 pub use collector::{Policy, Report};
 pub use download::Download;
 pub use error::Error;
 pub use location::{Location, S3Settings};
 pub use upload::Stored;
 
-use crate::{folder::Folder, objects::Objects, s3::S3};
+use crate::objects::Objects;
 
 /// What every function of this crate answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// How long the check at the start may take.
-const CHECK: Duration = Duration::from_secs(15);
 
 /// The artifact store: objects in a folder or on S3, their rows in Postgres. Cheap to clone.
 #[derive(Clone)]
@@ -65,26 +62,7 @@ impl Artifacts {
     /// # Panics
     /// On S3, unless the process has installed a provider of cryptography for `rustls`.
     pub fn at(location: &Location, settings: &S3Settings, database: Database) -> Result<Self> {
-        Ok(Self { objects: objects_at(location, settings)?, database })
-    }
-
-    /// Writes a small object, reads it back and deletes it: whoever starts learns at once, and in
-    /// plain words, that the bucket is missing, the credentials are wrong or the disk is full.
-    ///
-    /// # Errors
-    /// Any of these.
-    pub async fn check(&self) -> Result<()> {
-        check(self.objects.as_ref()).await
-    }
-
-    /// Asks for a sign of life.
-    ///
-    /// # Errors
-    /// None within that time, or a refusal.
-    pub async fn ping(&self, time: Duration) -> Result<()> {
-        let absent = BlobKey(Uuid::nil());
-        let asked = async { self.objects.read(absent, None).await.map(|_| ()) };
-        within(time, self.objects.as_ref(), asked).await
+        Ok(Self { objects: location.open(settings)?, database })
     }
 
     /// Which of these blobs are not here, or not whole: their bytes must be uploaded. Those that
@@ -100,47 +78,4 @@ impl Artifacts {
             .collect();
         Ok(digests.iter().copied().filter(|digest| !here.contains(digest)).collect())
     }
-}
-
-/// Whether the store at this location can be used, without a database: see [`Artifacts::check`].
-///
-/// # Errors
-/// It cannot.
-///
-/// # Panics
-/// On S3, unless the process has installed a provider of cryptography for `rustls`.
-pub async fn probe(location: &Location, settings: &S3Settings) -> Result<()> {
-    check(objects_at(location, settings)?.as_ref()).await
-}
-
-fn objects_at(location: &Location, settings: &S3Settings) -> Result<Arc<dyn Objects>> {
-    Ok(match location {
-        Location::Folder(root) => Arc::new(Folder::open(root)?),
-        Location::S3 { bucket, prefix } => Arc::new(S3::open(bucket, prefix, settings)?),
-    })
-}
-
-async fn check(objects: &dyn Objects) -> Result<()> {
-    const PROBE: &[u8] = b"bottega was here";
-    let probe = async {
-        let key = BlobKey::new();
-        // Some servers make a missing bucket when they are written to: ask before.
-        objects.read(key, None).await?;
-        objects.put(key, Bytes::from_static(PROBE)).await?;
-        let size = objects.read(key, None).await?.map(|object| object.size);
-        objects.delete(key, None).await?;
-        if size == Some(PROBE.len() as u64) { Ok(()) } else { Err(Error::Forgetful) }
-    };
-    within(CHECK, objects, probe).await
-}
-
-async fn within(
-    time: Duration,
-    objects: &dyn Objects,
-    work: impl Future<Output = Result<()>>,
-) -> Result<()> {
-    tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
-        let reason = format!("no answer within {time:?}");
-        Err(Error::Unreachable { place: objects.place(), reason })
-    })
 }

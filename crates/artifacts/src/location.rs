@@ -1,9 +1,11 @@
 //! Where artifacts are kept, as the option `--artifacts` says it.
 
-use std::{env, fmt, path::PathBuf, str::FromStr};
+use std::{env, fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use domain::Problem;
 use object_store::path::Path;
+
+use crate::{folder::Folder, objects::Objects, s3::S3};
 
 /// A folder, or a bucket on S3 and a prefix of the keys in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,15 @@ pub enum Location {
         /// What all keys begin with; may be empty.
         prefix: String,
     },
+}
+
+impl Location {
+    pub(crate) fn open(&self, settings: &S3Settings) -> crate::Result<Arc<dyn Objects>> {
+        Ok(match self {
+            Self::Folder(root) => Arc::new(Folder::open(root)?),
+            Self::S3 { bucket, prefix } => Arc::new(S3::open(bucket, prefix, settings)?),
+        })
+    }
 }
 
 impl FromStr for Location {

@@ -89,15 +89,22 @@ impl S3 {
 
     /// What a failure of S3 means.
     fn fault(&self, source: object_store::Error) -> Error {
-        let place = self.place();
+        let (place, text) = (self.place(), source.to_string());
+        // Without keys the client asks the machine that it runs on, which on EC2 has some.
+        if text.contains("/latest/api/token") || text.contains("/latest/meta-data/") {
+            return Error::NoCredentials(place);
+        }
         if let Some(reason) = unreachable(&source) {
             return Error::Unreachable { place, reason };
         }
-        match code(&source.to_string()) {
+        match code(&text) {
             Some("NoSuchBucket") => Error::NoBucket(self.bucket.to_string()),
             Some(
-                code @ ("AccessDenied" | "SignatureDoesNotMatch" | "InvalidAccessKeyId"
-                | "ExpiredToken" | "InvalidToken"),
+                code @ ("AccessDenied"
+                | "SignatureDoesNotMatch"
+                | "InvalidAccessKeyId"
+                | "ExpiredToken"
+                | "InvalidToken"),
             ) => Error::Credentials { place, code: code.to_owned() },
             _ => Error::S3 { place, source },
         }

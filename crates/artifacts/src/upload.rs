@@ -13,7 +13,7 @@ use crate::{Artifacts, Error, Result, parts::Parts};
 
 /// How long an upload outlives whoever carries it, or the database's absence.
 const LEASE: TimeDelta = TimeDelta::minutes(2);
-const RENEWED_EVERY: Duration = Duration::from_secs(20);
+const RENEWED_EVERY: Duration = Duration::from_secs(10);
 
 /// A blob that is here now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,13 +8,7 @@ use crate::{commands, serve};
 
 /// Takes machine-learning models from trained to answering in production, watched and governed.
 #[derive(Parser)]
-#[command(
-    name = "bottega",
-    version,
-    propagate_version = true,
-    max_term_width = 100,
-    arg_required_else_help = true
-)]
+#[command(name = "bottega", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(
     after_help = "A first start:  bottega up\n\nThen, in another terminal:\n  bottega push model.onnx --name fraud --alias champion\n  bottega deploy fraud --model fraud@champion --wait\n  bottega predict fraud --file request.json"
 )]
@@ -111,4 +105,14 @@ pub enum Question {
     /// Read the audit trail
     #[command(subcommand)]
     Audit(commands::audit::Verb),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn every_command_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
 }

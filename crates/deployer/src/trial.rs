@@ -57,27 +57,21 @@ pub(crate) async fn run(state: State, mut looks: watch::Receiver<()>, stop: Canc
     let mut streak = Streak::default();
     let mut running = JoinSet::new();
     while !stop.is_cancelled() {
-        let mut pause = RESYNC;
-        while running.len() < state.trials.at_once {
-            match trials::claim(&state.database, LEASE).await {
-                Ok(Some(claimed)) => {
-                    running.spawn(attempt(state.clone(), claimed, stop.clone()));
+        let pause = match take_on(&state, &mut running, &stop).await {
+            Ok(()) => {
+                if streak.ended() {
+                    tracing::info!("versions are tried again");
                 }
-                Ok(None) => {
-                    if streak.ended() {
-                        tracing::info!("versions are tried again");
-                    }
-                    break;
-                }
-                Err(error) => {
-                    pause = streak.failed();
-                    if streak.is_news() {
-                        tracing::error!(%error, "versions cannot be tried; trying again");
-                    }
-                    break;
-                }
+                RESYNC
             }
-        }
+            Err(error) => {
+                let pause = streak.failed();
+                if streak.is_news() {
+                    tracing::error!(%error, "versions cannot be tried; trying again");
+                }
+                pause
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => {}
             Some(_) = running.join_next() => {}
@@ -86,6 +80,19 @@ pub(crate) async fn run(state: State, mut looks: watch::Receiver<()>, stop: Canc
     }
     // They were told to stop as well, and give their claims back.
     while running.join_next().await.is_some() {}
+}
+
+/// Begins as many trials as wait and may go on at once.
+async fn take_on(
+    state: &State,
+    running: &mut JoinSet<()>,
+    stop: &CancellationToken,
+) -> store::Result<()> {
+    while running.len() < state.trials.at_once {
+        let Some(claimed) = trials::claim(&state.database, LEASE).await? else { break };
+        running.spawn(attempt(state.clone(), claimed, stop.clone()));
+    }
+    Ok(())
 }
 
 /// One claim, from its start to what became of it.
@@ -108,14 +115,15 @@ async fn attempt(state: State, claimed: Claimed, stop: CancellationToken) {
     if let Verdict::OurFault(error) = &verdict {
         tracing::error!(version.id = %version, error, "a version could not be tried; trying again");
     }
-    // What was found out is not thrown away because the database is away just now.
     let mut streak = Streak::default();
     while let Err(error) = settle(&state, &claimed, &verdict).await {
         let pause = streak.failed();
         if streak.is_news() {
-            tracing::error!(version.id = %version, %error, "a trial's end cannot be written down; trying again");
+            tracing::error!(version.id = %version, %error, "a trial's end was not written down");
         }
-        if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+        // What was found out is not thrown away because the database is away just now.
+        let stopped = stop.run_until_cancelled(sleep(pause)).await.is_none();
+        if stopped || !error.is_unreachable() {
             return;
         }
     }

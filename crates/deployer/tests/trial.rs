@@ -76,7 +76,10 @@ async fn a_good_version_becomes_servable() {
     assert!(tried.batchable && tried.reason.is_none());
     let recorded = world.recorded("version.tried").await;
     assert_eq!(recorded.len(), 1);
-    assert_eq!((recorded[0].actor.as_str(), recorded[0].resource.as_str()), ("system:trial", "fraud"));
+    assert_eq!(
+        (recorded[0].actor.as_str(), recorded[0].resource.as_str()),
+        ("system:trial", "fraud")
+    );
     assert_eq!(recorded[0].detail["status"], "ready");
     assert!(recorded[0].before.is_some() && recorded[0].before != recorded[0].after);
 }

@@ -66,7 +66,11 @@ impl Serialize for FilePath {
 
 impl<'de> Deserialize<'de> for FilePath {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        // serde carries one text only: what to do goes into it.
+        String::deserialize(deserializer)?.parse().map_err(|problem: Problem| {
+            let hint = problem.hint.unwrap_or_default();
+            de::Error::custom(format!("{}: {hint}", problem.message))
+        })
     }
 }
 

@@ -12,8 +12,7 @@ pub(crate) const VERSION: &str = "x-bottega-model-version";
 pub(crate) const DIGEST: &str = "x-bottega-model-digest";
 
 /// What RFC 3986 leaves as it is.
-const ESCAPED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A version in headers, written once for many answers.
 pub(crate) struct Labels {

@@ -85,15 +85,21 @@ impl Route {
                 "endpoint `{}` has no version ready on this node",
                 self.name
             ))
-            .hint("its first release is on its way, or its model is being loaded: try again in a moment")),
+            .hint(format!(
+                "try again in a moment; `bottega endpoints show {}` tells how far it is",
+                self.name
+            ))),
         }
     }
 
     fn no_version(&self, number: impl std::fmt::Display) -> Problem {
         let serves: Vec<_> =
             self.shares.iter().map(|share| share.served.number.to_string()).collect();
-        Problem::not_found("version", number)
-            .hint(format!("endpoint `{}` serves version {} now", self.name, serves.join(", ")))
+        Problem::not_found("version", number).hint(format!(
+            "endpoint `{}` serves version {} now",
+            self.name,
+            serves.join(", ")
+        ))
     }
 }
 

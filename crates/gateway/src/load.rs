@@ -5,7 +5,7 @@ use inference::Replica;
 use serde_json::Value;
 use store::{serving, versions};
 
-use crate::{State, identity::Labels, live::Served};
+use crate::{State, identity::Labels, live::Served, sync::in_time};
 
 /// Why a version is not ready.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,12 +25,6 @@ impl Failure {
         match self {
             Self::Passing(why) | Self::Lasting(why) => why,
         }
-    }
-}
-
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Self {
-        Self::Passing(error.to_string())
     }
 }
 
@@ -58,17 +52,16 @@ impl From<inference::Error> for Failure {
 pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Failure> {
     let database = &state.given.database;
     let gone = || Failure::Lasting("the version is gone, or has no model to load".to_owned());
-    let loadable = serving::loadable(database, version).await?.ok_or_else(gone)?;
-    let manifest = versions::manifest(database, version).await?;
+    let loadable = in_time(serving::loadable(database, version)).await;
+    let loadable = loadable.map_err(Failure::Passing)?.ok_or_else(gone)?;
+    let manifest = in_time(versions::manifest(database, version)).await;
+    let manifest = manifest.map_err(Failure::Passing)?;
     let folder = state.given.cache.folder(&manifest).await?;
-    let example = loadable
-        .input_example
-        .as_ref()
-        .and_then(|example| tensors(example, &loadable.signature));
+    let example =
+        loadable.input_example.as_ref().and_then(|example| tensors(example, &loadable.signature));
     let (runtime, options) = (state.given.runtime.clone(), state.given.settings.replica.clone());
-    let loaded = tokio::task::spawn_blocking(move || {
-        Replica::load(&runtime, &folder, &options, example)
-    });
+    let loaded =
+        tokio::task::spawn_blocking(move || Replica::load(&runtime, &folder, &options, example));
     let replica = loaded.await.map_err(|_| Failure::panicked())??;
     Ok(Served {
         version,

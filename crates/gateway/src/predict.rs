@@ -108,14 +108,16 @@ mod tests {
     #[test]
     fn outputs_come_as_they_were_asked_for() {
         let outputs = || {
-            ["a", "b", "c"].map(|name| {
-                Tensor::new(name, vec![1], TensorData::I64(vec![1])).unwrap()
-            })
+            ["a", "b", "c"]
+                .map(|name| Tensor::new(name, vec![1], TensorData::I64(vec![1])).unwrap())
         };
         let names = |asked: &[&str]| {
             let requested: Vec<_> = asked
                 .iter()
-                .map(|&name| RequestedOutput { name: name.to_owned(), parameters: Default::default() })
+                .map(|&name| RequestedOutput {
+                    name: name.to_owned(),
+                    parameters: Default::default(),
+                })
                 .collect();
             let selected = select(outputs().into(), &requested);
             selected.into_iter().map(|output| output.name).collect::<Vec<_>>()

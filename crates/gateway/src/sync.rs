@@ -109,7 +109,10 @@ impl Keeper {
             Err(error) => {
                 self.away.failed();
                 if self.away.is_news() {
-                    tracing::error!(error, "the database is away: serving what was live when it was last seen");
+                    tracing::error!(
+                        error,
+                        "the database is away: serving what was live when it was last seen"
+                    );
                 }
             }
         }
@@ -146,9 +149,10 @@ impl Keeper {
     fn route(&self, wanted: &serving::Route, current: &Routes) -> Arc<Route> {
         let name = wanted.endpoint.to_string();
         let old = current.get(&name).filter(|old| old.endpoint == wanted.id);
-        let live = wanted.live.as_ref().and_then(|(release, versions)| {
-            self.shares(versions).map(|shares| (*release, shares))
-        });
+        let live = wanted
+            .live
+            .as_ref()
+            .and_then(|(release, versions)| self.shares(versions).map(|shares| (*release, shares)));
         match (live, old) {
             (Some((release, _)), Some(old)) if old.release == Some(release) => Arc::clone(old),
             (None, Some(old)) => Arc::clone(old),
@@ -284,7 +288,7 @@ impl Keeper {
 }
 
 /// What the database answers, if it does so in time.
-async fn in_time<T>(asked: impl Future<Output = store::Result<T>>) -> Result<T, String> {
+pub(crate) async fn in_time<T>(asked: impl Future<Output = store::Result<T>>) -> Result<T, String> {
     match tokio::time::timeout(PATIENCE, asked).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(elapsed) => Err(elapsed.to_string()),

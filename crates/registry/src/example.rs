@@ -8,6 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 const FIELD: &str = "input_example";
+/// The longest example: it is shown with its version, in lists too.
+const LONGEST: usize = 1 << 20;
 /// JSON may not be nested deeper than tensors are.
 const DEEPEST: usize = 64;
 
@@ -26,6 +28,12 @@ pub(crate) fn check(example: &Value, signature: Option<&Signature>) -> Result<()
             "write a V2 request: {\"inputs\":[{\"name\":\"x\",\"shape\":[1,2],\"datatype\":\"FP32\",\"data\":[1,2]}]}",
         )
     };
+    let length = example.to_string().len();
+    if length > LONGEST {
+        return Err(wrong(format!(
+            "the input example has {length} bytes: expected at most {LONGEST}"
+        )));
+    }
     if holds_nul(example) {
         return Err(wrong("a text in the input example holds the character U+0000".to_owned()));
     }
@@ -152,6 +160,10 @@ mod tests {
             (
                 json!({"inputs": []}),
                 "the input example does not fit the model: input `x` is missing: expected `x` FP32 [n, 2]",
+            ),
+            (
+                json!({"inputs": [], "id": "x".repeat(1 << 20)}),
+                "the input example has 1048597 bytes: expected at most 1048576",
             ),
             (
                 json!({"inputs": [], "id": "a\u{0}"}),

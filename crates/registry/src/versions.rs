@@ -158,7 +158,7 @@ pub async fn delete(
     if !needed_by.is_empty() {
         let message = format!("`{}/{number}` is needed by {}", model.name, listed(&needed_by));
         return Err(Problem::conflict(message)
-            .hint("move these aliases and delete these endpoints first; an endpoint keeps the versions of its past releases, so that it can be rolled back")
+            .hint("move these aliases and delete these endpoints first; endpoints keep the versions of past releases, to go back to")
             .into());
     }
     versions::delete(&mut change, version.id).await?;

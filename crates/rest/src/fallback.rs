@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
-use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use domain::{ErrorCode, Problem};
 use utoipa::openapi::{OpenApi, PathItem};
 
-use crate::{ApiError, ErrorBody, request_id};
+use crate::ApiError;
 
 /// Which methods each documented path has.
 #[derive(Debug, Clone)]
@@ -63,29 +64,39 @@ fn without_expressions(pattern: &str) -> String {
     out
 }
 
+/// Answers what no route takes in the shape of our own API.
+pub fn answer(request: HttpRequest) -> Ready<HttpResponse> {
+    let own = |_: &str, problem: Problem| ApiError(problem).error_response();
+    ready(answer_as(&request, own))
+}
+
 /// Answers what no route takes: 404, or 405 where the path exists but not with this method.
-pub fn answer(request: HttpRequest) -> Ready<Result<HttpResponse, ApiError>> {
+/// `shape` makes the body, as the surface that the path belongs to has it.
+pub fn answer_as(
+    request: &HttpRequest,
+    shape: impl FnOnce(&str, Problem) -> HttpResponse,
+) -> HttpResponse {
     let path: String = request.path().chars().take(200).collect();
     let unknown = || Problem::not_found("path", &path).hint("`/docs` lists the paths there are");
     let method = request.method().as_str();
-    let Some(pattern) = request.match_pattern() else { return ready(Err(unknown().into())) };
+    let Some(pattern) = request.match_pattern() else { return shape(&path, unknown()) };
     let all = request.app_data::<AllowedMethods>();
     let allowed = all.and_then(|all| all.on(&pattern)).unwrap_or_default();
-    ready(if allowed.contains(&method) {
-        Err(unknown().into())
-    } else {
-        Ok(wrong_method(method, &path, allowed))
-    })
+    if allowed.contains(&method) {
+        return shape(&path, unknown());
+    }
+    // 405 is a fact of HTTP, not one of our codes: the body says `invalid`, the status more.
+    let mut answer = shape(&path, wrong_method(method, &path, allowed));
+    *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", "))
+        && !allowed.is_empty()
+    {
+        answer.headers_mut().insert(header::ALLOW, allowed);
+    }
+    answer
 }
 
-/// 405 is a fact of HTTP, not one of our codes: the body says `invalid`, the status more.
-fn wrong_method(method: &str, path: &str, allowed: &[&str]) -> HttpResponse {
-    let message = format!("`{path}` has no method {method}");
-    let mut problem = Problem::new(ErrorCode::Invalid, message);
-    let mut answer = HttpResponseBuilder::new(StatusCode::METHOD_NOT_ALLOWED);
-    if !allowed.is_empty() {
-        problem = problem.hint(format!("use {}", allowed.join(" or ")));
-        answer.insert_header((header::ALLOW, allowed.join(", ")));
-    }
-    answer.json(ErrorBody::new(&problem, request_id().as_str()))
+fn wrong_method(method: &str, path: &str, allowed: &[&str]) -> Problem {
+    let problem = Problem::new(ErrorCode::Invalid, format!("`{path}` has no method {method}"));
+    if allowed.is_empty() { problem } else { problem.hint(format!("use {}", allowed.join(" or "))) }
 }

@@ -18,7 +18,7 @@ pub struct Route {
     pub target: Vec<VersionId>,
 }
 
-/// All endpoints.
+/// All endpoints, those without a live release too.
 ///
 /// # Errors
 /// The database is away.
@@ -30,8 +30,7 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                    FROM release_versions WHERE endpoint_id = e.id AND number = e.live_release) AS "live!",
                   ARRAY(SELECT version_id FROM release_versions
                         WHERE endpoint_id = e.id AND number = e.target_release) AS "target!"
-           FROM endpoints e
-           WHERE e.live_release IS NOT NULL OR e.target_release IS NOT NULL"#
+           FROM endpoints e"#
     )
     .fetch_all(database.pool())
     .await?;

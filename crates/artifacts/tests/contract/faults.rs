@@ -65,6 +65,14 @@ pub(crate) async fn of_s3(weed: &Weed) {
     let error = nobody.ping(Duration::from_millis(500)).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
 
+    let keyless = [
+        ("AWS_ENDPOINT_URL", weed.endpoint()),
+        ("AWS_METADATA_ENDPOINT", format!("http://{free}")),
+    ];
+    let keyless = keyless.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    let error = artifacts::probe(&world.place.location, &keyless).await.unwrap_err();
+    assert!(matches!(error, Error::NoCredentials(_)), "{error}");
+
     for wrong in ["not a url", "127.0.0.1:9000", "ftp://127.0.0.1"] {
         let error = at(BUCKET, &[("AWS_ENDPOINT_URL", wrong)]).err().unwrap();
         let said = format!("AWS_ENDPOINT_URL is `{wrong}`: expected http(s)://HOST:PORT");

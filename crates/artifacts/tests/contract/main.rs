@@ -16,12 +16,38 @@ mod suite;
 mod weed;
 mod world;
 
-use crate::{places::Place, weed::Weed};
+use std::time::Duration;
+
+use artifacts::Report;
+use bytes::Bytes;
+use chrono::TimeDelta;
+use futures_util::stream;
+use tokio::sync::oneshot;
+
+use crate::{places::Place, weed::Weed, world::World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_keeps_the_contract() {
     suite::run(|_| Place::folder()).await;
     faults::of_a_folder().await;
+}
+
+/// It takes as long as a renewal, so it stands beside the suite, and asks one place only.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_upload_keeps_its_lease() {
+    let (go_on, may_go_on) = oneshot::channel();
+    let last = stream::once(async move { Ok(may_go_on.await.unwrap()) });
+    let world = World::new(Place::folder()).await;
+    let slowly = async {
+        let most_of_the_lease = TimeDelta::seconds(110);
+        world.wait(most_of_the_lease);
+        tokio::time::sleep(Duration::from_secs(11)).await;
+        world.wait(most_of_the_lease);
+        assert_eq!(world.collect().await, Report::default());
+        go_on.send(Bytes::from_static(b"at last")).unwrap();
+    };
+    let (stored, ()) = tokio::join!(world.upload(None, last), slowly);
+    assert_eq!(world.pull(&stored.unwrap().digest).await.unwrap(), b"at last");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,10 @@ use std::{collections::BTreeSet, fs};
 
 use artifacts::{Location, S3Settings};
 use futures_util::StreamExt as _;
-use object_store::{ObjectStore as _, ObjectStoreExt as _, aws::AmazonS3, multipart::MultipartStore as _, path::Path};
+use object_store::{
+    ObjectStore as _, ObjectStoreExt as _, aws::AmazonS3, multipart::MultipartStore as _,
+    path::Path,
+};
 use tempfile::TempDir;
 
 use crate::weed::{BUCKET, Weed};
@@ -41,11 +44,13 @@ impl Place {
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .collect(),
-            Back::S3 { bucket, prefix } => bucket
-                .list(Some(&Path::from(prefix.as_str())))
-                .map(|object| object.unwrap().location.filename().unwrap().to_owned())
-                .collect()
-                .await,
+            Back::S3 { bucket, prefix } => {
+                bucket
+                    .list(Some(&Path::from(prefix.as_str())))
+                    .map(|object| object.unwrap().location.filename().unwrap().to_owned())
+                    .collect()
+                    .await
+            }
         }
     }
 

@@ -63,7 +63,10 @@ async fn what_goes_in_comes_out(world: World) {
         let stored = world.push(&bytes).await;
         assert_eq!(stored.digest, Digest::of(&bytes));
         assert_eq!((stored.size, stored.existed), (length as u64, false));
-        assert!(world.pull(&stored.digest).await.unwrap() == bytes, "{length} bytes came out changed");
+        assert!(
+            world.pull(&stored.digest).await.unwrap() == bytes,
+            "{length} bytes came out changed"
+        );
     }
 }
 
@@ -287,8 +290,7 @@ async fn an_upload_that_lost_its_lease_keeps_nothing(world: World) {
             go_on.send(()).unwrap();
             report
         };
-        let (upload, report) =
-            tokio::join!(world.upload(None, body), collected);
+        let (upload, report) = tokio::join!(world.upload(None, body), collected);
         assert_eq!(report, Report { expired: 1, deleted: 1, ..Report::default() });
         assert!(upload.is_err());
         assert!(world.place.keys().await.is_empty(), "{length}: nobody would delete it any more");

@@ -36,7 +36,13 @@ impl Weed {
         let server = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(binary)
-            .args(["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false", "-admin.ui=false"])
+            .args([
+                "mini",
+                "-ip=127.0.0.1",
+                "-ip.bind=127.0.0.1",
+                "-webdav=false",
+                "-admin.ui=false",
+            ])
             .args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"])
             .arg(format!("-bucket={BUCKET}"))
             .arg(format!("-dir={}", data.path().display()))
@@ -101,7 +107,7 @@ impl Weed {
         Path::from(format!("{prefix}/blobs/{key}"))
     }
 
-    fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }

@@ -137,7 +137,10 @@ pub(crate) fn bytes(length: usize, seed: u64) -> Vec<u8> {
 }
 
 /// A body that arrives in chunks of this size.
-pub(crate) fn chunks(bytes: &[u8], size: usize) -> impl Stream<Item = Result<Bytes, Problem>> + use<> {
+pub(crate) fn chunks(
+    bytes: &[u8],
+    size: usize,
+) -> impl Stream<Item = Result<Bytes, Problem>> + use<> {
     let bytes = Bytes::copy_from_slice(bytes);
     let starts = (0..bytes.len()).step_by(size);
     stream::iter(starts.map(move |start| Ok(bytes.slice(start..bytes.len().min(start + size)))))

@@ -3,7 +3,7 @@
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use actix_web::{
-    App, HttpResponse, HttpServer,
+    App, HttpRequest, HttpResponse, HttpServer,
     dev::Server,
     http::Method,
     middleware::{DefaultHeaders, from_fn},
@@ -74,7 +74,7 @@ pub fn start(
             .service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/api/v1/openapi.json")))
             .service(health::front)
-            .default_service(web::to(fallback::answer))
+            .default_service(web::to(unmatched))
             .wrap(from_fn(guard))
             .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
             .wrap(RequestContext::new(services.http_metrics.clone()))
@@ -140,6 +140,11 @@ fn is_open(method: &Method, path: &str) -> bool {
 
 fn is_open_with_metrics(method: &Method, path: &str) -> bool {
     is_open(method, path) || (method == Method::GET && path == "/metrics")
+}
+
+/// What no route takes.
+async fn unmatched(request: HttpRequest) -> HttpResponse {
+    fallback::answer_as(&request, refusal)
 }
 
 /// A refusal in the shape of the surface that the path belongs to.

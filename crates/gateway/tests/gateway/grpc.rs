@@ -128,7 +128,9 @@ async fn refusals_have_the_code_that_clients_know() {
         assert_eq!(refused.code(), code, "{}", refused.message());
         assert!(refused.message().contains(message), "{}", refused.message());
     }
-    assert!(client.model_infer(with(|request| request.model_version = "1".to_owned())).await.is_ok());
+    assert!(
+        client.model_infer(with(|request| request.model_version = "1".to_owned())).await.is_ok()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +146,10 @@ async fn server_and_endpoint_describe_themselves() {
     let name = || "fraud".to_owned();
     let asked = ModelMetadataRequest { name: name(), version: String::new() };
     let endpoint = client.model_metadata(signed(asked)).await.unwrap().into_inner();
-    assert_eq!((endpoint.versions, endpoint.inputs[0].shape.clone()), (vec!["1".to_owned()], vec![-1, 2]));
+    assert_eq!(
+        (endpoint.versions, endpoint.inputs[0].shape.clone()),
+        (vec!["1".to_owned()], vec![-1, 2])
+    );
     let asked = ModelReadyRequest { name: name(), version: "1".to_owned() };
     assert!(client.model_ready(signed(asked)).await.unwrap().into_inner().ready);
     let absent = ModelReadyRequest { name: name(), version: "7".to_owned() };
@@ -159,7 +164,10 @@ async fn an_endpoint_without_a_version_is_not_ready() {
     world.deploy("new", &version).await;
     // No deployer runs, so its release stays on its way.
     let known = async || {
-        world.ask(&node, "new").await.is_err_and(|refused| refused.code == domain::ErrorCode::Unavailable)
+        world
+            .ask(&node, "new")
+            .await
+            .is_err_and(|refused| refused.code == domain::ErrorCode::Unavailable)
     };
     until("the endpoint", known).await;
     let asked = ModelReadyRequest { name: "new".to_owned(), version: String::new() };

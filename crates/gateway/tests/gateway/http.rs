@@ -15,6 +15,7 @@ use actix_web::{
 use auth::http::{Gate, guard};
 use domain::Digest;
 use gateway::{Settings, State};
+use inference::ReplicaOptions;
 use serde_json::{Value, json};
 use utoipa_actix_web::{AppExt as _, scope};
 
@@ -172,11 +173,7 @@ async fn only_versions_of_the_present_release_can_be_asked_for() {
             404,
             "there is no version `2` — endpoint `fraud` serves version 1 now",
         ),
-        (
-            "fraud/versions/x/infer",
-            404,
-            "there is no version `x` — versions are numbers, like 3",
-        ),
+        ("fraud/versions/x/infer", 404, "there is no version `x` — versions are numbers, like 3"),
         (
             "nothing/infer",
             404,
@@ -199,7 +196,8 @@ async fn what_does_not_fit_is_refused_in_this_surfaces_shape() {
     let (world, node) = serving("identity/fp32.onnx", settings).await;
     let good = row("").to_string();
     let text = good.replace("0.5", "\"half\"");
-    let binary = good.replace("\"inputs\"", "\"parameters\":{\"binary_data_output\":true},\"inputs\"");
+    let binary =
+        good.replace("\"inputs\"", "\"parameters\":{\"binary_data_output\":true},\"inputs\"");
     let large = format!("{good}{}", " ".repeat(1000));
     for (request, status, error) in [
         (infer(""), 400, ""),
@@ -240,6 +238,47 @@ async fn a_run_that_takes_too_long_ends_at_its_deadline() {
 }
 
 #[actix_web::test]
+async fn when_too_many_wait_the_next_is_refused_at_once() {
+    let replica = ReplicaOptions { threads: Some(1), queue: 1, ..ReplicaOptions::default() };
+    let deadline = Duration::from_millis(500);
+    let (world, node) =
+        serving("slow.onnx", Settings { deadline, replica, ..Settings::default() }).await;
+    let endless = json!({
+        "inputs": [{"name": "iterations", "shape": [1], "datatype": "INT64", "data": [i64::MAX]}],
+    });
+    let requests = (0..8).map(|_| send(&world, &node.state, infer(endless.to_string())));
+    let answers = futures_util::future::join_all(requests).await;
+    let refused: Vec<_> =
+        answers.iter().filter(|answer| answer.status == StatusCode::SERVICE_UNAVAILABLE).collect();
+    assert!((1..8).contains(&refused.len()), "{} of 8", refused.len());
+    assert!(refused[0].error().starts_with("too many requests wait for this model on this node"));
+    assert_eq!(refused[0].header("retry-after"), "1");
+}
+
+#[actix_web::test]
+async fn every_operation_is_in_the_document() {
+    let (_, document) = App::new()
+        .into_utoipa_app()
+        .configure(gateway::routes)
+        .service(scope("/api/v1").configure(gateway::api_routes))
+        .split_for_parts();
+    let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
+    let expected = [
+        "/api/v1/endpoints/{endpoint}/schema",
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/{endpoint}",
+        "/v2/models/{endpoint}/infer",
+        "/v2/models/{endpoint}/ready",
+        "/v2/models/{endpoint}/versions/{version}",
+        "/v2/models/{endpoint}/versions/{version}/infer",
+        "/v2/models/{endpoint}/versions/{version}/ready",
+    ];
+    assert_eq!(paths, expected);
+}
+
+#[actix_web::test]
 async fn an_endpoint_without_a_ready_version_says_so() {
     let world = World::new().await;
     let version = world.version("identity/fp32.onnx").await;
@@ -255,9 +294,7 @@ async fn an_endpoint_without_a_ready_version_says_so() {
 #[actix_web::test]
 async fn server_and_endpoint_describe_themselves() {
     let (world, node) = serving("breast_cancer.onnx", Settings::default()).await;
-    let get = async |path: &str| {
-        send(&world, &node.state, TestRequest::get().uri(path)).await.body
-    };
+    let get = async |path: &str| send(&world, &node.state, TestRequest::get().uri(path)).await.body;
     assert_eq!(get("/v2").await["name"], "bottega");
     let described = json!({
         "name": "fraud", "versions": ["1"], "platform": "onnxruntime_onnx",
@@ -296,7 +333,8 @@ async fn the_authors_example_is_shown_if_there_is_one() {
 async fn health_needs_no_token_and_readiness_waits_for_the_first_look() {
     let world = World::new().await;
     let node = world.node("a").await;
-    let get = async |path: &str| send_as_is(&world, &node.state, TestRequest::get().uri(path)).await;
+    let get =
+        async |path: &str| send_as_is(&world, &node.state, TestRequest::get().uri(path)).await;
     assert_eq!(get("/v2/health/live").await.body, json!({"live": true}));
     until("readiness", async || get("/v2/health/ready").await.status == StatusCode::OK).await;
     let state = node.state.clone();

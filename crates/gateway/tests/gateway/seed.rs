@@ -57,7 +57,9 @@ impl Node {
 }
 
 /// A deployer that runs; it ends with this value.
-pub(crate) struct Deployer(#[expect(dead_code, reason = "held to be dropped")] tokio_util::sync::DropGuard);
+pub(crate) struct Deployer(
+    #[expect(dead_code, reason = "held to be dropped")] tokio_util::sync::DropGuard,
+);
 
 impl World {
     pub(crate) async fn new() -> Self {

@@ -13,6 +13,8 @@
 
 mod outbox;
 mod tar;
+#[cfg(test)]
+mod tests;
 mod zip;
 
 use std::{

@@ -44,8 +44,8 @@ impl From<Format> for archive::Format {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Packing {
-    /// `tar`, `tar.gz` or `zip`.
-    #[param(value_type = String, example = "tar.gz")]
+    /// How the archive is packed.
+    #[param(inline, example = "tar.gz")]
     format: Format,
 }
 

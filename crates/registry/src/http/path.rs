@@ -1,6 +1,7 @@
-//! What stands in the paths of URLs, and the resources that permission is asked for.
+//! What stands in the paths of URLs, URLs of ours, and the resources that permission is asked for.
 
 use domain::{AliasName, Digest, EndpointRef, FilePath, ModelName, Resource};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -89,6 +90,22 @@ pub struct ReleasePath {
     pub release: i32,
 }
 
+/// What does not stand for itself in a URL's path.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ESCAPED_BUT_SLASH: &AsciiSet = &ESCAPED.remove(b'/');
+
+/// Where a version is, from the server's root.
+pub fn version_url(model: &ModelName, version: i32) -> String {
+    let model = utf8_percent_encode(model.as_str(), ESCAPED);
+    format!("/api/v1/models/{model}/versions/{version}")
+}
+
+/// Where a file of a version is, from the server's root.
+pub fn file_url(model: &ModelName, version: i32, path: &FilePath) -> String {
+    let path = utf8_percent_encode(path.as_str(), ESCAPED_BUT_SLASH);
+    format!("{}/files/{path}", version_url(model, version))
+}
+
 /// What permission is asked for.
 pub fn model(name: &ModelName) -> Resource {
     Resource::Model(name.to_string())
@@ -97,4 +114,16 @@ pub fn model(name: &ModelName) -> Resource {
 /// What permission is asked for.
 pub fn endpoint(endpoint: &EndpointRef) -> Resource {
     Resource::Endpoint(endpoint.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_escapes_what_would_end_the_path() {
+        let url = file_url(&"credit risk?#é".parse().unwrap(), 3, &"a b/c%.onnx".parse().unwrap());
+        let expected = "/api/v1/models/credit%20risk%3F%23%C3%A9/versions/3/files/a%20b/c%25.onnx";
+        assert_eq!(url, expected);
+    }
 }

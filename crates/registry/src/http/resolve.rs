@@ -2,8 +2,7 @@
 
 use actix_web::{get, web::Data};
 use auth::{Access, Caller};
-use domain::{Digest, FilePath, ModelName, ModelRef};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use domain::{Digest, ModelRef};
 use rest::{ApiError, Json, Query, openapi};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -11,10 +10,6 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::path;
 use crate::{State, resolve};
-
-/// What stands for itself in a URL's path.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-const ESCAPED_BUT_SLASH: &AsciiSet = &ESCAPED.remove(b'/');
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(show);
@@ -70,7 +65,7 @@ impl From<resolve::Resolved> for Resolved {
     fn from(resolved: resolve::Resolved) -> Self {
         let resolve::Resolved { version, alias, manifest } = resolved;
         let files = manifest.files().map(|(path, entry)| ResolvedFile {
-            url: url(&version.model, version.number, path),
+            url: path::file_url(&version.model, version.number, path),
             path: path.to_string(),
             digest: entry.digest,
             size: entry.size,
@@ -84,12 +79,6 @@ impl From<resolve::Resolved> for Resolved {
             alias: alias.map(|alias| alias.alias.to_string()),
         }
     }
-}
-
-fn url(model: &ModelName, version: i32, path: &FilePath) -> String {
-    let model = utf8_percent_encode(model.as_str(), ESCAPED);
-    let path = utf8_percent_encode(path.as_str(), ESCAPED_BUT_SLASH);
-    format!("/api/v1/models/{model}/versions/{version}/files/{path}")
 }
 
 /// Resolve `fraud@champion` or `fraud/3` to a version and its files.
@@ -108,16 +97,4 @@ pub async fn show(
     let reference: ModelRef = model.parse()?;
     let permit = access.authorize(&caller, path::model(&reference.model))?;
     Ok(Json(resolve::resolve(&state, &permit, &reference).await?.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_files_url_escapes_what_would_end_the_path() {
-        let url = url(&"credit risk?#é".parse().unwrap(), 3, &"a b/c%.onnx".parse().unwrap());
-        let expected = "/api/v1/models/credit%20risk%3F%23%C3%A9/versions/3/files/a%20b/c%25.onnx";
-        assert_eq!(url, expected);
-    }
 }

@@ -1,5 +1,7 @@
 //! The registry over its real routes, on a real Postgres and a folder of artifacts.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod aliases;
 mod archives;
 mod blobs;

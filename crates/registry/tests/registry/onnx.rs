@@ -59,6 +59,11 @@ pub fn model(seed: u8) -> Vec<u8> {
     file(seed, &tensor("y"), None)
 }
 
+/// A model whose output has this name.
+pub fn with_output(name: &str) -> Vec<u8> {
+    file(0, &tensor(name), None)
+}
+
 /// A model whose output is no tensor.
 pub fn with_sequence_of_maps() -> Vec<u8> {
     file(0, &sequence_of_maps("y"), None)

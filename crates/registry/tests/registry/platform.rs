@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{
     App, HttpResponse, ResponseError as _,
+    body::{BodySize, MessageBody as _},
     http::{Method, StatusCode, header::HeaderMap},
     middleware::from_fn,
     test::{self, TestRequest},
@@ -44,6 +45,8 @@ pub struct Platform {
 pub struct Answer {
     pub status: StatusCode,
     pub headers: HeaderMap,
+    /// How long the body is said to be, which a HEAD request asks for.
+    pub length: BodySize,
     pub body: Bytes,
 }
 
@@ -121,9 +124,10 @@ impl Platform {
         let app = test::init_service(app).await;
         let answer = test::call_service(&app, request.to_request()).await;
         let (status, headers) = (answer.status(), answer.headers().clone());
+        let length = answer.response().body().size();
         // A body that breaks off has no end.
         let body = test::try_read_body(answer).await.unwrap_or_default();
-        Answer { status, headers, body }
+        Answer { status, headers, length, body }
     }
 
     pub fn request(&self, method: Method, path: &str) -> TestRequest {

@@ -26,7 +26,9 @@ async fn a_version_is_registered_with_all_that_its_file_says() {
         "files": [file], "description": "d", "tags": {"k": "v"}, "lineage": {"git_commit": "abc"},
         "input_example": example, "alias": "challenger",
     });
-    let made = platform.post(&versions_of("credit risk"), new).await.expect(201);
+    let answer = platform.post(&versions_of("credit risk"), new).await;
+    assert_eq!(answer.header("location"), "/api/v1/models/credit%20risk/versions/1");
+    let made = answer.expect(201);
     assert_eq!((&made["created"], &made["version"]), (&json!(true), &json!(1)));
     let facts = [
         ("status", "pending"),
@@ -165,6 +167,14 @@ async fn a_model_file_that_cannot_be_read_is_refused() {
         let found = refused.refusal(400, Some("files"));
         assert!(found.starts_with(message), "{found}");
     }
+    platform.get("/models/fraud").await.expect(404);
+}
+
+#[actix_web::test]
+async fn a_name_that_no_row_can_keep_is_the_files_mistake() {
+    let platform = Platform::start().await;
+    let file = platform.file("model.onnx", &onnx::with_output("y\0")).await;
+    platform.post("/models/fraud/versions", json!({"files": [file]})).await.expect(400);
     platform.get("/models/fraud").await.expect(404);
 }
 

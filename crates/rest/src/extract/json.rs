@@ -2,7 +2,7 @@
 
 use actix_web::body::{BodyStream, to_bytes_limited};
 use actix_web::dev::Payload;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::{FromRequest, HttpMessage, HttpRequest, HttpResponse, Responder};
 use domain::{ErrorCode, Problem};
 use futures_util::future::LocalBoxFuture;
@@ -70,7 +70,13 @@ fn acceptable(request: &HttpRequest, limit: usize) -> Result<(), Problem> {
         )
         .hint("send the header `content-type: application/json`"));
     }
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|it| it.to_str().ok());
+    let header = |name| request.headers().get(name).and_then(|it| it.to_str().ok());
+    let encoding = header(CONTENT_ENCODING).unwrap_or("identity");
+    if !encoding.eq_ignore_ascii_case("identity") {
+        return Err(Problem::invalid("content-encoding", "compressed bodies are not taken")
+            .hint("send the body as it is, without `content-encoding`"));
+    }
+    let length = header(CONTENT_LENGTH);
     if length.and_then(|it| it.parse::<usize>().ok()).is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
@@ -84,6 +90,10 @@ fn too_large(limit: usize) -> Problem {
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     if body.is_empty() {
         return Err(Problem::new(ErrorCode::Invalid, "the body is empty: expected JSON"));
+    }
+    // serde would take a struct's fields in order, without their names.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(Problem::new(ErrorCode::Invalid, "the body is a list: expected an object"));
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -105,7 +115,12 @@ fn not_json(error: &serde_json::Error) -> Problem {
 fn without_position(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&position).unwrap_or(&message).to_owned()
+    let message = message.strip_suffix(&position).unwrap_or(&message);
+    // What our own types are called is nothing to callers.
+    match message.split_once("expected struct ") {
+        Some((found, _)) => format!("{found}expected an object"),
+        None => message.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -177,6 +192,11 @@ mod tests {
             ),
             (r#"{"version":1,"version":2}"#, "version", "duplicate field `version`"),
             (
+                r#"{"version":1,"parts":["a"]}"#,
+                "parts[0]",
+                "invalid type: string \"a\", expected an object",
+            ),
+            (
                 r#"{"version":1,"alias":"v3"}"#,
                 "alias",
                 "`v3` is reserved: an alias may not be `latest` or look like a version (`v3`)",
@@ -198,6 +218,8 @@ mod tests {
         let cases = [
             ("", "the body is empty: expected JSON"),
             ("{", "the body is not JSON: EOF while parsing an object at line 1 column 1"),
+            (" [3]", "the body is a list: expected an object"),
+            ("3", "invalid type: integer `3`, expected an object"),
             (r#"{"version":1} x"#, "the body is not JSON: trailing characters at line 1 column 15"),
             (&format!("{{\"version\":1,\"tags\":{deep}"), "invalid type: sequence, expected a map"),
         ];
@@ -209,7 +231,8 @@ mod tests {
 
     #[actix_web::test]
     async fn json_that_is_nested_too_deeply_is_refused() {
-        let (request, mut payload) = json(&"[".repeat(100_000)).to_http_parts();
+        let deep = format!("{{\"a\":{}", "[".repeat(100_000));
+        let (request, mut payload) = json(&deep).to_http_parts();
         let refused = Json::<serde_json::Value>::from_request(&request, &mut payload).await;
         let message = refused.unwrap_err().to_string();
         assert!(message.starts_with("the body is not JSON: recursion limit exceeded"), "{message}");
@@ -226,6 +249,16 @@ mod tests {
             assert_eq!(problem.message, expected);
             assert!(problem.hint.unwrap().contains("content-type: application/json"));
         }
+    }
+
+    #[actix_web::test]
+    async fn a_compressed_body_is_refused_as_such() {
+        let packed = json("{}").insert_header((CONTENT_ENCODING, "gzip"));
+        let ApiError(problem) = extract(packed).await.unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some("content-encoding"));
+        assert!(extract(json("{}").insert_header((CONTENT_ENCODING, "identity"))).await.is_err_and(
+            |ApiError(problem)| problem.message == "missing field `version`"
+        ));
     }
 
     #[actix_web::test]

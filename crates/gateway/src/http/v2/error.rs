@@ -12,7 +12,9 @@ use crate::refusal::text;
 #[derive(Serialize, ToSchema)]
 pub(super) struct ErrorBody {
     /// What is wrong, where, and what to do about it.
-    #[schema(examples("there is no endpoint `fraud` — `bottega endpoints list` shows those that there are"))]
+    #[schema(examples(
+        "there is no endpoint `fraud` — `bottega endpoints list` shows those that there are"
+    ))]
     error: String,
 }
 

@@ -38,8 +38,7 @@ pub(super) async fn server_live() -> HttpResponse {
 #[get("/v2/health/ready")]
 pub(super) async fn server_ready(state: Data<State>) -> HttpResponse {
     let ready = state.is_ready();
-    let mut answer =
-        if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    let mut answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     answer.json(json!({ "ready": ready }))
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::ContentType,
+    http::header::{ContentType, HeaderName},
     post,
     web::{Data, Path, Payload},
 };
@@ -107,8 +107,8 @@ async fn answer(
     encode(&mut out, permit.resource().name(), &labels.version, id, &prediction.outputs)?;
     let asked = request.headers().get(ASKED_ID).and_then(|value| value.to_str().ok());
     let mut response = HttpResponse::Ok();
-    for header in labels.with_id(&inference_id(asked, id)) {
-        response.insert_header(header);
+    for (name, value) in labels.with_id(&inference_id(asked, id)) {
+        response.insert_header((HeaderName::from_static(name), value));
     }
     Ok(response.insert_header(ContentType::json()).body(out))
 }

@@ -1,6 +1,9 @@
 //! `GET /v2`, `GET /v2/models/{endpoint}` and `…/versions/{version}`
 
-use actix_web::{get, web::{Data, Path}};
+use actix_web::{
+    get,
+    web::{Data, Path},
+};
 use auth::{Caller, verbs};
 use domain::Resource;
 use protocol::v2::metadata::{ModelMetadata, ServerMetadata};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use domain::{DataType, Problem, Signature, Tensor};
+use domain::{DataType, ErrorCode, Problem, Signature, Tensor};
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeSeed, Error, MapAccess, Visitor},
@@ -28,6 +28,11 @@ pub fn decode(body: &[u8], signature: &Signature) -> Result<InferRequest, Proble
 }
 
 fn read(body: &[u8]) -> Result<InferRequest, Problem> {
+    // serde would take the fields in order, without their names.
+    if body.trim_ascii_start().starts_with(b"[") {
+        let message = "the body is a list: expected an object with `inputs`";
+        return Err(Problem::new(ErrorCode::Invalid, message));
+    }
     let request: WireRequest<'_> =
         serde_json::from_slice(body).map_err(|error| explain::<WireRequest<'_>>(&error, body))?;
     let inputs = request.inputs.into_iter().enumerate();

@@ -15,6 +15,8 @@ use super::data::DataSeed;
 const NON_FINITE: &str =
     "JSON has no NaN and no infinity: send the tensor by gRPC, which takes both as they are";
 
+const TOO_LARGE: &str = "no number in JSON may be larger than FP64 holds, 1.7976931348623157e308";
+
 /// Explains why `body` is no `T`.
 pub(super) fn explain<'de, T: Deserialize<'de>>(error: &Error, body: &'de [u8]) -> Problem {
     problem(error, &error.to_string(), place(PhantomData::<T>, body), body)
@@ -51,7 +53,8 @@ fn problem(error: &Error, said: &str, place: Option<String>, text: &[u8]) -> Pro
     if reason == "recursion limit exceeded" {
         return Problem::new(ErrorCode::Invalid, "the body is nested more than 127 levels deep");
     }
-    let well_formed = error.classify() == Category::Data || reason == "number out of range";
+    let is_too_large = reason == "number out of range";
+    let well_formed = error.classify() == Category::Data || is_too_large;
     let message = match (&place, well_formed) {
         (Some(place), true) => format!("`{place}`: {reason}"),
         (Some(place), false) => format!("`{place}` is not JSON: {said}"),
@@ -60,7 +63,13 @@ fn problem(error: &Error, said: &str, place: Option<String>, text: &[u8]) -> Pro
     };
     let mut problem = Problem::new(ErrorCode::Invalid, message);
     problem.field = place;
-    if is_non_finite(error, &reason, text) { problem.hint(NON_FINITE) } else { problem }
+    if is_too_large {
+        problem.hint(TOO_LARGE)
+    } else if is_non_finite(error, &reason, text) {
+        problem.hint(NON_FINITE)
+    } else {
+        problem
+    }
 }
 
 /// Whether it was NaN or infinity that could not be read, in any of the ways people write them.

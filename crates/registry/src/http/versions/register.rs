@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use actix_web::{HttpResponse, post, web::Data};
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header::LOCATION},
+    post,
+    web::Data,
+};
 use auth::{Access, Caller};
 use domain::{AliasName, Digest, FileEntry, FilePath, Problem};
 use rest::{ApiError, Json, Path, openapi};
@@ -123,6 +128,10 @@ pub async fn create(
     };
     let submission = new.try_into()?;
     let done = register::register(&state, &permit, &name, submission, promotion.as_ref()).await?;
-    let mut answer = if done.created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    let mut answer = HttpResponse::Ok();
+    if done.created {
+        let url = path::version_url(&name, done.version.number);
+        answer.status(StatusCode::CREATED).insert_header((LOCATION, url));
+    }
     Ok(answer.json(RegisteredVersion { version: done.version.into(), created: done.created }))
 }
