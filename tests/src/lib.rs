@@ -4,10 +4,12 @@
 //! against it, [`Server::http`] speaks HTTP to it. `./just test` builds the binary and installs
 //! what these tests need; without it they fail and say so.
 
+mod caller;
 mod server;
 
 use std::path::PathBuf;
 
+pub use caller::{Caller, Reply};
 pub use server::{Answer, Options, Server, bottega, wait_until};
 
 /// A file of the repository's test models.

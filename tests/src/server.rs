@@ -36,9 +36,11 @@ pub fn wait_until(what: &str, patience: Duration, mut so: impl FnMut() -> bool) 
 }
 
 /// How a server is started.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Options {
-    /// Arguments of `bottega up` besides ports and data directory.
+    /// The one role to play; absent: all of them, `bottega up`.
+    pub role: Option<&'static str>,
+    /// Arguments besides ports and data directory.
     pub arguments: Vec<String>,
     /// Variables on top of the tests' own.
     pub environment: Vec<(String, String)>,
@@ -86,10 +88,11 @@ pub struct Server {
     child: Child,
     folder: Option<TempDir>,
     data_dir: PathBuf,
+    options: Options,
     log: Arc<Mutex<String>>,
     /// `http://HOST:PORT`
     pub url: String,
-    /// `HOST:PORT` of gRPC.
+    /// `HOST:PORT` of gRPC; empty for a role without.
     pub grpc: String,
     /// The administrator's token.
     pub token: &'static str,
@@ -116,7 +119,7 @@ impl Server {
     /// # Errors
     /// It ended before it was ready.
     pub fn try_start(options: Options) -> Result<Self, Answer> {
-        let (folder, data_dir) = match options.data_dir {
+        let (folder, data_dir) = match options.data_dir.clone() {
             Some(data_dir) => (None, data_dir),
             None => {
                 // Postgres runs as another user where we are root: the way to it must be open.
@@ -130,10 +133,10 @@ impl Server {
                 (Some(folder), data_dir)
             }
         };
-        let mut child = Self::command(&data_dir)
+        let mut child = Self::command(options.role.unwrap_or("up"), &data_dir)
             .args(["--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"])
-            .args(options.arguments)
-            .envs(options.environment)
+            .args(&options.arguments)
+            .envs(options.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -150,20 +153,20 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let parts: Vec<_> = line.split_whitespace().collect();
-        let ["ready", http, grpc] = parts[..] else {
+        let (["ready", http] | ["ready", http, _]) = parts[..] else {
             let code = child.wait().unwrap().code().unwrap_or(-1);
             reader.join().unwrap();
             let stderr = log.lock().unwrap().clone();
             return Err(Answer { code, stdout: line, stderr });
         };
         let url = http.to_owned();
-        let grpc = grpc.strip_prefix("grpc://").unwrap().to_owned();
-        Ok(Self { child, folder, data_dir, log, url, grpc, token: TOKEN })
+        let grpc = parts.get(2).map_or("", |grpc| grpc.strip_prefix("grpc://").unwrap()).to_owned();
+        Ok(Self { child, folder, data_dir, options, log, url, grpc, token: TOKEN })
     }
 
-    fn command(data_dir: &Path) -> Command {
+    fn command(role: &str, data_dir: &Path) -> Command {
         let mut command = Command::new(bottega());
-        command.arg("up").arg("--data-dir").arg(data_dir).env("BOTTEGA_ADMIN_TOKEN", TOKEN);
+        command.arg(role).arg("--data-dir").arg(data_dir).env("BOTTEGA_ADMIN_TOKEN", TOKEN);
         command
     }
 
@@ -265,12 +268,12 @@ impl Server {
         self.restart()
     }
 
-    /// Starts another one on the data of this one, which has ended.
+    /// Starts another one in the same way on the data of this one, which has ended.
     #[must_use]
     pub fn restart(mut self) -> Self {
         let mut next = Self::start_with(Options {
             data_dir: Some(self.data_dir.clone()),
-            ..Options::default()
+            ..self.options.clone()
         });
         next.folder = self.folder.take();
         next

@@ -18,7 +18,7 @@ use chrono::TimeDelta;
 use domain::{Servable, VersionStatus};
 use libtest_mimic::{Arguments, Trial};
 use seed::{World, model};
-use store::{trials, versions::Version};
+use store::{testing::ChaosProxy, trials, versions::Version};
 use tokio_util::sync::CancellationToken;
 
 macro_rules! tests {
@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         a_deployer_that_stops_gives_its_claim_back_at_once,
         who_lost_its_lease_to_another_cannot_renew_it,
         many_deployers_at_once_try_each_version_once,
+        what_a_trial_found_outlives_the_databases_absence,
         followers_that_waited_for_the_trial_get_their_release,
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
@@ -53,13 +54,17 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 async fn run_until(world: &World, holds: impl AsyncFn() -> bool) {
     let stop = CancellationToken::new();
     let running = tokio::spawn(deployer::run(world.state.clone(), stop.clone()));
+    until(holds).await;
+    stop.cancel();
+    running.await.unwrap();
+}
+
+async fn until(holds: impl AsyncFn() -> bool) {
     let begin = Instant::now();
     while !holds().await {
         assert!(begin.elapsed() < Duration::from_secs(60), "it did not come to that");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    stop.cancel();
-    running.await.unwrap();
 }
 
 /// Runs a deployer until the version's trial is over.
@@ -200,6 +205,37 @@ async fn many_deployers_at_once_try_each_version_once() {
     names.sort_unstable();
     names.dedup();
     assert_eq!((names.len(), tried.lines().count()), (6, 6));
+}
+
+async fn what_a_trial_found_outlives_the_databases_absence() {
+    let mut world = World::new().await;
+    let version = world.version(b"1", false).await;
+    let (begun, over) = (world.folder.path().join("begun"), world.folder.path().join("over"));
+    world.state.trials.exe = script(
+        &world,
+        &format!(
+            r#"echo once >> {}
+            sleep 0.5
+            echo '"confined"'
+            echo '{{"rejected":"no"}}'
+            touch {}"#,
+            begun.display(),
+            over.display()
+        ),
+    );
+    let (proxy, url) = ChaosProxy::to(world.database.url()).await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(deployer::run(world.another_at(&url).await, stop.clone()));
+    until(async || begun.exists()).await;
+    proxy.cut();
+    until(async || over.exists()).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.see(version.id).await.status, VersionStatus::Pending);
+    proxy.restore();
+    until(async || world.see(version.id).await.reason.as_deref() == Some("no")).await;
+    assert_eq!(fs::read_to_string(begun).unwrap(), "once\n");
+    stop.cancel();
+    running.await.unwrap();
 }
 
 async fn followers_that_waited_for_the_trial_get_their_release() {

@@ -2,7 +2,7 @@
 //!
 //! A gateway is a node. It reads what it should serve, loads it, reports how far it has come, and
 //! moves its traffic when the tables say so; nobody calls it for that. Requests meet only memory:
-//! [`predict`] looks into the present table of routes ([`live`]), which [`sync`] swaps whole, so
+//! [`predict`] looks into the present table of routes (`live`), which `sync` swaps whole, so
 //! that a node keeps answering while Postgres is away.
 //!
 //! Invariants: an endpoint's traffic moves only to versions that are loaded and warm here, and the

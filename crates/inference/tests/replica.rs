@@ -42,6 +42,7 @@ fn options(threads: usize, max_batch: usize) -> ReplicaOptions {
 struct Summing {
     signature: Signature,
     gate: Arc<(Mutex<bool>, Condvar)>,
+    begun: Arc<AtomicUsize>,
     runs: Arc<AtomicUsize>,
     ran_on: Arc<Mutex<Option<ThreadId>>>,
 }
@@ -57,7 +58,13 @@ impl Summing {
             inputs: vec![spec("x", vec![Dim::Any, Dim::Any])],
             outputs: vec![spec("y", vec![Dim::Any])],
         };
-        Self { signature, gate: Arc::default(), runs: Arc::default(), ran_on: Arc::default() }
+        Self {
+            signature,
+            gate: Arc::default(),
+            begun: Arc::default(),
+            runs: Arc::default(),
+            ran_on: Arc::default(),
+        }
     }
 
     fn open(&self) {
@@ -82,6 +89,7 @@ impl Engine for Summing {
     }
 
     fn infer(&mut self, inputs: &[Tensor], _deadline: Instant) -> Result<Vec<Tensor>, Error> {
+        self.begun.fetch_add(1, SeqCst);
         let (gate, opened) = &*self.gate;
         drop(opened.wait_while(gate.lock().unwrap(), |open| !*open).unwrap());
         self.runs.fetch_add(1, SeqCst);
@@ -99,36 +107,36 @@ fn sum(answer: &inference::Answer) -> f32 {
     sums.iter().sum()
 }
 
-/// Starts a request and lets it reach the queue.
-async fn queue(
+type Task = tokio::task::JoinHandle<Result<inference::Answer, Error>>;
+
+/// Starts a request, and comes back once the condition holds.
+async fn start(
     replica: &Arc<Replica>,
     inputs: Vec<Tensor>,
-    deadline: Instant,
-) -> tokio::task::JoinHandle<Result<inference::Answer, Error>> {
-    let waiting = replica.queued();
+    until: impl Fn(&Replica) -> bool,
+) -> Task {
     let task = tokio::spawn({
         let replica = Arc::clone(replica);
-        async move { replica.infer(inputs, deadline).await }
+        async move { replica.infer(inputs, soon()).await }
     });
-    for _ in 0..1000 {
-        if replica.queued() != waiting || task.is_finished() {
-            break;
-        }
+    let begin = Instant::now();
+    while !until(replica) {
+        assert!(begin.elapsed() < Duration::from_secs(20), "the request did not get that far");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     task
 }
 
+/// Starts a request that has to wait.
+async fn queue(replica: &Arc<Replica>, inputs: Vec<Tensor>) -> Task {
+    let waiting = replica.queued();
+    start(replica, inputs, |replica| replica.queued() > waiting).await
+}
+
 /// A replica whose only thread is held by a first request, so that what follows waits.
-async fn held(
-    engine: &Summing,
-    options: &ReplicaOptions,
-) -> (Arc<Replica>, tokio::task::JoinHandle<Result<inference::Answer, Error>>) {
+async fn held(engine: &Summing, options: &ReplicaOptions) -> (Arc<Replica>, Task) {
     let replica = Arc::new(engine.replica(options));
-    let first = queue(&replica, row(&[1.0]), soon()).await;
-    while replica.queued() > 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let first = start(&replica, row(&[1.0]), |_| engine.begun.load(SeqCst) > 0).await;
     (replica, first)
 }
 
@@ -186,7 +194,7 @@ async fn what_waits_shares_one_run_and_each_gets_its_own_rows() {
     let (replica, first) = held(&engine, &ReplicaOptions::default()).await;
     let mut waiting = Vec::new();
     for number in [10.0, 20.0, 30.0] {
-        waiting.push(queue(&replica, row(&[number]), soon()).await);
+        waiting.push(queue(&replica, row(&[number])).await);
     }
     engine.open();
     assert_eq!(first.await.unwrap().unwrap().batch, 1);
@@ -202,8 +210,8 @@ async fn what_waits_shares_one_run_and_each_gets_its_own_rows() {
 async fn requests_of_other_widths_are_not_joined() {
     let engine = Summing::new();
     let (replica, _first) = held(&engine, &ReplicaOptions::default()).await;
-    let narrow = queue(&replica, row(&[1.0]), soon()).await;
-    let wide = queue(&replica, row(&[1.0, 2.0]), soon()).await;
+    let narrow = queue(&replica, row(&[1.0])).await;
+    let wide = queue(&replica, row(&[1.0, 2.0])).await;
     engine.open();
     assert_eq!(narrow.await.unwrap().unwrap().batch, 1);
     let wide = wide.await.unwrap().unwrap();
@@ -216,7 +224,7 @@ async fn a_bad_row_fails_alone_even_if_the_engine_panics() {
     let (replica, _first) = held(&engine, &ReplicaOptions::default()).await;
     let mut waiting = Vec::new();
     for number in [10.0, -1.0, 30.0] {
-        waiting.push(queue(&replica, row(&[number]), soon()).await);
+        waiting.push(queue(&replica, row(&[number])).await);
     }
     engine.open();
     let mut results = Vec::new();
@@ -234,8 +242,8 @@ async fn a_full_queue_refuses_at_once() {
     let engine = Summing::new();
     let options = ReplicaOptions { queue: 2, ..Default::default() };
     let (replica, _first) = held(&engine, &options).await;
-    let one = queue(&replica, row(&[1.0]), soon()).await;
-    let two = queue(&replica, row(&[2.0]), soon()).await;
+    let one = queue(&replica, row(&[1.0])).await;
+    let two = queue(&replica, row(&[2.0])).await;
     let start = Instant::now();
     assert!(matches!(replica.infer(row(&[3.0]), soon()).await, Err(Error::Overloaded)));
     assert!(start.elapsed() < Duration::from_secs(1));
@@ -261,7 +269,7 @@ async fn who_waits_too_long_is_told_so_in_time_and_not_computed() {
 async fn who_left_is_not_computed() {
     let engine = Summing::new();
     let (replica, first) = held(&engine, &ReplicaOptions::default()).await;
-    let left = queue(&replica, row(&[1.0]), soon()).await;
+    let left = queue(&replica, row(&[1.0])).await;
     left.abort();
     assert!(left.await.unwrap_err().is_cancelled());
     engine.open();
@@ -274,7 +282,7 @@ async fn who_left_is_not_computed() {
 async fn draining_finishes_what_is_queued_and_takes_nothing_more() {
     let engine = Summing::new();
     let (replica, first) = held(&engine, &ReplicaOptions::default()).await;
-    let waiting = queue(&replica, row(&[2.0]), soon()).await;
+    let waiting = queue(&replica, row(&[2.0])).await;
     let draining = tokio::spawn({
         let replica = Arc::clone(&replica);
         async move { replica.drain().await }

@@ -140,7 +140,10 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_is_wrong_with_the_example() {
-        let input = |shape: Value, datatype: &str, data: Value| json!({"inputs": [{"name": "x", "shape": shape, "datatype": datatype, "data": data}]});
+        let input = |shape: Value, datatype: &str, data: Value| {
+            let x = json!({"name": "x", "shape": shape, "datatype": datatype, "data": data});
+            json!({"inputs": [x]})
+        };
         for (example, message) in [
             (json!([1, 2]), "the input example is no object with `inputs`"),
             (

@@ -60,15 +60,17 @@ pub(crate) async fn of_s3(weed: &Weed) {
         assert!(!problem.contains("127.0.0.1") && !problem.contains(BUCKET), "{problem}");
     }
 
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = at(BUCKET, &[("AWS_ENDPOINT_URL", &format!("http://{free}"))]).unwrap();
-    let error = nobody.ping(Duration::from_millis(500)).await.unwrap_err();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let somewhere = format!("http://{}", listener.local_addr().unwrap());
+    let silent = at(BUCKET, &[("AWS_ENDPOINT_URL", &somewhere)]).unwrap();
+    let error = silent.ping(Duration::from_millis(300)).await.unwrap_err().to_string();
+    assert!(error.ends_with("cannot be reached: no answer within 300ms"), "{error}");
+    drop(listener);
+    let error = silent.check().await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("Connection refused"), "{error}");
 
-    let keyless = [
-        ("AWS_ENDPOINT_URL", weed.endpoint()),
-        ("AWS_METADATA_ENDPOINT", format!("http://{free}")),
-    ];
+    let keyless = [("AWS_ENDPOINT_URL", weed.endpoint()), ("AWS_METADATA_ENDPOINT", somewhere)];
     let keyless = keyless.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     let error = artifacts::probe(&world.place.location, &keyless).await.unwrap_err();
     assert!(matches!(error, Error::NoCredentials(_)), "{error}");

@@ -83,6 +83,11 @@ impl Place {
         }
     }
 
+    /// Whether a long object goes in parts that are no object yet.
+    pub(crate) fn takes_parts(&self) -> bool {
+        matches!(self.back, Back::S3 { .. })
+    }
+
     /// Whether the place still has parts of an upload of that id.
     pub(crate) async fn has_parts(&self, key: &str, multipart_id: &str) -> bool {
         match &self.back {

@@ -270,6 +270,7 @@ async fn a_dead_upload_is_cleared_away(world: World) {
     let key = doomed.key.to_string();
     assert_eq!(world.collect().await, Report { deleted: 1, ..Report::default() });
     assert!(world.place.keys().await.is_empty());
+    assert_eq!(doomed.multipart_id.is_some(), world.place.takes_parts());
     if let Some(id) = doomed.multipart_id {
         assert!(!world.place.has_parts(&key, &id).await, "the parts are given back");
     }

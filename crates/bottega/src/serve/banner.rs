@@ -3,6 +3,7 @@
 use std::{
     io::{IsTerminal as _, Write as _},
     net::{SocketAddr, TcpListener},
+    path::Path,
 };
 
 use owo_colors::OwoColorize as _;
@@ -10,6 +11,10 @@ use secrecy::ExposeSecret as _;
 
 use super::identity::AdminToken;
 use crate::settings;
+
+/// A model of the repository, to begin with.
+const SAMPLE: &str = "tests/models/data/breast_cancer.onnx";
+const SAMPLE_REQUEST: &str = "tests/models/data/breast_cancer.example.json";
 
 /// Where we listen.
 pub struct Addresses {
@@ -53,12 +58,15 @@ fn people(admin: &AdminToken, at: &Addresses) {
     for line in environment(admin, at) {
         anstream::eprintln!("  {line}");
     }
-    let model = "tests/models/data/breast_cancer.onnx";
-    anstream::eprintln!("  bottega push {model} --name cancer --alias champion");
-    anstream::eprintln!("  bottega deploy cancer --model cancer@champion --wait");
-    anstream::eprintln!(
-        "  bottega predict cancer --file tests/models/data/breast_cancer.example.json\n"
-    );
+    let me = std::env::args().next().unwrap_or_else(|| "bottega".to_owned());
+    // In a checkout there is a model to try; elsewhere the reader has one.
+    let [name, model, request] = match Path::new(SAMPLE).is_file() {
+        true => ["cancer", SAMPLE, SAMPLE_REQUEST],
+        false => ["fraud", "model.onnx", "request.json"],
+    };
+    anstream::eprintln!("  {me} push {model} --name {name} --alias champion");
+    anstream::eprintln!("  {me} deploy {name} --model {name}@champion --wait");
+    anstream::eprintln!("  {me} predict {name} --file {request}\n");
 }
 
 /// What the commands cannot find by themselves.

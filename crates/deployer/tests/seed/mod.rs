@@ -30,7 +30,7 @@ pub struct World {
     pub folder: TempDir,
     artifacts: Artifacts,
     /// Dropped last: the database ends with it.
-    database: TestDatabase,
+    pub database: TestDatabase,
 }
 
 impl World {
@@ -55,8 +55,13 @@ impl World {
 
     /// A deployer with a pool of its own, as in another process.
     pub async fn another(&self) -> State {
+        self.another_at(self.database.url()).await
+    }
+
+    /// The same, by another way to the database.
+    pub async fn another_at(&self, url: &str) -> State {
         let clock = Arc::new(self.clock.clone());
-        let database = Database::connect(self.database.url(), 3, clock).await.unwrap();
+        let database = Database::connect(url, 3, clock).await.unwrap();
         State { database, ..self.state.clone() }
     }
 
