@@ -130,3 +130,27 @@ impl From<Error> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::ErrorCode;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_forbidden_one_and_callers_learn_no_paths() {
+        for (code, words) in [
+            (2, "the folder /srv/a is gone: is its disk mounted?"),
+            (13, "the folder /srv/a is not writable"),
+            (28, "the disk is full: /srv/a"),
+            (30, "the folder /srv/a is not writable"),
+            (5, "the folder /srv/a cannot be used: Input/output error (os error 5)"),
+        ] {
+            let error = Error::folder(Path::new("/srv/a"), io::Error::from_raw_os_error(code));
+            assert_eq!(error.to_string(), words);
+            let problem = Problem::from(error);
+            assert_eq!(problem.code, ErrorCode::Unavailable);
+            assert!(!format!("{problem:?}").contains("/srv"), "{problem:?}");
+        }
+    }
+}

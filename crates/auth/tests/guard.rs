@@ -1,5 +1,7 @@
 //! Nobody passes without a token that we know, on any path.
 
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
 use std::sync::Arc;
 
 use actix_web::{

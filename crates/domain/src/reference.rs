@@ -34,7 +34,7 @@ impl FromStr for ModelRef {
         let (model, rest) = (&value[..at], &value[at + 1..]);
         let model: ModelName = model.parse().map_err(|problem: Problem| problem.at("model"))?;
         let version = if value[at..].starts_with('@') {
-            VersionSelector::Alias(rest.parse()?)
+            VersionSelector::Alias(rest.parse().map_err(|problem: Problem| problem.at("model"))?)
         } else {
             let number = rest.parse::<i32>().ok().filter(|&n| n > 0);
             VersionSelector::Number(number.ok_or_else(|| wrong("has no version number after `/`"))?)

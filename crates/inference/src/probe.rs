@@ -47,8 +47,8 @@ pub struct Profile {
 /// With the profile comes the answer to the example; there is none to made-up values.
 ///
 /// # Errors
-/// The model fails on the example. A failure on made-up values is no error: the model is then
-/// taken to be slow and not batchable.
+/// The model fails on the example. A failure on made-up values is no error, unless the model takes
+/// more time or memory than it may: it is then taken to be slow and not batchable.
 pub fn probe(
     engine: &mut dyn Engine,
     example: Option<&[Tensor]>,
@@ -60,11 +60,10 @@ pub fn probe(
         return Ok((look(engine, example, start.elapsed(), deadline)?, outputs));
     }
     let made_up: Option<Vec<Tensor>> = engine.signature().inputs.iter().map(make_up).collect();
-    let profile = match made_up {
-        Some(inputs) if engine.infer(&inputs, deadline).is_ok() => {
-            look(engine, &inputs, start.elapsed(), deadline)?
-        }
-        _ => alone(UNKNOWN),
+    let profile = match made_up.map(|inputs| (engine.infer(&inputs, deadline), inputs)) {
+        Some((Ok(_), inputs)) => look(engine, &inputs, start.elapsed(), deadline)?,
+        Some((Err(error @ (Error::Memory | Error::Timeout)), _)) => return Err(error),
+        Some((Err(_), _)) | None => alone(UNKNOWN),
     };
     Ok((profile, Vec::new()))
 }

@@ -365,9 +365,13 @@ async fn an_index_out_of_range_fails_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endless_model_times_out_and_frees_its_thread() {
+    // Loading it as a replica is loaded would find out: it may also become endless later.
     let model = model::real("endless.onnx");
-    let options = ReplicaOptions { probe_time: Duration::from_millis(50), ..options(1, 1) };
-    let replica = load(&model, &options);
+    let engine = OnnxEngine::load(&model::runtime(), &model, &OnnxOptions::default()).unwrap();
+    let slow = Duration::from_millis(9);
+    let profile = Profile { batchable: false, single: slow, max_batch: 1, per_row: slow };
+    let options = ReplicaOptions::default();
+    let replica = Replica::start(vec![Box::new(engine)], profile, &options).unwrap();
     for _ in 0..3 {
         let start = Instant::now();
         let input = vec![tensor("x", &[1], TensorData::F32(vec![1.0]))];

@@ -189,6 +189,9 @@ fn a_model_that_eats_memory_is_stopped() {
     for (file, example) in [
         ("huge.onnx", x(1.0)),
         ("greedy.onnx", x(1.0)),
+        // Made-up values show it as well.
+        ("huge.onnx", None),
+        ("greedy.onnx", None),
         ("expand.onnx", elements(1 << 28)),
         ("expand.onnx", elements(1 << 60)),
     ] {

@@ -21,10 +21,12 @@ use std::time::Duration;
 use artifacts::Report;
 use bytes::Bytes;
 use chrono::TimeDelta;
-use futures_util::stream;
-use tokio::sync::oneshot;
 
-use crate::{places::Place, weed::Weed, world::World};
+use crate::{
+    places::Place,
+    weed::Weed,
+    world::{World, halting},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_keeps_the_contract() {
@@ -35,19 +37,19 @@ async fn a_folder_keeps_the_contract() {
 /// It takes as long as a renewal, so it stands beside the suite, and asks one place only.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_upload_keeps_its_lease() {
-    let (go_on, may_go_on) = oneshot::channel();
-    let last = stream::once(async move { Ok(may_go_on.await.unwrap()) });
     let world = World::new(Place::folder()).await;
+    let (body, taken, end) = halting(b"slowly, ");
     let slowly = async {
+        taken.await.unwrap();
         let most_of_the_lease = TimeDelta::seconds(110);
         world.wait(most_of_the_lease);
-        tokio::time::sleep(Duration::from_secs(11)).await;
+        tokio::time::sleep(Duration::from_secs(13)).await;
         world.wait(most_of_the_lease);
         assert_eq!(world.collect().await, Report::default());
-        go_on.send(Bytes::from_static(b"at last")).unwrap();
+        end.send(Bytes::from_static(b"at last")).unwrap();
     };
-    let (stored, ()) = tokio::join!(world.upload(None, last), slowly);
-    assert_eq!(world.pull(&stored.unwrap().digest).await.unwrap(), b"at last");
+    let (stored, ()) = tokio::join!(world.upload(None, body), slowly);
+    assert_eq!(world.pull(&stored.unwrap().digest).await.unwrap(), b"slowly, at last");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,11 +8,10 @@ use chrono::TimeDelta;
 use domain::{Digest, ErrorCode, Problem};
 use futures_util::{StreamExt as _, stream};
 use store::blobs;
-use tokio::sync::oneshot;
 
 use crate::{
     places::Place,
-    world::{World, bytes, chunks, read},
+    world::{World, bytes, chunks, halting, read},
 };
 
 const MIB: usize = 1 << 20;
@@ -256,12 +255,12 @@ async fn collected_objects_stay_for_a_grace(world: World) {
 }
 
 async fn a_dead_upload_is_cleared_away(world: World) {
-    let body = chunks(&bytes(30 * MIB, 9), MIB).chain(stream::pending());
-    let mut upload = Box::pin(world.upload(None, body));
-    // As if the process were killed on the way, in the middle of the bytes.
-    let some_time = std::time::Duration::from_secs(2);
-    assert!(tokio::time::timeout(some_time, &mut upload).await.is_err());
-    drop(upload);
+    let (body, taken, _end) = halting(&bytes(30 * MIB, 9));
+    // Dropped in the middle of the bytes, as if the process were killed.
+    tokio::select! {
+        _ = world.upload(None, body) => panic!("the body has no end"),
+        taken = taken => taken.unwrap(),
+    }
     assert_eq!(world.collect().await, Report::default(), "its lease is not over");
 
     world.wait(TimeDelta::minutes(3));
@@ -278,17 +277,12 @@ async fn a_dead_upload_is_cleared_away(world: World) {
 
 async fn an_upload_that_lost_its_lease_keeps_nothing(world: World) {
     for length in [9, 20 * MIB] {
-        let (go_on, may_go_on) = oneshot::channel::<()>();
-        let last = stream::once(async move {
-            may_go_on.await.unwrap();
-            Ok(Bytes::from_static(b"the end"))
-        });
-        let body = chunks(&bytes(length, 10), MIB).chain(last);
+        let (body, taken, end) = halting(&bytes(length, 10));
         let collected = async {
-            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            taken.await.unwrap();
             world.wait(TimeDelta::minutes(3));
             let report = world.collect().await;
-            go_on.send(()).unwrap();
+            end.send(Bytes::from_static(b"the end")).unwrap();
             report
         };
         let (upload, report) = tokio::join!(world.upload(None, body), collected);

@@ -15,6 +15,7 @@ use store::{
     testing::TestDatabase,
     versions::{self, NewVersion},
 };
+use tokio::sync::oneshot;
 
 use crate::places::Place;
 
@@ -144,6 +145,22 @@ pub(crate) fn chunks(
     let bytes = Bytes::copy_from_slice(bytes);
     let starts = (0..bytes.len()).step_by(size);
     stream::iter(starts.map(move |start| Ok(bytes.slice(start..bytes.len().min(start + size)))))
+}
+
+/// A body that halts after its beginning: it says when that was taken in, and waits for the end.
+pub(crate) fn halting(
+    beginning: &[u8],
+) -> (
+    impl Stream<Item = Result<Bytes, Problem>> + use<>,
+    oneshot::Receiver<()>,
+    oneshot::Sender<Bytes>,
+) {
+    let ((taken, is_taken), (end, the_end)) = (oneshot::channel(), oneshot::channel());
+    let last = stream::once(async move {
+        taken.send(()).unwrap();
+        Ok(the_end.await.unwrap())
+    });
+    (chunks(beginning, 1 << 20).chain(last), is_taken, end)
 }
 
 /// All that comes, and how it ends.
