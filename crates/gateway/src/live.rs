@@ -50,6 +50,8 @@ pub(crate) struct Route {
     pub(crate) release: Option<i32>,
     /// All loaded; empty without a release.
     pub(crate) shares: Vec<Share>,
+    /// Whether its first release is all loaded here, so that it may be completed by now.
+    pub(crate) is_near: bool,
     tickets: AtomicU64,
 }
 
@@ -61,8 +63,9 @@ impl Route {
         metrics: EndpointMetrics,
         release: Option<i32>,
         shares: Vec<Share>,
+        is_near: bool,
     ) -> Self {
-        Self { endpoint, name, metrics, release, shares, tickets: AtomicU64::new(0) }
+        Self { endpoint, name, metrics, release, shares, is_near, tickets: AtomicU64::new(0) }
     }
 
     /// The version that answers the next request, or the one that the caller insists on.

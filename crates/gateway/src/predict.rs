@@ -1,15 +1,22 @@
 //! The one core of all prediction protocols.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use auth::{Permit, verbs};
 use domain::{Problem, Signature, Tensor};
 use protocol::v2::{InferRequest, RequestedOutput};
+use tokio::time::timeout;
 
 use crate::{
     State,
     live::{Route, Served},
 };
+
+/// How long a request waits for this node to hear that a first release was completed.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A prediction, and what made it.
 pub struct Prediction {
@@ -33,7 +40,7 @@ pub async fn predict(
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
 ) -> Result<Prediction, Problem> {
     let begun = Instant::now();
-    let route = route(state, permit.resource().name())?;
+    let route = settled_route(state, permit.resource().name()).await?;
     let result = answer(state, &route, version, decode, begun).await;
     route.metrics.count(&result, begun.elapsed());
     result
@@ -62,6 +69,19 @@ pub(crate) fn route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem
         Problem::not_found("endpoint", endpoint)
             .hint("`bottega endpoints list` shows those that there are")
     })
+}
+
+/// The present route to an endpoint, but for a moment after its first release was completed: whoever
+/// was told so may ask before this node has heard of it.
+async fn settled_route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem> {
+    let found = route(state, endpoint)?;
+    if !found.is_near {
+        return Ok(found);
+    }
+    let is_settled = |_: &()| route(state, endpoint).map_or(true, |route| !route.is_near);
+    let mut swaps = state.swapped.subscribe();
+    let _late = timeout(PATIENCE, swaps.wait_for(is_settled)).await;
+    route(state, endpoint)
 }
 
 /// The version that answers, or would answer, requests for an endpoint.

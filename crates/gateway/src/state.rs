@@ -14,6 +14,7 @@ use auth::{Access, Authenticator};
 use domain::NodeId;
 use inference::{ModelCache, ReplicaOptions, Runtime};
 use store::Database;
+use tokio::sync::watch;
 
 use crate::{Metrics, live::Routes};
 
@@ -69,6 +70,8 @@ pub struct Node {
     pub(crate) given: Resources,
     /// What is answered with, swapped whole.
     pub(crate) live: ArcSwap<Routes>,
+    /// Told of each swap.
+    pub(crate) swapped: watch::Sender<()>,
     ready: AtomicBool,
 }
 
@@ -76,8 +79,9 @@ impl State {
     /// A node that is new to all others and serves nothing yet.
     #[must_use]
     pub fn new(given: Resources) -> Self {
-        let live = ArcSwap::default();
-        Self(Arc::new(Node { id: NodeId::new(), given, live, ready: AtomicBool::new(false) }))
+        let (live, swapped) = (ArcSwap::default(), watch::Sender::default());
+        let ready = AtomicBool::new(false);
+        Self(Arc::new(Node { id: NodeId::new(), given, live, swapped, ready }))
     }
 
     /// This node's id.

@@ -141,6 +141,7 @@ impl Keeper {
         };
         if next.len() != current.len() || !next.iter().all(stays) {
             self.state.live.store(Arc::new(next));
+            self.state.swapped.send_replace(());
         }
     }
 
@@ -153,18 +154,25 @@ impl Keeper {
             .live
             .as_ref()
             .and_then(|(release, versions)| self.shares(versions).map(|shares| (*release, shares)));
+        let is_near = wanted.live.is_none() && self.is_loaded(&wanted.target);
         match (live, old) {
             (Some((release, _)), Some(old)) if old.release == Some(release) => Arc::clone(old),
-            (None, Some(old)) => Arc::clone(old),
+            (None, Some(old)) if old.release.is_some() || old.is_near == is_near => Arc::clone(old),
             (live, _) => {
                 let metrics = self.state.given.metrics.of(&name);
                 let (release, shares) = live.unzip();
                 if release.is_some() {
                     tracing::info!(endpoint.name = name, release, "serving");
                 }
-                Arc::new(Route::new(wanted.id, name, metrics, release, shares.unwrap_or_default()))
+                let shares = shares.unwrap_or_default();
+                Arc::new(Route::new(wanted.id, name, metrics, release, shares, is_near))
             }
         }
+    }
+
+    fn is_loaded(&self, target: &[VersionId]) -> bool {
+        let is_ready = |version| matches!(self.slots.get(version), Some(Slot::Ready(_)));
+        !target.is_empty() && target.iter().all(is_ready)
     }
 
     fn shares(&self, versions: &[WeightedVersion]) -> Option<Vec<Share>> {

@@ -10,7 +10,7 @@
 //! To add a query: write it with `query!` in its aggregate's module, then run `./just prepare`,
 //! which writes the checked query data into `crates/store/.sqlx`.
 //!
-//! Lock order, always: model, then endpoint, then blob.
+//! Lock order, always: model, then version, then endpoint, then blob.
 //!
 //! Not here: rules (`domain`), permissions (`auth`), the bytes of artifacts (`artifacts`).
 

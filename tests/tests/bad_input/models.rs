@@ -135,7 +135,7 @@ fn archives_that_reach_out_or_blow_up_are_refused() {
         for (format, name) in [("tar", "good.tar"), ("tar.gz", "good.tar.gz"), ("zip", "good.zip")]
         {
             let whole = bytes(name);
-            for cut in [whole.len() / 2, 1, 0] {
+            for cut in [whole.len().min(1000) / 2, 1, 0] {
                 refused(&unpack(format, &whole[..cut]), 400, "", &["cannot be read", "early"]);
             }
         }
