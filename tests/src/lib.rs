@@ -6,11 +6,13 @@
 
 mod caller;
 mod server;
+mod weed;
 
 use std::path::PathBuf;
 
 pub use caller::{Caller, Reply};
-pub use server::{Answer, Options, Server, bottega, wait_until};
+pub use server::{Answer, Options, Server, bottega, wait_for, wait_until};
+pub use weed::Weed;
 
 /// A file of the repository's test models.
 #[must_use]

@@ -1,6 +1,7 @@
 //! A `bottega up` of one's own.
 
 use std::{
+    ffi::OsString,
     io::{BufRead as _, BufReader, Read as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -35,6 +36,24 @@ pub fn wait_until(what: &str, patience: Duration, mut so: impl FnMut() -> bool) 
     }
 }
 
+/// Looks until what is seen is right, and fails with what was seen last.
+pub fn wait_for(
+    what: &str,
+    patience: Duration,
+    look: impl Fn() -> Value,
+    right: impl Fn(&Value) -> bool,
+) {
+    let until = Instant::now() + patience;
+    loop {
+        let seen = look();
+        if right(&seen) {
+            return;
+        }
+        assert!(Instant::now() < until, "not so after {patience:?}: {what}: {seen:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// How a server is started.
 #[derive(Clone, Default)]
 pub struct Options {
@@ -46,6 +65,8 @@ pub struct Options {
     pub environment: Vec<(String, String)>,
     /// A data directory that is there already.
     pub data_dir: Option<PathBuf>,
+    /// A command line that ends by becoming the one that follows it.
+    pub under: Vec<String>,
 }
 
 /// What the CLI answered.
@@ -133,7 +154,7 @@ impl Server {
                 (Some(folder), data_dir)
             }
         };
-        let mut child = Self::command(options.role.unwrap_or("up"), &data_dir)
+        let mut child = Self::command(&options, &data_dir)
             .args(["--listen", "127.0.0.1:0", "--grpc-listen", "127.0.0.1:0"])
             .args(&options.arguments)
             .envs(options.environment.iter().map(|(name, value)| (name, value)))
@@ -164,9 +185,15 @@ impl Server {
         Ok(Self { child, folder, data_dir, options, log, url, grpc, token: TOKEN })
     }
 
-    fn command(role: &str, data_dir: &Path) -> Command {
-        let mut command = Command::new(bottega());
-        command.arg(role).arg("--data-dir").arg(data_dir).env("BOTTEGA_ADMIN_TOKEN", TOKEN);
+    fn command(options: &Options, data_dir: &Path) -> Command {
+        let mut words = options.under.iter().map(OsString::from).chain([bottega().into()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words);
+        command
+            .arg(options.role.unwrap_or("up"))
+            .arg("--data-dir")
+            .arg(data_dir)
+            .env("BOTTEGA_ADMIN_TOKEN", TOKEN);
         command
     }
 

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bottega_tests::{Server, model, model_json, wait_until};
+use bottega_tests::{Server, model, model_json, wait_for, wait_until};
 use serde_json::Value;
 
 /// A moment between 0 and `most`, another one each time.
@@ -70,9 +70,9 @@ fn twenty_kills_during_push_and_deploy_lose_nothing() {
 
 fn check(server: &Server, promised: &mut Promised, turn: usize) {
     assert!(newest_version(server) >= promised.versions, "turn {turn}: a version is lost");
-    wait_until("every version is judged", Duration::from_secs(30), || {
-        let versions = server.cli(["versions", "list", "cancer"]).json();
-        versions["items"]
+    let versions = || server.cli(["versions", "list", "cancer"]).json();
+    wait_for("every version is judged", Duration::from_secs(30), versions, |seen| {
+        seen["items"]
             .as_array()
             .unwrap()
             .iter()

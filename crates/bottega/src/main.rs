@@ -22,6 +22,8 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // TLS for S3, Postgres and the CLI; only the first call in a process counts.
+    drop(rustls::crypto::ring::default_provider().install_default());
     let output = Output::new(cli.global.output);
     run(cli.command, &cli.global, &output).unwrap_or_else(|failure| output.failure(&failure))
 }

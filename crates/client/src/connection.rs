@@ -98,7 +98,11 @@ impl Connection {
             .map_err(|_| Error::NotBottega { url: self.base.clone(), status })
     }
 
-    fn unreachable(&self, error: &reqwest::Error) -> Error {
+    /// What it means that an answer did not come, or not whole.
+    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Error {
+        if error.is_body() || error.is_decode() {
+            return Error::BrokenOff(self.base.clone());
+        }
         // The innermost cause is the one that says something: "Connection refused".
         let mut cause: &dyn std::error::Error = error;
         while let Some(source) = cause.source() {

@@ -42,6 +42,9 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// An answer began and did not come to its end.
+    #[error("{0} broke off in the middle of its answer")]
+    BrokenOff(String),
     /// It answers, but not as Bottega does.
     #[error("{url} does not answer as Bottega does (status {status}): is it the right address?")]
     NotBottega {
@@ -92,6 +95,10 @@ impl Error {
                     "is it running? `bottega up` starts one; --url or BOTTEGA_URL names another"
                         .to_owned(),
                 ),
+                ..plain("unavailable")
+            },
+            Self::BrokenOff(_) => ApiError {
+                hint: Some("try again; the server's log says why".to_owned()),
                 ..plain("unavailable")
             },
             Self::Address(_) | Self::File { .. } => plain("invalid"),

@@ -86,7 +86,7 @@ async fn bring_file(
     let mut file = File::create(&partial).await.map_err(Error::file(&partial))?;
     let mut hasher = Hasher::default();
     let mut stream = response.bytes_stream();
-    while let Some(bytes) = stream.try_next().await.map_err(|error| server_gone(server, &error))? {
+    while let Some(bytes) = stream.try_next().await.map_err(|error| server.unreachable(&error))? {
         hasher.update(&bytes);
         file.write_all(&bytes).await.map_err(Error::file(&partial))?;
         progress.advance(bytes.len() as u64);
@@ -96,10 +96,6 @@ async fn bring_file(
         return Err(changed(&item.path));
     }
     tokio::fs::rename(&partial, &target).await.map_err(Error::file(&target))
-}
-
-fn server_gone(server: &Connection, error: &reqwest::Error) -> Error {
-    Error::Unreachable { url: server.base().to_owned(), reason: error.to_string() }
 }
 
 fn changed(path: &FilePath) -> Error {

@@ -40,8 +40,6 @@ pub struct Platform {
 impl Platform {
     /// Opens everything, in order. What was opened before a failure is closed again.
     pub async fn open(settings: &Settings) -> Result<Self, Failure> {
-        // TLS for S3 and Postgres; only the first call in a process counts.
-        drop(rustls::crypto::ring::default_provider().install_default());
         let lock = DataDirLock::acquire(&settings.data_dir)
             .map_err(|error| refused("data_dir", &error))?;
         for folder in ["artifacts", "cache", "scratch"] {

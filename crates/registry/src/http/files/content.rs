@@ -12,6 +12,7 @@ use actix_web::{
     },
 };
 use domain::{FileEntry, FilePath, Problem};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rest::{ApiError, ErrorBody, request_id};
 
 use crate::{Error, State};
@@ -48,9 +49,12 @@ pub(super) async fn answer(
             (answer, state.artifacts.open_range(&file.digest, first..last + 1).await)
         }
     };
-    let download = download.map_err(Error::from)?;
+    let mut download = download.map_err(Error::from)?;
+    // What comes in one piece is verified before the answer begins, and refused in words.
+    let first = download.body.try_next().await.map_err(Error::from)?;
+    let body = stream::iter(first.map(Ok)).chain(download.body);
     describe(&mut answer, path, tag);
-    Ok(answer.body(SizedStream::new(download.size, download.body)))
+    Ok(answer.body(SizedStream::new(download.size, body)))
 }
 
 fn describe(answer: &mut HttpResponseBuilder, path: &FilePath, tag: EntityTag) {

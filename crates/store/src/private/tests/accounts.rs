@@ -9,9 +9,9 @@ use std::{
 use nix::unistd::{Gid, Uid, chown, geteuid};
 
 use super::{
-    Scratch, bin_dir,
-    helper::{Helper, Orders},
-    owner, read_back, refusal, start, write_down,
+    Scratch, bin_dir, owner, read_back, refusal,
+    second::{Orders, Second},
+    start, write_down,
 };
 use crate::private::{
     DataDirLock, Error,
@@ -60,11 +60,11 @@ async fn bottega_that_is_not_root_runs_postgres_as_itself() {
     let scratch = Scratch::new();
     DirBuilder::new().mode(0o700).create(scratch.data_dir()).unwrap();
     give(&scratch.data_dir(), NOBODY);
-    let mut helper = Helper::spawn(&scratch, Orders { uid: Some(NOBODY), ..Orders::default() });
-    let pid = helper.hear_pid();
+    let mut second = Second::spawn(&scratch, Orders { uid: Some(NOBODY), ..Orders::default() });
+    let pid = second.hear_pid();
     assert_eq!(owner(Path::new(&format!("/proc/{pid}"))), NOBODY);
     assert_eq!(owner(&scratch.cluster()), NOBODY);
-    helper.kill();
+    second.kill();
     // An existing cluster's owner decides, also for root.
     let postgres = start(&scratch.lock()).await.unwrap();
     assert_eq!(owner(Path::new(&format!("/proc/{}", postgres.pid()))), NOBODY);
@@ -130,7 +130,7 @@ fn cluster_of_somebody_else_is_refused_to_who_is_not_root() {
     fs::set_permissions(&cluster, Permissions::from_mode(0o700)).unwrap();
     give(&scratch.data_dir(), NOBODY);
     let orders = Orders { uid: Some(NOBODY), ..Orders::default() };
-    let refusal = Helper::spawn(&scratch, orders).hear_refusal();
+    let refusal = Second::spawn(&scratch, orders).hear_refusal();
     assert_eq!(
         refusal,
         format!(
@@ -150,7 +150,7 @@ fn user_without_a_name_is_told_so() {
     DirBuilder::new().mode(0o700).create(scratch.data_dir()).unwrap();
     give(&scratch.data_dir(), NAMELESS);
     let orders = Orders { uid: Some(NAMELESS), ..Orders::default() };
-    let refusal = Helper::spawn(&scratch, orders).hear_refusal();
+    let refusal = Second::spawn(&scratch, orders).hear_refusal();
     assert!(refusal.starts_with("uid 1234567 has no line in /etc/passwd"), "{refusal}");
     assert!(!scratch.unfinished().exists());
 }
@@ -166,7 +166,7 @@ fn data_directory_that_cannot_be_written_is_named() {
         DirBuilder::new().mode(0o555).create(scratch.data_dir()).unwrap();
         (scratch.data_dir().join("bottega.lock"), Orders::default())
     };
-    let refusal = Helper::spawn(&scratch, orders).hear_refusal();
+    let refusal = Second::spawn(&scratch, orders).hear_refusal();
     assert_eq!(refusal, format!("cannot write {}: Permission denied (os error 13)", dir.display()));
 }
 

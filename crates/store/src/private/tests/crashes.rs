@@ -13,9 +13,9 @@ use nix::{
 };
 
 use super::{
-    Scratch, bin_dir,
-    helper::{Helper, Orders},
-    is_running, owner, read_back, start, until, write_down,
+    Scratch, bin_dir, is_running, owner, read_back,
+    second::{Orders, Second},
+    start, until, write_down,
 };
 use crate::private::{Error, binaries::Binaries};
 
@@ -37,10 +37,10 @@ async fn death_of_postgres_is_told_and_the_next_start_recovers() {
 #[tokio::test]
 async fn killed_bottega_takes_its_postgres_along() {
     let scratch = Scratch::new();
-    let mut helper = Helper::spawn(&scratch, Orders::default());
-    let pid = helper.hear_pid();
+    let mut second = Second::spawn(&scratch, Orders::default());
+    let pid = second.hear_pid();
     assert!(is_running(pid));
-    helper.kill();
+    second.kill();
     until(Duration::from_secs(2), "Postgres is gone", || !is_running(pid)).await;
     start(&scratch.lock()).await.unwrap().stop().await;
 }
@@ -48,10 +48,10 @@ async fn killed_bottega_takes_its_postgres_along() {
 #[tokio::test]
 async fn bottega_killed_while_it_makes_a_cluster_is_no_harm() {
     let scratch = Scratch::new();
-    let helper = Helper::spawn(&scratch, Orders::default());
+    let second = Second::spawn(&scratch, Orders::default());
     let begun = scratch.unfinished().join("PG_VERSION");
     until(Duration::from_secs(5), "initdb is at work", || begun.exists()).await;
-    helper.kill();
+    second.kill();
     assert!(!scratch.cluster().exists());
     assert!(scratch.unfinished().exists());
     start(&scratch.lock()).await.unwrap().stop().await;
@@ -62,7 +62,7 @@ async fn bottega_killed_while_it_makes_a_cluster_is_no_harm() {
 async fn disk_that_fills_up_leaves_no_half_made_cluster() {
     let scratch = Scratch::new();
     let orders = Orders { file_limit: Some(100_000), ..Orders::default() };
-    let refusal = Helper::spawn(&scratch, orders).hear_refusal();
+    let refusal = Second::spawn(&scratch, orders).hear_refusal();
     let beginning = format!("cannot make a Postgres cluster in {}", scratch.cluster().display());
     assert!(refusal.starts_with(&beginning), "{refusal}");
     assert!(!scratch.unfinished().exists());

@@ -1,12 +1,12 @@
 //! The private Postgres on real binaries: those of `BOTTEGA_PG_BIN_DIR`, else what is found.
 //!
-//! Several tests need a second Bottega, to kill or to be somebody else: `helper.rs`.
+//! Several tests need a second Bottega, to kill or to be somebody else: `second.rs`.
 
 mod accounts;
 mod crashes;
-mod helper;
 mod life;
 mod refusals;
+mod second;
 
 use std::{
     env,

@@ -14,12 +14,12 @@ use nix::sys::resource::{Resource, setrlimit};
 use super::{Scratch, start};
 use crate::private::DataDirLock;
 
-const DATA_DIR: &str = "BOTTEGA_HELPER_DATA_DIR";
-const FILE_LIMIT: &str = "BOTTEGA_HELPER_FILE_LIMIT";
-const MARK: &str = "helper says: ";
+const DATA_DIR: &str = "BOTTEGA_SECOND_DATA_DIR";
+const FILE_LIMIT: &str = "BOTTEGA_SECOND_FILE_LIMIT";
+const MARK: &str = "second says: ";
 
 /// The other process. It is killed with this value.
-pub(super) struct Helper {
+pub(super) struct Second {
     process: Child,
     output: BufReader<ChildStdout>,
 }
@@ -33,13 +33,13 @@ pub(super) struct Orders {
     pub file_limit: Option<u64>,
 }
 
-impl Helper {
+impl Second {
     pub fn spawn(scratch: &Scratch, orders: Orders) -> Self {
         let mut command = Command::new(match orders.uid {
             None => env::current_exe().unwrap(),
             Some(_) => copy(scratch),
         });
-        command.args(["private::tests::helper::does_as_told", "--exact", "--ignored"]);
+        command.args(["private::tests::second::does_as_told", "--exact", "--ignored"]);
         command.arg("--nocapture").current_dir(&scratch.0).stdout(Stdio::piped());
         command.env(DATA_DIR, scratch.data_dir());
         if let Some(limit) = orders.file_limit {
@@ -57,7 +57,7 @@ impl Helper {
     pub fn hear(&mut self) -> String {
         loop {
             let mut line = String::new();
-            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the helper is silent");
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the second is silent");
             if let Some((_, said)) = line.split_once(MARK) {
                 return said.trim().replace("\\n", "\n");
             }
@@ -84,14 +84,14 @@ impl Helper {
 /// Another user cannot reach where cargo builds. It is `cp` that writes: were it us, a fork in
 /// another test would hold the file open for writing, and what is being written cannot be run.
 fn copy(scratch: &Scratch) -> PathBuf {
-    let program = scratch.0.join("helper");
+    let program = scratch.0.join("second");
     let copied = Command::new("cp").arg(env::current_exe().unwrap()).arg(&program).status();
     assert!(copied.unwrap().success());
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     program
 }
 
-impl Drop for Helper {
+impl Drop for Second {
     fn drop(&mut self) {
         // It may have been killed already.
         let _ = self.process.kill();

@@ -1,0 +1,46 @@
+//! Clients that others wrote, as they come from PyPI. What they do is in `tests/clients`.
+
+use std::process::Command;
+
+use bottega_tests::{Server, model, tool};
+
+/// Runs a script against the server, until it ends well.
+fn run(server: &Server, script: &str, arguments: &[&str]) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
+    let output = Command::new(tool("BOTTEGA_PYTHON"))
+        .arg("-B")
+        .arg(folder.join(script))
+        .args(arguments)
+        .env("BOTTEGA_URL", &server.url)
+        .env("BOTTEGA_GRPC", &server.grpc)
+        .env("BOTTEGA_TOKEN", server.token)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} {arguments:?}: {said}");
+}
+
+fn serving(models: &[&str]) -> Server {
+    let server = Server::start();
+    for name in models {
+        let endpoint = name.replace('_', "-");
+        let file = model(&format!("{name}.onnx"));
+        server.cli(["push", file.to_str().unwrap(), "--name", name]).json();
+        server.cli(["deploy", &endpoint, "--model", &format!("{name}/1"), "--wait"]).json();
+    }
+    server
+}
+
+#[test]
+fn tritonclient_and_requests_get_the_answers_that_python_gives() {
+    let server = serving(&["breast_cancer", "color_size"]);
+    run(&server, "triton.py", &["http"]);
+    run(&server, "triton.py", &["grpc"]);
+    run(&server, "plain.py", &[]);
+}
+
+#[test]
+fn answers_to_many_callers_at_once_never_mix() {
+    let server = serving(&["digits"]);
+    run(&server, "together.py", &[]);
+}
