@@ -332,8 +332,15 @@ impl Drop for Server {
         }
         if std::thread::panicking() {
             let log = self.log();
-            let tail: Vec<_> = log.lines().rev().take(40).collect();
-            let tail: Vec<_> = tail.into_iter().rev().collect();
+            let lines: Vec<_> = log.lines().collect();
+            let last = lines.len().saturating_sub(20);
+            let is_told = |line: &str| ["WARN", "ERROR"].iter().any(|level| line.contains(level));
+            let tail: Vec<_> = lines
+                .iter()
+                .enumerate()
+                .filter(|(at, line)| *at >= last || is_told(line))
+                .map(|(_, line)| *line)
+                .collect();
             eprintln!("--- the server's last words ---\n{}", tail.join("\n"));
         }
     }

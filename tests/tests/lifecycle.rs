@@ -121,8 +121,10 @@ fn a_made_token_is_kept_in_a_file_and_not_shown_without_a_terminal() {
     let file = server.data_dir().join("admin.token");
     let token = std::fs::read_to_string(&file).unwrap();
     assert!(token.starts_with("bt_"));
+    wait_until("the banner names the file", Duration::from_secs(5), || {
+        server.log().contains(file.to_str().unwrap())
+    });
     assert!(!server.log().contains(token.trim()));
-    assert!(server.log().contains(file.to_str().unwrap()));
     let me = server
         .cli_command()
         .env("BOTTEGA_TOKEN", token.trim())

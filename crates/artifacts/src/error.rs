@@ -82,6 +82,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the bytes themselves are damaged, so that only uploading them again helps.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged(_))
+    }
+
     /// What a failure in this folder means.
     pub(crate) fn folder(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();

@@ -32,6 +32,10 @@ impl From<inference::Error> for Failure {
     fn from(error: inference::Error) -> Self {
         use inference::Error;
         match error {
+            Error::Fetch(cause) if cause.is_damage() => {
+                let Problem { message, hint, .. } = cause.into();
+                Self::Lasting(format!("{message}: {}", hint.unwrap_or_default()))
+            }
             Error::Fetch(_) | Error::Cache { .. } | Error::Worker(_) | Error::Thread(_) => {
                 Self::Passing(error.to_string())
             }

@@ -14,8 +14,16 @@ impl Subject {
 }
 
 #[test]
-fn a_body_that_is_no_json_of_ours_is_refused() {
+fn bodies_queries_paths_and_methods_that_are_not_ours_are_refused() {
     let subject = Subject::start(&[]);
+    bodies_that_are_no_json_of_ours(&subject);
+    bodies_in_another_form(&subject);
+    queries(&subject);
+    paths_and_methods_in_their_surfaces_shape(&subject);
+    what_is_not_there_is_named(&subject);
+}
+
+fn bodies_that_are_no_json_of_ours(subject: &Subject) {
     let (lists, objects) = ("[".repeat(10_000), r#"{"a":"#.repeat(10_000));
     let cases: &[(&[u8], &str, &[&str])] = &[
         (b"", "", &["empty", "expected JSON"]),
@@ -53,9 +61,7 @@ fn a_body_that_is_no_json_of_ours_is_refused() {
     });
 }
 
-#[test]
-fn a_body_in_another_form_is_refused() {
-    let subject = Subject::start(&[]);
+fn bodies_in_another_form(subject: &Subject) {
     let body = r#"{"name":"m"}"#;
     subject.unchanged_by(|| {
         for kind in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
@@ -70,9 +76,7 @@ fn a_body_in_another_form_is_refused() {
     });
 }
 
-#[test]
-fn a_query_that_is_not_ours_is_refused_by_name() {
-    let subject = Subject::start(&[]);
+fn queries(subject: &Subject) {
     subject.unchanged_by(|| {
         for (query, field, words) in [
             ("serch=a", "serch", &["unknown field `serch`", "`search`"][..]),
@@ -90,9 +94,7 @@ fn a_query_that_is_not_ours_is_refused_by_name() {
     });
 }
 
-#[test]
-fn paths_and_methods_that_are_not_there_are_refused_in_their_surfaces_shape() {
-    let subject = Subject::start(&[]);
+fn paths_and_methods_in_their_surfaces_shape(subject: &Subject) {
     subject.unchanged_by(|| {
         for path in ["/api/v1/nothing", "/api/v1/models/", "/nothing", "/api/v2/models"] {
             let reply = subject.api.ask("GET", path);
@@ -119,9 +121,7 @@ fn paths_and_methods_that_are_not_there_are_refused_in_their_surfaces_shape() {
     });
 }
 
-#[test]
-fn what_is_asked_for_and_not_there_is_named() {
-    let subject = Subject::start(&[]);
+fn what_is_not_there_is_named(subject: &Subject) {
     for (path, field, words) in [
         ("/api/v1/models/m", "model", &["no model `m`"][..]),
         ("/api/v1/models/m/versions/1", "model", &["no model `m`"]),

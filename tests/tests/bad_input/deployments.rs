@@ -21,8 +21,13 @@ impl Subject {
 }
 
 #[test]
-fn an_endpoint_takes_only_versions_that_are_there_and_can_be_served() {
+fn an_endpoint_takes_only_what_can_be_served_and_keeps_what_it_needs() {
     let subject = Subject::start(&[]);
+    only_versions_that_are_there_and_can_be_served(&subject);
+    what_is_needed_is_not_deleted(&subject);
+}
+
+fn only_versions_that_are_there_and_can_be_served(subject: &Subject) {
     assert_eq!(subject.push("cancer", "breast_cancer.onnx")["servable"], "yes");
     let odd = subject.push("odd", "unknown_operator.onnx");
     assert_eq!((&odd["status"], &odd["servable"]), (&json!("rejected"), &json!("no")));
@@ -76,9 +81,7 @@ fn an_endpoint_takes_only_versions_that_are_there_and_can_be_served() {
     subject.api.ask("GET", "/api/v1/endpoints/new").refusal(404);
 }
 
-#[test]
-fn what_is_needed_is_not_deleted() {
-    let subject = Subject::start(&[]);
+fn what_is_needed_is_not_deleted(subject: &Subject) {
     subject.server.serve("cancer", &model("breast_cancer.onnx"));
     subject.unchanged_by(|| {
         for (path, words) in [

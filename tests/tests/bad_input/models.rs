@@ -35,8 +35,13 @@ impl Subject {
 }
 
 #[test]
-fn files_that_are_no_model_are_refused_and_no_version_is_made() {
+fn files_and_archives_that_are_no_model_are_refused_and_no_version_is_made() {
     let subject = Subject::start(&[]);
+    archives_that_reach_out_or_blow_up(&subject);
+    files_that_are_no_model(&subject);
+}
+
+fn files_that_are_no_model(subject: &Subject) {
     let bytes = |name: &str| std::fs::read(model(name)).unwrap();
     let good = bytes("breast_cancer.onnx");
     let cases: &[(&str, Vec<u8>, &str, &[&str])] = &[
@@ -84,8 +89,13 @@ fn files_that_are_no_model_are_refused_and_no_version_is_made() {
 }
 
 #[test]
-fn bytes_that_are_not_what_was_promised_are_not_kept() {
-    let subject = Subject::start(&[]);
+fn bytes_that_are_too_many_or_not_what_was_promised_are_not_kept() {
+    let subject = Subject::start(&["--max-artifact-bytes", "1000"]);
+    uploads_that_are_too_large(&subject);
+    other_bytes_than_promised(&subject);
+}
+
+fn other_bytes_than_promised(subject: &Subject) {
     let promised = Digest::of(b"promised");
     subject.unchanged_by(|| {
         let sent = subject.api.send("PUT", &format!("/api/v1/blobs/{promised}"), &[], "sent");
@@ -106,9 +116,7 @@ fn bytes_that_are_not_what_was_promised_are_not_kept() {
     refused(&wrong, 400, "files", &["`m.txt`", "8 bytes", "not 9"]);
 }
 
-#[test]
-fn archives_that_reach_out_or_blow_up_are_refused() {
-    let subject = Subject::start(&[]);
+fn archives_that_reach_out_or_blow_up(subject: &Subject) {
     let bytes = |name: &str| std::fs::read(model(name)).unwrap();
     let unpack = |format: &str, content: &[u8]| {
         subject.api.send(
@@ -148,9 +156,7 @@ fn archives_that_reach_out_or_blow_up_are_refused() {
     assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0, "scratch files were left");
 }
 
-#[test]
-fn an_upload_that_is_too_large_is_refused_and_not_kept() {
-    let subject = Subject::start(&["--max-artifact-bytes", "1000"]);
+fn uploads_that_are_too_large(subject: &Subject) {
     let large = vec![7; 1001];
     subject.unchanged_by(|| {
         let put = format!("/api/v1/blobs/{}", Digest::of(&large));

@@ -37,9 +37,15 @@ fn with(changes: &Value) -> Value {
 }
 
 #[test]
-fn tensors_that_do_not_fit_are_refused_with_their_place() {
+fn tensors_and_numbers_that_do_not_fit_are_refused_with_their_place() {
     let subject = Subject::start(&[]);
     subject.server.serve("cancer", &model("breast_cancer.onnx"));
+    tensors_that_do_not_fit(&subject);
+    json_ten_thousand_levels_deep(&subject);
+    numbers_that_do_not_fit_their_type(&subject);
+}
+
+fn tensors_that_do_not_fit(subject: &Subject) {
     let data = |count: usize| json!(vec![1.0; count]);
     let without_data = {
         let mut input = row();
@@ -83,9 +89,7 @@ fn tensors_that_do_not_fit_are_refused_with_their_place() {
     subject.infer("cancer", &json!({"inputs": [row()]})).expect(200);
 }
 
-#[test]
-fn numbers_that_do_not_fit_their_type_are_refused() {
-    let subject = Subject::start(&[]);
+fn numbers_that_do_not_fit_their_type(subject: &Subject) {
     for name in ["uint8", "int64", "fp32", "bytes"] {
         subject.server.serve(name, &model(&format!("identity/{name}.onnx")));
     }
@@ -161,10 +165,7 @@ fn bodies_that_are_no_request_are_refused() {
     subject.infer_raw("cancer", &form, good).expect(200);
 }
 
-#[test]
-fn json_ten_thousand_levels_deep_is_refused() {
-    let subject = Subject::start(&[]);
-    subject.server.serve("cancer", &model("breast_cancer.onnx"));
+fn json_ten_thousand_levels_deep(subject: &Subject) {
     let (lists, objects) = ("[".repeat(10_000), r#"{"a":"#.repeat(10_000));
     let closed = "]".repeat(10_000);
     let input = r#""name":"features","shape":[1,30],"datatype":"FP32""#;

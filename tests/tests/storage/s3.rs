@@ -49,6 +49,9 @@ fn a_platform_on_s3_survives_a_kill_and_serves_on_while_s3_is_away() {
     assert_eq!(predict(&server, "cancer").json(), before);
 }
 
+/// A location, the variables that are changed, and what must be said.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
 #[test]
 fn what_is_wrong_with_s3_is_said_at_the_start_and_by_doctor() {
     let weed = Weed::start();
@@ -56,7 +59,7 @@ fn what_is_wrong_with_s3_is_said_at_the_start_and_by_doctor() {
     let key = [("AWS_ACCESS_KEY_ID", "nobody")];
     let nowhere = [("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
     let no_url = [("AWS_ENDPOINT_URL", "nowhere")];
-    let cases: &[(&str, &[(&str, &str)], &[&str])] = &[
+    let cases: &[Case] = &[
         ("s3://bottega/x", &secret, &["credentials were refused", "SignatureDoesNotMatch"]),
         ("s3://bottega/x", &key, &["credentials were refused", "InvalidAccessKeyId"]),
         ("s3://absent/x", &[], &["the bucket `absent` does not exist"]),

@@ -151,13 +151,14 @@ fn deployer_state(
     settings: &Settings,
     cache: &Arc<ModelCache>,
 ) -> Result<deployer::State, Failure> {
-    let exe = std::env::current_exe().map_err(Failure::io)?;
     Ok(deployer::State {
         database: platform.database.clone(),
         access: platform.access.clone(),
         trials: deployer::Trials {
             cache: Arc::clone(cache),
-            exe,
+            // This very program, even when another one lies at its path by now: an upgrade replaces the
+            // file under running processes.
+            exe: "/proc/self/exe".into(),
             library: onnxruntime::find(settings)?,
             limits: TrialLimits {
                 time: settings.trial_timeout,

@@ -1,0 +1,217 @@
+//! The same binary as several processes, one role each, on a database and artifacts that they share.
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use bottega_tests::{Caller, Options, Server, model, model_json, tool, wait_until};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use store::testing::ChaosProxy;
+use tempfile::TempDir;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// An empty database on the tests' server. It is dropped with this value.
+struct Database {
+    name: String,
+    url: String,
+}
+
+impl Database {
+    fn empty() -> Self {
+        let name = format!("bottega_roles_{}_{}", std::process::id(), rand());
+        sql(&format!("CREATE DATABASE {name}"));
+        let mut url = reqwest::Url::parse(&server_url()).unwrap();
+        url.set_path(&name);
+        Self { name, url: url.to_string() }
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        sql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
+    }
+}
+
+fn rand() -> u32 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
+}
+
+fn server_url() -> String {
+    tool("BOTTEGA_TEST_DATABASE_URL").into_os_string().into_string().unwrap()
+}
+
+fn sql(statement: &str) {
+    let psql = tool("BOTTEGA_PG_BIN_DIR").join("psql");
+    let output = Command::new(psql)
+        .args(["--no-psqlrc", "--quiet", "--dbname", &server_url(), "--command", statement])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// What the processes share.
+struct Platform {
+    url: String,
+    folder: TempDir,
+}
+
+impl Platform {
+    fn on(url: &str) -> Self {
+        Self { url: url.to_owned(), folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn start(&self, role: &'static str, name: &str) -> Server {
+        let artifacts = self.folder.path().join("artifacts").display().to_string();
+        let key = ("BOTTEGA_SECRET_KEY", "a key that all of these processes share");
+        Server::start_with(Options {
+            role: Some(role),
+            arguments: ["--database-url", &self.url, "--artifacts", &artifacts]
+                .map(str::to_owned)
+                .into(),
+            environment: vec![(key.0.to_owned(), key.1.to_owned())],
+            data_dir: Some(self.folder.path().join(name)),
+            ..Options::default()
+        })
+    }
+}
+
+/// One prediction; which version made it.
+fn ask(gateway: &Server, endpoint: &str) -> i64 {
+    let caller = Caller::of(gateway);
+    let example = model_json("breast_cancer.example.json");
+    let answer = caller.json("POST", &format!("/v2/models/{endpoint}/infer"), &example);
+    answer.expect(200)["model_version"].as_str().unwrap().parse().unwrap()
+}
+
+/// Pushes the model beside a file that makes its bytes others.
+fn push(registry: &Server, note: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::copy(model("breast_cancer.onnx"), folder.path().join("model.onnx")).unwrap();
+    std::fs::write(folder.path().join("note"), note).unwrap();
+    registry.cli(["push", path(folder.path()), "--name", "cancer", "--alias", "champion"]).json()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn check(server: &Server, name: &str) -> bool {
+    let (_, health) = server.get("/health/ready");
+    let mut checks = health["checks"].as_array().unwrap().iter();
+    checks.find(|check| check["name"] == name).unwrap()["ok"].as_bool().unwrap()
+}
+
+#[test]
+fn registries_gateways_and_a_deployer_are_one_platform_and_each_may_be_killed() {
+    let database = Database::empty();
+    let platform = Platform::on(&database.url);
+    // Both migrate, at the same time.
+    let (registry, other) = std::thread::scope(|scope| {
+        let one = scope.spawn(|| platform.start("registry", "registry-1"));
+        let two = scope.spawn(|| platform.start("registry", "registry-2"));
+        (one.join().unwrap(), two.join().unwrap())
+    });
+    let mut deployer = platform.start("deployer", "deployer");
+    let mut gateway = platform.start("gateway", "gateway-1");
+    let second = platform.start("gateway", "gateway-2");
+    assert!(!gateway.grpc.is_empty() && registry.grpc.is_empty() && deployer.grpc.is_empty());
+
+    // Each serves what belongs to its role, and nothing else.
+    for (server, found, absent) in [
+        (&registry, "/api/v1/models", "/v2"),
+        (&gateway, "/v2", "/api/v1/models"),
+        (&deployer, "/metrics", "/api/v1/models"),
+    ] {
+        assert_eq!(server.get_as_admin(found).0, 200, "{found}");
+        assert_eq!(server.get_as_admin(absent).0, 404, "{absent}");
+        assert_eq!(server.get("/health/ready").0, 200);
+    }
+
+    assert_eq!(push(&registry, "one")["status"], "ready");
+    // By the other registry; whoever was told that it is live may ask at once.
+    for turn in 0..5 {
+        let endpoint = format!("cancer-{turn}");
+        other.cli(["deploy", &endpoint, "--model", "cancer@champion", "--wait"]).json();
+        assert_eq!((ask(&gateway, &endpoint), ask(&second, &endpoint)), (1, 1));
+    }
+
+    gateway.signal(Signal::SIGKILL);
+    assert_eq!(ask(&second, "cancer-0"), 1);
+    deployer.signal(Signal::SIGKILL);
+    let waiting =
+        registry.cli(["push", path(&model("digits.onnx")), "--name", "digits", "--no-wait"]);
+    assert_eq!(waiting.json()["status"], "pending");
+    assert_eq!(ask(&second, "cancer-0"), 1);
+    // The new deployer finds what was left, and soon nobody waits for the dead gateway.
+    let _deployer = platform.start("deployer", "deployer");
+    wait_until("the version is tried", SOON, || {
+        other.cli(["versions", "show", "digits/1"]).json()["status"] == "ready"
+    });
+    assert_eq!(push(&other, "two")["version"], 2);
+    wait_until("the new version answers", SOON, || ask(&second, "cancer-0") == 2);
+    // One that comes later holds what is live before it says that it is ready.
+    let third = platform.start("gateway", "gateway-3");
+    assert_eq!(ask(&third, "cancer-0"), 2);
+}
+
+#[test]
+fn while_the_database_is_away_predictions_go_on_and_everything_else_says_so() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = Database::empty();
+    let (proxy, url) = runtime.block_on(ChaosProxy::to(&database.url));
+    let platform = Platform::on(&url);
+    let registry = platform.start("registry", "registry");
+    let deployer = platform.start("deployer", "deployer");
+    let gateway = platform.start("gateway", "gateway");
+    push(&registry, "one");
+    registry.cli(["deploy", "cancer", "--model", "cancer@champion", "--wait"]).json();
+    assert_eq!(ask(&gateway, "cancer"), 1);
+
+    proxy.cut();
+    let api = Caller::of(&registry);
+    let since = Instant::now();
+    let mut answers = 0;
+    // Longer than any look at the tables, and than a token is taken for granted without one.
+    while since.elapsed() < Duration::from_secs(4) {
+        assert_eq!(ask(&gateway, "cancer"), 1);
+        answers += 1;
+    }
+    assert!(answers > 20, "only {answers} answers");
+    for server in [&registry, &gateway, &deployer] {
+        assert_eq!(server.get("/health/ready").0, 503);
+        assert!(!check(server, "database") && check(server, "artifacts"));
+        assert_eq!(server.get("/health/live").0, 200);
+    }
+    let begun = Instant::now();
+    for reply in [
+        api.ask("GET", "/api/v1/models"),
+        api.json("POST", "/api/v1/models", &json!({"name": "new"})),
+        api.json("PUT", "/api/v1/endpoints/new", &json!({"model": "cancer/1"})),
+    ] {
+        let (_, text) = reply.refusal(503);
+        assert_eq!(reply.body["error"]["code"], "unavailable");
+        assert_eq!(reply.headers["retry-after"], "1");
+        assert!(text.contains("database"), "{text}");
+        assert!(!text.contains("postgres://") && !text.contains("127.0.0.1"), "{text}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?} to say so", begun.elapsed());
+
+    // Who starts meanwhile waits for it.
+    std::thread::scope(|scope| {
+        let starting = scope.spawn(|| platform.start("gateway", "gateway-2"));
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(!starting.is_finished(), "it started without a database");
+        proxy.restore();
+        let second = starting.join().unwrap();
+        assert_eq!(ask(&second, "cancer"), 1);
+    });
+    for server in [&registry, &gateway, &deployer] {
+        wait_until("all is well again", SOON, || server.get("/health/ready").0 == 200);
+    }
+    assert_eq!(push(&registry, "two")["status"], "ready");
+    wait_until("the new version answers", SOON, || ask(&gateway, "cancer") == 2);
+}
