@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bottega_tests::{Caller, Options, Server, model, model_json, tool, wait_until};
+use bottega_tests::{Caller, Options, Server, bottega, model, model_json, tool, wait_until};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use store::testing::ChaosProxy;
@@ -156,6 +156,21 @@ fn registries_gateways_and_a_deployer_are_one_platform_and_each_may_be_killed() 
     // One that comes later holds what is live before it says that it is ready.
     let third = platform.start("gateway", "gateway-3");
     assert_eq!(ask(&third, "cancer-0"), 2);
+}
+
+#[test]
+fn the_program_may_be_replaced_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("bottega");
+    std::fs::copy(bottega(), &copy).unwrap();
+    let instead = ["sh", "-c", r#"shift && exec "$0" "$@""#, path(&copy)];
+    let under = instead.map(str::to_owned).into();
+    let server = Server::start_with(Options { under, ..Options::default() });
+    std::fs::write(folder.path().join("new"), "another program").unwrap();
+    std::fs::rename(folder.path().join("new"), &copy).unwrap();
+    // Trials are processes of this program.
+    server.serve("cancer", &model("breast_cancer.onnx"));
+    assert_eq!(ask(&server, "cancer"), 1);
 }
 
 #[test]
