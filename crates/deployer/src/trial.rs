@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{RESYNC, State, state::Trials};
 
 /// How long a claim holds, and how often it is renewed meanwhile.
-const LEASE: TimeDelta = TimeDelta::seconds(10);
+const LEASE: TimeDelta = TimeDelta::seconds(6);
 const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// When to try again after a fault of ours.
 const AFTER_FAULT: TimeDelta = TimeDelta::seconds(30);

@@ -65,14 +65,6 @@ impl ModelCache {
         lock(&self.turns).retain(|_, turn| Arc::strong_count(turn) > 1);
         folder
     }
-
-    /// Removes a version's files. What is loaded from them stays loaded.
-    ///
-    /// # Errors
-    /// The disk is broken.
-    pub async fn remove(&self, manifest: &Digest) -> Result<(), Error> {
-        remove(&self.folder, manifest).await
-    }
 }
 
 async fn provide<F: Future<Output = Result<(), Error>>>(

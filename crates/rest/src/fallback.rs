@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::future::{Ready, ready};
 use std::sync::Arc;
 
-use actix_web::http::header::{self, HeaderValue};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use domain::{ErrorCode, Problem};
 use utoipa::openapi::{OpenApi, PathItem};

@@ -256,9 +256,11 @@ mod tests {
         let packed = json("{}").insert_header((CONTENT_ENCODING, "gzip"));
         let ApiError(problem) = extract(packed).await.unwrap_err();
         assert_eq!(problem.field.as_deref(), Some("content-encoding"));
-        assert!(extract(json("{}").insert_header((CONTENT_ENCODING, "identity"))).await.is_err_and(
-            |ApiError(problem)| problem.message == "missing field `version`"
-        ));
+        assert!(
+            extract(json("{}").insert_header((CONTENT_ENCODING, "identity")))
+                .await
+                .is_err_and(|ApiError(problem)| problem.message == "missing field `version`")
+        );
     }
 
     #[actix_web::test]

@@ -48,6 +48,7 @@ pub(super) async fn server_ready(state: Data<State>) -> HttpResponse {
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "It does", body = Object, example = json!({"name": "fraud", "ready": true})),
+        (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
         (status = 503, description = "No version is ready", body = ErrorBody),
     ),
@@ -70,6 +71,7 @@ pub(super) async fn model_ready(
     ),
     responses(
         (status = 200, description = "It does", body = Object, example = json!({"name": "fraud", "ready": true})),
+        (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
         (status = 503, description = "No version is ready", body = ErrorBody),
     ),

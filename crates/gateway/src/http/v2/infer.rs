@@ -39,6 +39,7 @@ const FIRST_CAPACITY: usize = 1024;
             "outputs": [{"name": "y", "shape": [1], "datatype": "INT64", "data": [0]}],
         })),
         (status = 400, description = "The request does not fit", body = ErrorBody),
+        (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
         (status = 413, description = "The body is too large", body = ErrorBody),
         (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
@@ -67,6 +68,7 @@ pub(super) async fn infer(
     responses(
         (status = 200, description = "The outputs", body = Object),
         (status = 400, description = "The request does not fit", body = ErrorBody),
+        (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
         (status = 413, description = "The body is too large", body = ErrorBody),
         (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),

@@ -15,9 +15,12 @@ use crate::{State, metadata, predict::version_number};
 /// Show what this server speaks.
 #[utoipa::path(
     tag = "prediction",
-    responses((status = 200, description = "Name, version and extensions", body = Object, example = json!({
-        "name": "bottega", "version": "0.1.0", "extensions": [],
-    }))),
+    responses(
+        (status = 200, description = "Name, version and extensions", body = Object, example = json!({
+            "name": "bottega", "version": "0.1.0", "extensions": [],
+        })),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+    ),
 )]
 #[get("/v2")]
 pub(super) async fn server_metadata(_caller: Caller) -> Json<ServerMetadata> {
@@ -34,6 +37,7 @@ pub(super) async fn server_metadata(_caller: Caller) -> Json<ServerMetadata> {
             "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
             "outputs": [{"name": "y", "datatype": "INT64", "shape": [-1]}],
         })),
+        (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
         (status = 503, description = "No version is ready", body = ErrorBody),
     ),
@@ -56,6 +60,7 @@ pub(super) async fn model_metadata(
     ),
     responses(
         (status = 200, description = "Its inputs and outputs", body = Object),
+        (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
         (status = 503, description = "No version is ready", body = ErrorBody),
     ),
