@@ -28,7 +28,7 @@ use crate::{RESYNC, State, state::Trials};
 
 /// How long a claim holds, and how often it is renewed meanwhile.
 const LEASE: TimeDelta = TimeDelta::seconds(6);
-const RENEW_EVERY: Duration = Duration::from_secs(3);
+const RENEW_EVERY: Duration = Duration::from_secs(2);
 /// When to try again after a fault of ours.
 const AFTER_FAULT: TimeDelta = TimeDelta::seconds(30);
 /// A trial that ended its deployer this often is the version's fault.
