@@ -44,6 +44,9 @@ const SECRETS: &[&str] = &["database_url", "secret_key", "admin_token"];
 /// Keys that may also be set in `bottega.toml`: all but those that do not belong in a file.
 const NOT_IN_FILES: &[&str] = &["secret_key", "admin_token"];
 
+/// What is logged unless told otherwise: what we do, and of libraries only what is wrong.
+const LOG: &str = "info,actix_server=warn,sqlx=warn";
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -156,7 +159,7 @@ impl Layers {
             listen: "127.0.0.1:8080",
             grpc_listen: "127.0.0.1:8081",
             data_dir: data_dir(),
-            log: "info",
+            log: LOG,
             log_format: LogFormat::Auto,
             metrics_open: false,
             http_workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),

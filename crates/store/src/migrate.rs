@@ -24,6 +24,8 @@ pub async fn migrate(url: &str) -> Result<()> {
     let mut connection = PgConnection::connect_with(&options).await?;
     // A lock that somebody else holds on a table must not make us wait for ever.
     execute(&mut connection, "SET lock_timeout = '30s'").await?;
+    // That a table is there already is no news.
+    execute(&mut connection, "SET client_min_messages = 'warning'").await?;
     connection.lock().await?;
     // The lock is the session's: closing it, well or badly, gives it back.
     let migrated = migrate_locked(&mut connection).await;

@@ -47,7 +47,7 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     onnxruntime: Option<PathBuf>,
-    /// What is logged, like info or info,gateway=debug [default: info]
+    /// What is logged, like info or info,gateway=debug [default: info, libraries at warn]
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     log: Option<String>,
