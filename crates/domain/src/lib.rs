@@ -19,6 +19,7 @@ mod name;
 pub mod onnx;
 mod page;
 mod problem;
+pub mod raw;
 mod reference;
 pub mod rollout;
 mod signature;

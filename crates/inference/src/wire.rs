@@ -2,16 +2,18 @@
 //! value arrives as it was, NaN and odd bytes included.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use domain::{DataType, Problem, Tensor, TensorData};
-use half::{bf16, f16};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeSeq};
+use domain::{DataType, Problem, Tensor, raw};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer, de,
+    ser::{self, SerializeSeq},
+};
 
 #[derive(Serialize, Deserialize)]
 struct WireTensor {
     name: String,
     datatype: DataType,
     shape: Vec<usize>,
-    /// Base64 of the elements, little-endian; strings each behind their length in four bytes.
+    /// Base64 of the elements' raw bytes.
     data: String,
 }
 
@@ -23,7 +25,7 @@ pub(crate) fn serialize<S: Serializer>(tensors: &[Tensor], to: S) -> Result<S::O
             name: tensor.name.clone(),
             datatype: tensor.datatype(),
             shape: tensor.shape.clone(),
-            data: STANDARD.encode(to_bytes(&tensor.data)),
+            data: STANDARD.encode(raw::write(&tensor.data).map_err(ser::Error::custom)?),
         })?;
     }
     list.end()
@@ -35,85 +37,21 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Tens
     tensors.into_iter().map(|tensor| read(tensor).map_err(de::Error::custom)).collect()
 }
 
-fn read(tensor: WireTensor) -> Result<Tensor, Problem> {
-    let wrong = || Problem::invalid(&tensor.name, "its bytes are broken");
-    let bytes = STANDARD.decode(&tensor.data).map_err(|_| wrong())?;
-    let data = from_bytes(tensor.datatype, &bytes).ok_or_else(wrong)?;
-    Tensor::new(tensor.name, tensor.shape, data)
-}
-
-fn to_bytes(data: &TensorData) -> Vec<u8> {
-    macro_rules! numbers {
-        ($elements:expr) => {
-            $elements.iter().flat_map(|element| element.to_le_bytes()).collect()
-        };
-    }
-    match data {
-        TensorData::Bool(elements) => elements.iter().map(|&element| u8::from(element)).collect(),
-        TensorData::U8(elements) => elements.clone(),
-        TensorData::U16(elements) => numbers!(elements),
-        TensorData::U32(elements) => numbers!(elements),
-        TensorData::U64(elements) => numbers!(elements),
-        TensorData::I8(elements) => numbers!(elements),
-        TensorData::I16(elements) => numbers!(elements),
-        TensorData::I32(elements) => numbers!(elements),
-        TensorData::I64(elements) => numbers!(elements),
-        TensorData::F16(elements) => numbers!(elements),
-        TensorData::BF16(elements) => numbers!(elements),
-        TensorData::F32(elements) => numbers!(elements),
-        TensorData::F64(elements) => numbers!(elements),
-        TensorData::Bytes(elements) => elements
-            .iter()
-            .flat_map(|text| {
-                let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-                length.to_le_bytes().into_iter().chain(text.iter().copied())
-            })
-            .collect(),
-    }
-}
-
-fn from_bytes(datatype: DataType, bytes: &[u8]) -> Option<TensorData> {
-    macro_rules! numbers {
-        ($kind:ident, $number:ty) => {{
-            let (elements, rest) = bytes.as_chunks::<{ size_of::<$number>() }>();
-            rest.is_empty().then(|| {
-                TensorData::$kind(
-                    elements.iter().map(|&element| <$number>::from_le_bytes(element)).collect(),
-                )
-            })
-        }};
-    }
-    match datatype {
-        DataType::Bool => Some(TensorData::Bool(bytes.iter().map(|&byte| byte != 0).collect())),
-        DataType::U8 => Some(TensorData::U8(bytes.to_vec())),
-        DataType::U16 => numbers!(U16, u16),
-        DataType::U32 => numbers!(U32, u32),
-        DataType::U64 => numbers!(U64, u64),
-        DataType::I8 => numbers!(I8, i8),
-        DataType::I16 => numbers!(I16, i16),
-        DataType::I32 => numbers!(I32, i32),
-        DataType::I64 => numbers!(I64, i64),
-        DataType::F16 => numbers!(F16, f16),
-        DataType::BF16 => numbers!(BF16, bf16),
-        DataType::F32 => numbers!(F32, f32),
-        DataType::F64 => numbers!(F64, f64),
-        DataType::Bytes => strings(bytes).map(TensorData::Bytes),
-    }
-}
-
-fn strings(mut bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let mut texts = Vec::new();
-    while !bytes.is_empty() {
-        let (length, rest) = bytes.split_first_chunk::<4>()?;
-        let (text, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        texts.push(text.to_vec());
-        bytes = rest;
-    }
-    Some(texts)
+fn read(WireTensor { name, datatype, shape, data }: WireTensor) -> Result<Tensor, Problem> {
+    let wrong = |what| {
+        Problem::invalid(&name, format!("`{name}` is broken: its {what} is not what it should be"))
+    };
+    let bytes = STANDARD.decode(&data).map_err(|_| wrong("base64"))?;
+    let elements = Tensor::elements(&shape).ok_or_else(|| wrong("shape"))?;
+    let data = raw::read(datatype, elements, &bytes, &name)?;
+    Tensor::new(name, shape, data)
 }
 
 #[cfg(test)]
 mod tests {
+    use domain::TensorData;
+    use half::{bf16, f16};
+
     use super::*;
 
     #[derive(Serialize, Deserialize)]

@@ -13,7 +13,6 @@ pub mod grpc;
 pub mod json;
 pub mod metadata;
 mod parameters;
-mod raw;
 mod request;
 
 pub use request::{InferRequest, RequestedOutput};

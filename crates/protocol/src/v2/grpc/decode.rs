@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Display};
 
 use bytes::Bytes;
-use domain::{DataType, Problem, Signature, Tensor, TensorData};
+use domain::{DataType, Problem, Signature, Tensor, TensorData, raw};
 use serde_json::{Map, Number, Value};
 
 use super::messages::{
@@ -11,7 +11,7 @@ use super::messages::{
     model_infer_request::InferInputTensor,
 };
 use crate::v2::{
-    InferRequest, RequestedOutput, parameters, raw,
+    InferRequest, RequestedOutput, parameters,
     request::{clipped, shape},
 };
 

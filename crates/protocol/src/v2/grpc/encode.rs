@@ -1,12 +1,11 @@
 //! Tensors, to an answer's message.
 
-use domain::{DataType, Problem, Tensor, TensorData};
+use domain::{DataType, Problem, Tensor, TensorData, raw};
 
 use super::{
     Contents,
     messages::{InferTensorContents, ModelInferResponse, model_infer_response::InferOutputTensor},
 };
-use crate::v2::raw;
 
 /// Writes an answer, with its elements in this form, or raw if one of them has no other.
 ///
@@ -21,7 +20,7 @@ pub fn encode(
 ) -> Result<ModelInferResponse, Problem> {
     let raw_only =
         outputs.iter().any(|output| matches!(output.datatype(), DataType::F16 | DataType::BF16));
-    let raw = raw_only || contents == Contents::Raw;
+    let is_raw = raw_only || contents == Contents::Raw;
     let mut response = ModelInferResponse {
         model_name: model_name.into(),
         model_version: model_version.into(),
@@ -30,8 +29,8 @@ pub fn encode(
     };
     for Tensor { name, shape, data } in outputs {
         let datatype = data.datatype().to_string();
-        let contents = if raw {
-            response.raw_output_contents.push(raw::write(&data)?);
+        let contents = if is_raw {
+            response.raw_output_contents.push(raw::write(&data)?.into());
             None
         } else {
             Some(typed(data))

@@ -1,12 +1,16 @@
 //! Tensors as raw bytes: little-endian, row-major, no padding. A BYTES element has its length
-//! before it, in 4 bytes.
+//! before it, in 4 bytes. This is the form of the Open Inference Protocol's binary tensors, and of
+//! tensors on their way to a worker.
 
-use bytes::Bytes;
-use domain::{DataType, ErrorCode, Problem, TensorData};
 use half::{bf16, f16};
 
+use crate::{DataType, ErrorCode, Problem, TensorData};
+
 /// Reads exactly `elements` elements out of `bytes`; `field` names where they stand.
-pub(super) fn read(
+///
+/// # Errors
+/// Another number of bytes, or a BOOL that is neither 0 nor 1.
+pub fn read(
     datatype: DataType,
     elements: usize,
     bytes: &[u8],
@@ -81,8 +85,8 @@ fn read_strings(elements: usize, mut bytes: &[u8], field: &str) -> Result<Vec<Ve
 ///
 /// # Errors
 /// A BYTES element whose length does not fit 4 bytes.
-pub(super) fn write(data: &TensorData) -> Result<Bytes, Problem> {
-    Ok(Bytes::from(match data {
+pub fn write(data: &TensorData) -> Result<Vec<u8>, Problem> {
+    Ok(match data {
         TensorData::Bool(elements) => elements.iter().map(|&element| element.into()).collect(),
         TensorData::U8(elements) => elements.clone(),
         TensorData::U16(elements) => write_fixed(elements, u16::to_le_bytes),
@@ -97,7 +101,7 @@ pub(super) fn write(data: &TensorData) -> Result<Bytes, Problem> {
         TensorData::F32(elements) => write_fixed(elements, f32::to_le_bytes),
         TensorData::F64(elements) => write_fixed(elements, f64::to_le_bytes),
         TensorData::Bytes(elements) => write_strings(elements)?,
-    }))
+    })
 }
 
 fn write_fixed<const N: usize, T: Copy>(elements: &[T], bytes: fn(T) -> [u8; N]) -> Vec<u8> {
