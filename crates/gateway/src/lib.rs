@@ -45,7 +45,8 @@ pub async fn run(state: State, stop: CancellationToken) {
     node::beat(&state).await;
     let tasks = TaskTracker::new();
     tasks.spawn(node::run(state.clone(), stop.clone()));
-    tasks.spawn(sync::run(state, stop));
+    tasks.spawn(sync::run(state.clone(), stop));
     tasks.close();
     tasks.wait().await;
+    node::leave(&state).await;
 }

@@ -12,11 +12,15 @@ use crate::State;
 const LEASE: TimeDelta = TimeDelta::seconds(10);
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Beats until told to stop, then leaves.
+/// Beats until told to stop.
 pub(crate) async fn run(state: State, stop: CancellationToken) {
     while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
         beat(&state).await;
     }
+}
+
+/// Is no node any more. What could still call it ready or report for it must have ended.
+pub(crate) async fn leave(state: &State) {
     state.set_ready(false);
     let left = tokio::time::timeout(EVERY, nodes::leave(&state.given.database, state.id)).await;
     if !matches!(left, Ok(Ok(()))) {

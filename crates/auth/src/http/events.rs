@@ -24,11 +24,11 @@ pub struct Filter {
     #[param(example = "model:fraud")]
     resource: Option<String>,
     /// Not before this instant.
-    #[param(value_type = Option<String>, format = DateTime)]
-    since: Option<Timestamp>,
+    #[param(format = DateTime, example = "2026-11-17T14:00:00Z")]
+    since: Option<String>,
     /// Before this instant.
-    #[param(value_type = Option<String>, format = DateTime)]
-    until: Option<Timestamp>,
+    #[param(format = DateTime, example = "2026-11-18T14:00:00Z")]
+    until: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// How many, 1 to 1000; 100 unless asked.
@@ -102,16 +102,44 @@ pub async fn list(
     access.authorize::<verbs::Audit>(&caller, Resource::Platform)?;
     let Filter { actor, resource, since, until, cursor, limit } = filter;
     let (cursor, limit) = PageQuery { cursor, limit }.bounds()?;
-    let (resource_kind, resource) = resource.map(split).transpose()?.unzip();
+    let (resource_kind, resource) = resource.as_deref().map(kind_and_name).transpose()?.unzip();
+    let (since, until) = (instant("since", since)?, instant("until", until)?);
     let filter = audit::Filter { actor, resource_kind, resource, since, until };
     let page = audit::list(&database, &filter, cursor.as_ref(), limit).await?;
     Ok(Json(page.into()))
 }
 
-fn split(resource: String) -> Result<(String, String), Problem> {
+fn instant(field: &str, text: Option<String>) -> Result<Option<Timestamp>, Problem> {
+    let read = |text: String| {
+        text.parse().map_err(|_| {
+            let message = format!("`{text}` is no instant: expected one like 2026-11-17T14:00:00Z");
+            Problem::invalid(field, message)
+        })
+    };
+    text.map(read).transpose()
+}
+
+fn kind_and_name(resource: &str) -> Result<(String, String), Problem> {
     let wrong = || {
         Problem::invalid("resource", format!("`{resource}`: expected KIND:NAME, like model:fraud"))
     };
     let (kind, name) = resource.split_once(':').ok_or_else(wrong)?;
     Ok((kind.to_owned(), name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_filter_says_what_is_expected_of_which_parameter() {
+        assert!(instant("since", None).unwrap().is_none());
+        assert!(instant("since", Some("2026-11-17T15:00:00+01:00".to_owned())).unwrap().is_some());
+        let wrong = instant("since", Some("yesterday".to_owned())).unwrap_err();
+        assert_eq!(wrong.field.as_deref(), Some("since"));
+        assert!(wrong.message.contains("2026-11-17T14:00:00Z"), "{}", wrong.message);
+        assert_eq!(kind_and_name("fraud").unwrap_err().field.as_deref(), Some("resource"));
+        let (kind, name) = kind_and_name("model:a:b").unwrap();
+        assert_eq!((kind.as_str(), name.as_str()), ("model", "a:b"));
+    }
 }
