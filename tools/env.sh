@@ -7,6 +7,13 @@ cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/bottega
 
 # One folder for the checkout, its clones and CI, so that nothing is compiled twice.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
+# Cargo tells our crates of two checkouts apart by nothing but the age of their files, and would run
+# what it built in the other one: whoever comes from elsewhere makes theirs the youngest.
+if [ "$(cat "$CARGO_TARGET_DIR/checkout" 2>/dev/null)" != "$PWD" ]; then
+    find crates tests benches -name '*.rs' -exec touch {} +
+    mkdir -p "$CARGO_TARGET_DIR"
+    echo "$PWD" >"$CARGO_TARGET_DIR/checkout"
+fi
 
 # As root, Postgres runs as another user, who cannot look into /root: hence a folder open to all.
 if [ "$(id -u)" = 0 ]; then cache=/var/cache/bottega; fi
