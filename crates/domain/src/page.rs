@@ -1,5 +1,7 @@
 //! Lists are paged by key, never by offset.
 
+use std::str::FromStr;
+
 use crate::Problem;
 
 /// How many items a page holds: 1 to 1000, 100 unless asked.
@@ -56,6 +58,26 @@ impl Cursor {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.0
+    }
+
+    /// That key as what a list is ordered by.
+    ///
+    /// # Errors
+    /// It is none: the cursor was given by another list.
+    pub fn key_as<T: FromStr>(&self) -> Result<T, Problem> {
+        self.0.parse().map_err(|_| Self::foreign())
+    }
+
+    /// That key as the two that a list is ordered by, with `/` between them.
+    ///
+    /// # Errors
+    /// It is not two: the cursor was given by another list.
+    pub fn key_as_pair(&self) -> Result<(&str, &str), Problem> {
+        self.0.split_once('/').ok_or_else(Self::foreign)
+    }
+
+    fn foreign() -> Problem {
+        Problem::invalid("cursor", "the cursor is not of this list")
     }
 
     /// As callers see it.

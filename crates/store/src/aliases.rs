@@ -1,8 +1,6 @@
 //! Aliases: names that move from version to version, each move with a revision number.
 
-use domain::{
-    Actor, AliasName, Cursor, Limit, ModelId, Page, Problem, RequestId, Timestamp, VersionId,
-};
+use domain::{Actor, AliasName, Cursor, Limit, ModelId, Page, RequestId, Timestamp, VersionId};
 
 use crate::{Change, Database, Error, Result};
 
@@ -159,9 +157,7 @@ pub async fn history(
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Move>> {
-    let before = cursor.map(|cursor| cursor.key().parse::<i32>()).transpose().map_err(|_| {
-        Error::Refused(Problem::invalid("cursor", "the cursor is not of this list"))
-    })?;
+    let before = cursor.map(Cursor::key_as::<i32>).transpose()?;
     let rows = sqlx::query!(
         "SELECT revision, from_version, to_version, reason, actor, request_id, at
          FROM alias_history

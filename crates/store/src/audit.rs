@@ -83,7 +83,7 @@ pub async fn list(
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Recorded>> {
-    let before = cursor.map(crate::audit::event_id).transpose()?;
+    let before = cursor.map(Cursor::key_as::<i64>).transpose()?;
     let rows = sqlx::query!(
         "SELECT id, at, actor, action, resource_kind, resource, change, before_digest, after_digest, request_id, detail
          FROM audit_events
@@ -130,12 +130,6 @@ pub async fn list(
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Page::from_rows(events, limit, |event| event.id.to_string()))
-}
-
-fn event_id(cursor: &Cursor) -> Result<i64> {
-    cursor.key().parse().map_err(|_| {
-        Error::Refused(domain::Problem::invalid("cursor", "the cursor is not of this list"))
-    })
 }
 
 /// Reads a digest column.

@@ -188,14 +188,7 @@ pub async fn list(
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Endpoint>> {
-    let after = cursor
-        .map(|cursor| cursor.key().split_once('/'))
-        .map(|key| {
-            key.ok_or_else(|| {
-                Error::Refused(Problem::invalid("cursor", "the cursor is not of this list"))
-            })
-        })
-        .transpose()?;
+    let after = cursor.map(Cursor::key_as_pair).transpose()?;
     let rows = select_endpoint!(
         r#"WHERE $1::text IS NULL OR (e.name COLLATE "C", e.env COLLATE "C") > ($1, $2::text)
            ORDER BY e.name COLLATE "C", e.env COLLATE "C"

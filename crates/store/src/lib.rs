@@ -18,6 +18,7 @@ mod change;
 mod database;
 mod error;
 mod migrate;
+mod roles;
 
 pub mod aliases;
 pub mod audit;

@@ -6,7 +6,7 @@ use sqlx::{
     postgres::PgConnectOptions,
 };
 
-use crate::{Error, Result, database};
+use crate::{Error, Result, database, roles};
 
 /// Every migration that this binary knows.
 pub(crate) static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -34,7 +34,7 @@ pub async fn migrate(url: &str) -> Result<()> {
 }
 
 async fn migrate_locked(connection: &mut PgConnection) -> Result<()> {
-    ensure_roles(connection).await?;
+    roles::ensure(connection).await?;
     execute(connection, "SET ROLE bottega_owner").await?;
     refuse_newer(connection).await?;
     MIGRATIONS.run_direct(None, connection, false).await?;
@@ -55,43 +55,6 @@ async fn refuse_newer(connection: &mut PgConnection) -> Result<()> {
         Some(newest) if newest > known => Err(Error::NewerSchema(newest)),
         _ => Ok(()),
     }
-}
-
-/// Makes `bottega_owner` and `bottega_app` where they are missing, and the login a member of both.
-async fn ensure_roles(connection: &mut PgConnection) -> Result<()> {
-    const ENSURE: &str = r"
-        DO $$
-        DECLARE
-            role text;
-        BEGIN
-            FOREACH role IN ARRAY ARRAY['bottega_owner', 'bottega_app'] LOOP
-                BEGIN
-                    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
-                        EXECUTE format('CREATE ROLE %I NOLOGIN', role);
-                    END IF;
-                EXCEPTION WHEN duplicate_object OR unique_violation THEN
-                    NULL; -- another database of this cluster made it at the same moment
-                END;
-                IF NOT pg_has_role(current_user, role, 'MEMBER') THEN
-                    EXECUTE format('GRANT %I TO CURRENT_USER', role);
-                END IF;
-            END LOOP;
-            IF NOT has_schema_privilege('bottega_owner', 'public', 'CREATE') THEN
-                GRANT CREATE, USAGE ON SCHEMA public TO bottega_owner;
-            END IF;
-        END $$";
-    sqlx::raw_sql(ENSURE).execute(connection).await.map_err(|error| {
-        if error.as_database_error().and_then(|database| database.code()).as_deref() == Some("42501") {
-            Error::Roles(
-                "ask the database's administrator to run: CREATE ROLE bottega_owner; CREATE ROLE bottega_app; \
-                 GRANT bottega_owner, bottega_app TO your login; GRANT CREATE, USAGE ON SCHEMA public TO bottega_owner"
-                    .to_owned(),
-            )
-        } else {
-            Error::from(error)
-        }
-    })?;
-    Ok(())
 }
 
 impl From<MigrateError> for Error {

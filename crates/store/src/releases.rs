@@ -1,8 +1,8 @@
 //! Releases: what an endpoint served, serves and is about to serve. Their list is who was live when.
 
 use domain::{
-    Actor, Cursor, EndpointId, EndpointRef, Limit, ModelName, Page, Problem, ReleaseState,
-    RequestId, Timestamp, VersionId, WeightedVersion, rollout,
+    Actor, Cursor, EndpointId, EndpointRef, Limit, ModelName, Page, ReleaseState, RequestId,
+    Timestamp, VersionId, WeightedVersion, rollout,
 };
 use serde_json::{Value, json};
 
@@ -210,9 +210,7 @@ pub async fn list(
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Release>> {
-    let before = cursor.map(|cursor| cursor.key().parse::<i32>()).transpose().map_err(|_| {
-        Error::Refused(Problem::invalid("cursor", "the cursor is not of this list"))
-    })?;
+    let before = cursor.map(Cursor::key_as::<i32>).transpose()?;
     let rows = select_release!(
         "WHERE r.endpoint_id = $1 AND ($2::integer IS NULL OR r.number < $2) ORDER BY r.number DESC LIMIT $3",
         endpoint.0,

@@ -16,7 +16,7 @@ use utoipa::{Modify as _, OpenApi};
 use utoipa_actix_web::{AppExt as _, scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::{Roles, health, services::Services};
+use super::{health, services::Services};
 use crate::{output::Failure, settings::Settings};
 
 /// The document's own parts; its paths come from the routes.
@@ -47,7 +47,6 @@ impl utoipa::Modify for Security {
 pub fn start(
     services: &Services,
     settings: &Settings,
-    roles: Roles,
     listener: TcpListener,
 ) -> Result<Server, Failure> {
     let services = services.clone();
@@ -58,7 +57,7 @@ pub fn start(
     } else {
         Gate::new(authenticator, is_open, refusal)
     });
-    let document = document(&services, roles);
+    let document = document(&services);
     let methods = fallback::AllowedMethods::of(&document);
     let document = Data::new(health::Document(
         serde_json::to_string(&document).map_err(|_| Problem::internal())?,
@@ -69,7 +68,7 @@ pub fn start(
             .app_data(gate.clone())
             .app_data(document.clone())
             .app_data(methods.clone())
-            .configure(|config| routes(config, &services, roles))
+            .configure(|config| routes(config, &services))
             .into_app()
             .service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/api/v1/openapi.json")))
@@ -91,11 +90,11 @@ pub fn start(
 }
 
 /// The whole document, read off the routes themselves.
-fn document(services: &Services, roles: Roles) -> utoipa::openapi::OpenApi {
+fn document(services: &Services) -> utoipa::openapi::OpenApi {
     let (_, mut document) = App::new()
         .into_utoipa_app()
         .openapi(Document::openapi())
-        .configure(|config| routes(config, services, roles))
+        .configure(|config| routes(config, services))
         .split_for_parts();
     // Collecting the routes replaced the components that the modifiers had put in.
     Refusals.modify(&mut document);
@@ -103,11 +102,7 @@ fn document(services: &Services, roles: Roles) -> utoipa::openapi::OpenApi {
     document
 }
 
-fn routes(
-    config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>,
-    services: &Services,
-    roles: Roles,
-) {
+fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, services: &Services) {
     config.app_data(Data::new(services.access.clone()));
     config.app_data(Data::new(services.database.clone()));
     config.app_data(Data::new(services.clone()));
@@ -120,9 +115,9 @@ fn routes(
     if let Some(registry) = &services.registry {
         config.app_data(Data::from(Arc::clone(registry)));
         api = api.configure(registry::routes).configure(auth::http::routes);
-    }
-    if services.gateway.is_some() && roles.registry {
-        api = api.configure(gateway::api_routes);
+        if services.gateway.is_some() {
+            api = api.configure(gateway::api_routes);
+        }
     }
     config.service(api.service(health::report).service(health::document));
 }

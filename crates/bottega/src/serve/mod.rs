@@ -93,7 +93,7 @@ async fn serve_on(
     if let Some(grpc) = grpc {
         services.start_grpc(grpc, &work, &stop)?;
     }
-    let server = http::start(&services, settings, roles, http)?;
+    let server = http::start(&services, settings, http)?;
     let handle = server.handle();
     let mut server = tokio::spawn(server);
     let running = async {

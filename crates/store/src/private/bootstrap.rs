@@ -8,6 +8,7 @@ use std::{
 use sqlx::{Connection, Executor, PgConnection, postgres::PgConnectOptions};
 
 use super::{Error, cluster::Layout, process::Process, sockets::SocketDir};
+use crate::roles;
 
 /// Who made the cluster.
 pub(super) const SUPERUSER: &str = "bottega";
@@ -60,18 +61,9 @@ fn is_too_early(error: &sqlx::Error) -> bool {
 
 /// Each statement can be repeated, so a start that was cut off is completed by the next.
 async fn ensure(connection: &mut PgConnection) -> sqlx::Result<()> {
-    const ROLES: &str = "
-        DO $$ BEGIN
-            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bottega_owner') THEN
-                CREATE ROLE bottega_owner NOLOGIN;
-            END IF;
-            IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'bottega_app') THEN
-                CREATE ROLE bottega_app LOGIN;
-            ELSE
-                ALTER ROLE bottega_app LOGIN;
-            END IF;
-        END $$";
-    connection.execute(ROLES).await?;
+    roles::make(connection).await?;
+    // Here the application logs in as itself.
+    connection.execute("ALTER ROLE bottega_app LOGIN").await?;
     let exists: bool =
         sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
             .bind(DATABASE)

@@ -1,8 +1,8 @@
 //! Reading versions.
 
 use domain::{
-    AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Problem,
-    Timestamp, VersionId,
+    AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Timestamp,
+    VersionId,
 };
 use serde_json::Value;
 
@@ -215,9 +215,7 @@ pub async fn list(
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Version>> {
-    let before = cursor.map(|cursor| cursor.key().parse::<i32>()).transpose().map_err(|_| {
-        Error::Refused(Problem::invalid("cursor", "the cursor is not of this list"))
-    })?;
+    let before = cursor.map(Cursor::key_as::<i32>).transpose()?;
     let rows = select_version!(
         "WHERE v.model_id = $1 AND ($2::integer IS NULL OR v.number < $2) ORDER BY v.number DESC LIMIT $3",
         model.0,
