@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum Action {
     /// See that it exists, and read it.
     View,
-    /// Make a model, or add a version to one; upload what it is made of.
+    /// Make a model, or add a version to one; upload what it is made of. Make an experiment, or log to one.
     Register,
     /// Change descriptions, tags, stages and signatures.
     Edit,
@@ -61,7 +61,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// What an action is done to. Written `model:fraud`, `endpoint:fraud.dev`, `*`.
+/// What an action is done to. Written `model:fraud`, `endpoint:fraud.dev`, `experiment:3`, `*`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Resource {
     /// The platform as a whole, and what belongs to nobody in particular.
@@ -70,6 +70,8 @@ pub enum Resource {
     Model(String),
     /// An endpoint, by its name on the wire.
     Endpoint(String),
+    /// An experiment with its runs, logged models and files, by its id on the wire.
+    Experiment(String),
 }
 
 impl Resource {
@@ -80,6 +82,7 @@ impl Resource {
             Self::Platform => "platform",
             Self::Model(_) => "model",
             Self::Endpoint(_) => "endpoint",
+            Self::Experiment(_) => "experiment",
         }
     }
 
@@ -88,7 +91,7 @@ impl Resource {
     pub fn name(&self) -> &str {
         match self {
             Self::Platform => "*",
-            Self::Model(name) | Self::Endpoint(name) => name,
+            Self::Model(name) | Self::Endpoint(name) | Self::Experiment(name) => name,
         }
     }
 }
@@ -99,6 +102,7 @@ impl fmt::Display for Resource {
             Self::Platform => f.write_str("*"),
             Self::Model(name) => write!(f, "model:{name}"),
             Self::Endpoint(name) => write!(f, "endpoint:{name}"),
+            Self::Experiment(id) => write!(f, "experiment:{id}"),
         }
     }
 }

@@ -70,6 +70,7 @@ pub fn start(
             .app_data(methods.clone())
             .configure(|config| routes(config, &services))
             .into_app()
+            .configure(|config| mlflow_routes(config, &services))
             .service(web::redirect("/docs", "/docs/"))
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/api/v1/openapi.json")))
             .service(health::front)
@@ -122,13 +123,21 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
     config.service(api.service(health::report).service(health::document));
 }
 
+/// MLflow's API, where this process is a registry.
+fn mlflow_routes(config: &mut web::ServiceConfig, services: &Services) {
+    if let Some(tracking) = &services.tracking {
+        config.app_data(Data::from(Arc::clone(tracking)));
+        config.configure(mlflow::routes);
+    }
+}
+
 /// What answers without a token.
 fn is_open(method: &Method, path: &str) -> bool {
     let is_read = method == Method::GET || method == Method::HEAD;
     is_read
         && (matches!(
             path,
-            "/" | "/health" | "/health/live" | "/health/ready" | "/docs" | "/api/v1/openapi.json"
+            "/" | "/health" | "/version" | "/health/live" | "/health/ready" | "/docs" | "/api/v1/openapi.json"
         ) || matches!(path, "/v2/health/live" | "/v2/health/ready")
             || path.starts_with("/docs/"))
 }
@@ -142,10 +151,15 @@ async fn unmatched(request: HttpRequest) -> HttpResponse {
     fallback::answer_as(&request, refusal)
 }
 
+/// Where MLflow's clients call.
+const MLFLOW: [&str; 3] = ["/api/2.0/", "/api/3.0/", "/ajax-api/"];
+
 /// A refusal in the shape of the surface that the path belongs to.
 fn refusal(path: &str, problem: Problem) -> HttpResponse {
     if path == "/v2" || path.starts_with("/v2/") {
         gateway::refusal(problem)
+    } else if MLFLOW.iter().any(|prefix| path.starts_with(prefix)) {
+        mlflow::refusal::answer(problem)
     } else {
         actix_web::ResponseError::error_response(&ApiError(problem))
     }

@@ -42,6 +42,8 @@ pub struct Services {
     pub http_metrics: HttpMetrics,
     /// The registry role.
     pub registry: Option<Arc<registry::State>>,
+    /// Tracking, of the registry role.
+    pub tracking: Option<Arc<tracking::State>>,
     /// The gateway role.
     pub gateway: Option<gateway::State>,
     deployer: Option<deployer::State>,
@@ -62,6 +64,9 @@ impl Services {
             let scratch = settings.data_dir.join("scratch");
             Arc::new(registry::State::new(database.clone(), artifacts.clone(), scratch, limits))
         });
+        let tracking = roles
+            .registry
+            .then(|| Arc::new(tracking::State::new(database.clone(), artifacts.clone())));
         let cache = ModelCache::new(settings.data_dir.join("cache"), artifacts.clone(), true)
             .map_err(|error| refused("data_dir", &error))?;
         let cache = Arc::new(cache);
@@ -96,6 +101,7 @@ impl Services {
             metrics: Arc::new(metrics),
             http_metrics,
             registry,
+            tracking,
             gateway,
             deployer,
         })

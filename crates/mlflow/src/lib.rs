@@ -1,0 +1,43 @@
+//! MLflow's REST API, as its unmodified clients speak it.
+//!
+//! - [`refusal`]: errors in MLflow's shape, `{"error_code", "message"}`.
+//! - [`request`]: arguments, from a query string or a JSON body, as lenient as protobuf's JSON.
+//! - One module for each part of the protocol: `tracking`, `models`, `artifacts`, `webhooks`. A
+//!   handler decodes, authorises, calls one use case and encodes. It holds no rules.
+//! - [`routes`] puts them under `/api` and, for MLflow's own pages, `/ajax-api`.
+//!
+//! Not here: use cases (`tracking`, `registry`, `notify`), our own API (`registry::http`).
+
+pub mod refusal;
+pub mod request;
+mod unsupported;
+
+use actix_web::web::{ServiceConfig, scope, to};
+
+/// The MLflow release that this surface is compatible with: what `/version` answers.
+pub const VERSION: &str = "3.17.2";
+
+/// Registers MLflow's paths. They need `web::Data` of [`tracking::State`], [`registry::State`],
+/// and [`auth::Access`].
+pub fn routes(config: &mut ServiceConfig) {
+    for surface in ["/api", "/ajax-api"] {
+        let under = |path: &str, parts: fn(&mut ServiceConfig)| {
+            scope(&format!("{surface}/{path}"))
+                .configure(parts)
+                .default_service(to(unsupported::answer))
+        };
+        config
+            .service(under("2.0/mlflow", second))
+            .service(under("2.0/mlflow-artifacts", proxy))
+            .service(under("3.0/mlflow", third));
+    }
+}
+
+/// `/api/2.0/mlflow`: tracking, the registry, webhooks.
+fn second(_config: &mut ServiceConfig) {}
+
+/// `/api/2.0/mlflow-artifacts`: files through this server.
+fn proxy(_config: &mut ServiceConfig) {}
+
+/// `/api/3.0/mlflow`: what came with MLflow 3.
+fn third(_config: &mut ServiceConfig) {}

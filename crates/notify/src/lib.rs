@@ -1,0 +1,1 @@
+//! Webhooks: what happened, told to whoever asked, at least once and in order.
