@@ -8,11 +8,14 @@
 //!
 //! Not here: use cases (`tracking`, `registry`, `notify`), our own API (`registry::http`).
 
+mod document;
 pub mod refusal;
 pub mod request;
 mod unsupported;
 
 use actix_web::web::{ServiceConfig, scope, to};
+
+pub use document::describe;
 
 /// The MLflow release that this surface is compatible with: what `/version` answers.
 pub const VERSION: &str = "3.17.2";

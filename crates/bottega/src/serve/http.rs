@@ -100,6 +100,9 @@ fn document(services: &Services) -> utoipa::openapi::OpenApi {
     // Collecting the routes replaced the components that the modifiers had put in.
     Refusals.modify(&mut document);
     Security.modify(&mut document);
+    if services.tracking.is_some() {
+        mlflow::describe(&mut document);
+    }
     document
 }
 

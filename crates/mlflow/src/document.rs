@@ -1,0 +1,170 @@
+//! MLflow's paths in the OpenAPI document: what is served, in one table.
+//!
+//! Arguments and answers are those of MLflow's own REST reference; repeating them here would only
+//! make a second truth. `docs/mlflow.md` says what differs.
+
+use serde_json::json;
+use utoipa::openapi::{
+    ContentBuilder, HttpMethod, OpenApi, Response, ResponseBuilder,
+    path::{OperationBuilder, ParameterBuilder, ParameterIn},
+};
+
+use crate::refusal::Code;
+
+/// Methods, path, and what it does.
+const PATHS: &[(&str, &str, &str)] = &[
+    ("GET", "/api/2.0/mlflow/experiments/get", "One experiment, by `experiment_id`, deleted or not"),
+    ("GET", "/api/2.0/mlflow/experiments/get-by-name", "One experiment, by `experiment_name`"),
+    ("GET,POST", "/api/2.0/mlflow/experiments/search", "Experiments by filter, in order, paged"),
+    ("POST", "/api/2.0/mlflow/experiments/search-datasets", "The datasets that runs of these experiments used"),
+    ("POST", "/api/2.0/mlflow/experiments/create", "Makes an experiment"),
+    ("POST", "/api/2.0/mlflow/experiments/update", "Renames an experiment"),
+    ("POST", "/api/2.0/mlflow/experiments/delete", "Deletes an experiment and its runs, until they are restored"),
+    ("POST", "/api/2.0/mlflow/experiments/restore", "Restores a deleted experiment and its runs"),
+    ("POST", "/api/2.0/mlflow/experiments/set-experiment-tag", "Sets a tag"),
+    ("POST", "/api/2.0/mlflow/experiments/delete-experiment-tag", "Deletes a tag"),
+    ("POST", "/api/2.0/mlflow/runs/create", "Starts a run"),
+    ("GET", "/api/2.0/mlflow/runs/get", "One run, with its latest metrics, params, tags, inputs and outputs"),
+    ("POST", "/api/2.0/mlflow/runs/update", "Changes a run's status, end time or name"),
+    ("POST", "/api/2.0/mlflow/runs/delete", "Deletes a run, until it is restored"),
+    ("POST", "/api/2.0/mlflow/runs/restore", "Restores a deleted run"),
+    ("POST", "/api/2.0/mlflow/runs/search", "Runs by filter, in order, paged"),
+    ("POST", "/api/2.0/mlflow/runs/log-metric", "Logs one value of a metric"),
+    ("POST", "/api/2.0/mlflow/runs/log-parameter", "Logs a param, once"),
+    ("POST", "/api/2.0/mlflow/runs/log-batch", "Logs metrics, params and tags, all or none"),
+    ("POST", "/api/2.0/mlflow/runs/log-inputs", "Says which datasets and models a run took in"),
+    ("POST", "/api/2.0/mlflow/runs/outputs", "Says which models a run put out"),
+    ("POST", "/api/2.0/mlflow/runs/log-model", "Says that a run logged a model, as clients of 2.x do"),
+    ("POST", "/api/2.0/mlflow/runs/set-tag", "Sets a tag"),
+    ("POST", "/api/2.0/mlflow/runs/delete-tag", "Deletes a tag"),
+    ("GET", "/api/2.0/mlflow/metrics/get-history", "All points of a metric, paged"),
+    ("GET", "/api/2.0/mlflow/metrics/get-history-bulk", "The points of a metric of several runs"),
+    ("GET", "/api/2.0/mlflow/metrics/get-history-bulk-interval", "A metric of several runs, sampled over steps"),
+    ("GET", "/api/2.0/mlflow/artifacts/list", "The files of a run"),
+    ("POST", "/api/2.0/mlflow/logged-models", "Makes a logged model"),
+    ("POST", "/api/2.0/mlflow/logged-models/search", "Logged models by filter, in order, paged"),
+    ("GET", "/api/2.0/mlflow/logged-models/{model_id}", "One logged model"),
+    ("PATCH", "/api/2.0/mlflow/logged-models/{model_id}", "Ends the making of a logged model"),
+    ("DELETE", "/api/2.0/mlflow/logged-models/{model_id}", "Deletes a logged model"),
+    ("PATCH", "/api/2.0/mlflow/logged-models/{model_id}/tags", "Sets tags"),
+    ("DELETE", "/api/2.0/mlflow/logged-models/{model_id}/tags/{tag_key}", "Deletes a tag"),
+    ("POST", "/api/2.0/mlflow/logged-models/{model_id}/params", "Logs params, once"),
+    ("GET", "/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories", "The files of a logged model"),
+    ("POST", "/api/2.0/mlflow/registered-models/create", "Makes a model"),
+    ("GET", "/api/2.0/mlflow/registered-models/get", "One model"),
+    ("GET", "/api/2.0/mlflow/registered-models/search", "Models by filter, in order, paged"),
+    ("POST", "/api/2.0/mlflow/registered-models/rename", "Renames a model"),
+    ("PATCH", "/api/2.0/mlflow/registered-models/update", "Changes a model's description"),
+    ("DELETE", "/api/2.0/mlflow/registered-models/delete", "Deletes a model"),
+    ("GET,POST", "/api/2.0/mlflow/registered-models/get-latest-versions", "The newest version in each stage"),
+    ("POST", "/api/2.0/mlflow/registered-models/set-tag", "Sets a tag"),
+    ("DELETE", "/api/2.0/mlflow/registered-models/delete-tag", "Deletes a tag"),
+    ("GET", "/api/2.0/mlflow/registered-models/alias", "The version that an alias points to"),
+    ("POST", "/api/2.0/mlflow/registered-models/alias", "Points an alias to a version; endpoints that follow it get a release"),
+    ("DELETE", "/api/2.0/mlflow/registered-models/alias", "Unsets an alias"),
+    ("POST", "/api/2.0/mlflow/model-versions/create", "Registers a version"),
+    ("GET", "/api/2.0/mlflow/model-versions/get", "One version"),
+    ("GET", "/api/2.0/mlflow/model-versions/search", "Versions by filter, in order, paged"),
+    ("PATCH", "/api/2.0/mlflow/model-versions/update", "Changes a version's description"),
+    ("DELETE", "/api/2.0/mlflow/model-versions/delete", "Deletes a version"),
+    ("GET", "/api/2.0/mlflow/model-versions/get-download-uri", "Where a version's files are"),
+    ("POST", "/api/2.0/mlflow/model-versions/transition-stage", "Moves a version to a stage; endpoints that follow it get a release"),
+    ("POST", "/api/2.0/mlflow/model-versions/set-tag", "Sets a tag"),
+    ("DELETE", "/api/2.0/mlflow/model-versions/delete-tag", "Deletes a tag"),
+    ("GET", "/api/2.0/mlflow/webhooks", "Webhooks, paged"),
+    ("POST", "/api/2.0/mlflow/webhooks", "Makes a webhook"),
+    ("GET", "/api/2.0/mlflow/webhooks/{webhook_id}", "One webhook"),
+    ("PATCH", "/api/2.0/mlflow/webhooks/{webhook_id}", "Changes a webhook"),
+    ("DELETE", "/api/2.0/mlflow/webhooks/{webhook_id}", "Deletes a webhook"),
+    ("POST", "/api/2.0/mlflow/webhooks/{webhook_id}/test", "Sends a webhook an example"),
+    ("GET", "/api/2.0/mlflow-artifacts/artifacts", "What is below a folder"),
+    ("GET,HEAD", "/api/2.0/mlflow-artifacts/artifacts/{path}", "A file's bytes; `Range` and `If-None-Match` are understood"),
+    ("PUT", "/api/2.0/mlflow-artifacts/artifacts/{path}", "Stores a file"),
+    ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/{path}", "Deletes a file, or what is below a folder"),
+    ("POST", "/api/2.0/mlflow-artifacts/mpu/create/{path}", "Begins an upload in parts, where artifacts lie on S3"),
+    ("POST", "/api/2.0/mlflow-artifacts/mpu/complete/{path}", "Ends an upload in parts"),
+    ("POST", "/api/2.0/mlflow-artifacts/mpu/abort/{path}", "Gives an upload in parts up"),
+    ("GET", "/api/2.0/mlflow-artifacts/presigned/{path}", "A URL that downloads a file from S3"),
+    ("GET", "/api/3.0/mlflow/server-info", "What this server can do"),
+];
+
+/// Errors that every path may answer.
+const REFUSALS: &[(Code, &str)] = &[
+    (Code::InvalidParameterValue, "an argument is missing or wrong"),
+    (Code::Unauthenticated, "no credentials, or none that we know"),
+    (Code::PermissionDenied, "not allowed, or a promotion rule or quota says no"),
+    (Code::ResourceDoesNotExist, "what it is about is not there"),
+    (Code::InternalError, "our fault"),
+    (Code::TemporarilyUnavailable, "a dependency is away"),
+];
+
+/// Adds MLflow's paths to a document. Each is served under `/ajax-api` as well.
+pub fn describe(document: &mut OpenApi) {
+    for (methods, path, summary) in PATHS {
+        for method in methods.split(", ") {
+            let Some(method) = http_method(method) else { continue };
+            let mut operation = OperationBuilder::new()
+                .tag("mlflow")
+                .summary(Some(*summary))
+                .response("200", ResponseBuilder::new().description("As MLflow answers"));
+            for name in path.split('/').filter_map(|part| part.strip_prefix('{')) {
+                operation = operation.parameter(
+                    ParameterBuilder::new()
+                        .name(name.trim_end_matches('}'))
+                        .parameter_in(ParameterIn::Path),
+                );
+            }
+            for (code, meaning) in REFUSALS {
+                operation = operation.response(code.status().as_str(), refusal(*code, meaning));
+            }
+            document.paths.add_path_operation(*path, vec![method], operation.build());
+        }
+    }
+}
+
+fn refusal(code: Code, meaning: &str) -> Response {
+    let example = json!({"error_code": code.as_str(), "message": meaning});
+    ResponseBuilder::new()
+        .description(format!("`{}`: {meaning}", code.as_str()))
+        .content("application/json", ContentBuilder::new().example(Some(example)).build())
+        .build()
+}
+
+fn http_method(name: &str) -> Option<HttpMethod> {
+    Some(match name {
+        "GET" => HttpMethod::Get,
+        "HEAD" => HttpMethod::Head,
+        "POST" => HttpMethod::Post,
+        "PUT" => HttpMethod::Put,
+        "PATCH" => HttpMethod::Patch,
+        "DELETE" => HttpMethod::Delete,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::{
+        App,
+        http::{Method, StatusCode},
+        test,
+    };
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn every_path_of_the_document_is_taken_by_a_handler() {
+        let app = test::init_service(App::new().configure(crate::routes)).await;
+        for (methods, path, _) in PATHS {
+            for method in methods.split(", ") {
+                let method: Method = method.parse().unwrap();
+                let uri = path.replace(['{', '}'], "");
+                let request = test::TestRequest::with_uri(&uri).method(method.clone());
+                let status = test::call_service(&app, request.to_request()).await.status();
+                // Without its states a handler ends in 500, or refuses for want of a caller.
+                let nobody = [StatusCode::NOT_FOUND, StatusCode::NOT_IMPLEMENTED];
+                assert!(!nobody.contains(&status), "{method} {path}: {status}");
+            }
+        }
+    }
+}
