@@ -21,10 +21,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("registry", &["auth", "artifacts", "store", "rest", "domain"]),
     ("tracking", &["auth", "artifacts", "store", "domain"]),
     ("notify", &["auth", "store", "rest", "domain"]),
-    (
-        "mlflow",
-        &["tracking", "registry", "notify", "auth", "artifacts", "store", "rest", "domain"],
-    ),
+    ("mlflow", &["tracking", "registry", "notify", "auth", "artifacts", "store", "rest", "domain"]),
     ("gateway", &["inference", "protocol", "auth", "store", "rest", "domain"]),
     ("deployer", &["inference", "artifacts", "auth", "store", "rest", "domain"]),
 ];

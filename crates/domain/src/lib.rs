@@ -25,7 +25,9 @@ pub mod rollout;
 mod signature;
 mod streak;
 mod tensor;
+pub mod tracking;
 mod version;
+pub mod zip;
 
 pub use action::{Action, Resource};
 pub use actor::{Actor, ActorKind, RequestId};

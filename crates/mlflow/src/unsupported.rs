@@ -49,7 +49,9 @@ fn refusal(path: &str) -> Refusal {
     match part(path) {
         Some(what) => Refusal::new(
             Code::NotImplemented,
-            format!("Bottega does not serve {what} (`{shown}`); docs/mlflow.md lists what it serves"),
+            format!(
+                "Bottega does not serve {what} (`{shown}`); docs/mlflow.md lists what it serves"
+            ),
         ),
         None => Refusal::new(
             Code::EndpointNotFound,

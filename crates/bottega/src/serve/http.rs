@@ -140,7 +140,12 @@ fn is_open(method: &Method, path: &str) -> bool {
     is_read
         && (matches!(
             path,
-            "/" | "/health" | "/version" | "/health/live" | "/health/ready" | "/docs" | "/api/v1/openapi.json"
+            "/" | "/health"
+                | "/version"
+                | "/health/live"
+                | "/health/ready"
+                | "/docs"
+                | "/api/v1/openapi.json"
         ) || matches!(path, "/v2/health/live" | "/v2/health/ready")
             || path.starts_with("/docs/"))
 }

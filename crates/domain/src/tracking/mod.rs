@@ -1,0 +1,5 @@
+//! Tracking: experiments, runs, logged models, and what may be said of them.
+
+mod id;
+
+pub use id::{ExperimentId, LoggedModelId, RunId};
