@@ -18,6 +18,8 @@ CREATE TABLE experiments (
 );
 -- Deleted ones keep their name: they can be restored.
 CREATE UNIQUE INDEX experiments_name ON experiments (name COLLATE "C");
+-- Whose a file is follows from where it lies. Locations may be longer than an ordered index allows.
+CREATE INDEX experiments_by_location ON experiments USING hash (artifact_location);
 
 INSERT INTO experiments (id, name, artifact_location, owner, created_at, updated_at)
 VALUES (0, 'Default', 'mlflow-artifacts:/0', 'system:start', now(), now());

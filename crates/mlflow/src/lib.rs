@@ -8,14 +8,18 @@
 //!
 //! Not here: use cases (`tracking`, `registry`, `notify`), our own API (`registry::http`).
 
+mod artifacts;
 mod document;
+mod logged_models;
 pub mod refusal;
 pub mod request;
+mod server;
 mod unsupported;
 
 use actix_web::web::{ServiceConfig, scope, to};
 
 pub use document::describe;
+pub use server::root;
 
 /// The MLflow release that this surface is compatible with: what `/version` answers.
 pub const VERSION: &str = "3.17.2";
@@ -37,10 +41,16 @@ pub fn routes(config: &mut ServiceConfig) {
 }
 
 /// `/api/2.0/mlflow`: tracking, the registry, webhooks.
-fn second(_config: &mut ServiceConfig) {}
+fn second(config: &mut ServiceConfig) {
+    config.configure(artifacts::routes).configure(logged_models::routes);
+}
 
 /// `/api/2.0/mlflow-artifacts`: files through this server.
-fn proxy(_config: &mut ServiceConfig) {}
+fn proxy(config: &mut ServiceConfig) {
+    config.configure(artifacts::proxy);
+}
 
 /// `/api/3.0/mlflow`: what came with MLflow 3.
-fn third(_config: &mut ServiceConfig) {}
+fn third(config: &mut ServiceConfig) {
+    config.configure(server::routes);
+}

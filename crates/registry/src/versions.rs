@@ -1,7 +1,8 @@
 //! Versions: immutable file trees. How they are made is in [`crate::register`].
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
+use artifacts::Download;
 use auth::{Permit, verbs};
 use domain::{
     Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName, Page, Problem, Stage,
@@ -114,6 +115,22 @@ pub async fn file(
             .at("path")
             .hint("GET …/files lists the files that it has")
             .into()
+    })
+}
+
+/// The bytes of a version's file, or a range of them.
+///
+/// # Errors
+/// They are gone or damaged; the store is away.
+pub async fn open(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    file: &FileEntry,
+    range: Option<Range<u64>>,
+) -> Result<Download> {
+    Ok(match range {
+        Some(range) => state.artifacts.open_range(&file.digest, range).await?,
+        None => state.artifacts.open(&file.digest).await?,
     })
 }
 

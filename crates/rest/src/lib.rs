@@ -6,6 +6,7 @@
 //! - [`Json`], [`Query`], [`Path`]: what callers send, with refusals that name the field; `Json`
 //!   is also what a handler answers with.
 //! - [`PageQuery`], [`PageBody`]: lists.
+//! - [`Content`]: a file's bytes, whole or in part; [`body`]: bodies that stream in.
 //! - [`fallback`]: unknown paths and wrong methods.
 //! - [`openapi`]: the error answers of an operation, documented in one word.
 //! - [`Health`]: the answer to a probe.
@@ -19,6 +20,8 @@
 //! the error shapes of compatible surfaces (MLflow, Open Inference Protocol), which map
 //! [`domain::ErrorCode`] in their own way.
 
+pub mod body;
+mod content;
 mod context;
 mod error;
 mod extract;
@@ -31,6 +34,7 @@ mod page;
 mod tests;
 mod trace;
 
+pub use content::Content;
 pub use context::{RequestContext, request_id};
 pub use error::{ApiError, ErrorBody, ErrorDetail, status};
 pub use extract::{BodyLimit, Json, Path, Query};

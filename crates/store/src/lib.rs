@@ -34,6 +34,7 @@ pub mod serving;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tokens;
+pub mod tracking;
 pub mod trials;
 pub mod versions;
 

@@ -8,6 +8,8 @@
 //! (`store`), bytes (`artifacts`).
 
 mod error;
+pub mod files;
+pub mod logged_models;
 mod state;
 
 pub use error::{Error, Result};

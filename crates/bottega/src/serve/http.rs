@@ -130,7 +130,7 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
 fn mlflow_routes(config: &mut web::ServiceConfig, services: &Services) {
     if let Some(tracking) = &services.tracking {
         config.app_data(Data::from(Arc::clone(tracking)));
-        config.configure(mlflow::routes);
+        config.configure(mlflow::root).configure(mlflow::routes);
     }
 }
 
@@ -146,6 +146,8 @@ fn is_open(method: &Method, path: &str) -> bool {
                 | "/health/ready"
                 | "/docs"
                 | "/api/v1/openapi.json"
+                | "/api/3.0/mlflow/server-info"
+                | "/ajax-api/3.0/mlflow/server-info"
         ) || matches!(path, "/v2/health/live" | "/v2/health/ready")
             || path.starts_with("/docs/"))
 }

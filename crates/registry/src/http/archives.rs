@@ -3,12 +3,12 @@
 use actix_web::{HttpRequest, HttpResponse, post, web::Data, web::Payload};
 use auth::{Access, Caller};
 use domain::Resource;
-use rest::{ApiError, Query, openapi};
+use rest::{ApiError, Query, body, openapi};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{body, files::VersionFile};
+use super::files::VersionFile;
 use crate::{State, archive};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {

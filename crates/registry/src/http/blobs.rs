@@ -7,12 +7,12 @@ use auth::{Access, Caller};
 use bytes::Bytes;
 use domain::{Digest, Manifest, Problem, Resource};
 use futures_util::stream;
-use rest::{ApiError, Json, Path, openapi};
+use rest::{ApiError, Json, Path, body, openapi};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{body, path::BlobPath};
+use super::path::BlobPath;
 use crate::{State, blobs};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {

@@ -1,13 +1,11 @@
 //! The registry's operations over HTTP: decode, authorise, call one use case, encode.
 //!
-//! One file for each noun, with its wire types; what several share is in `path`, `wait` and
-//! `body`. Wire types are made from domain values with `From`, never the other way round without
-//! a check.
+//! One file for each noun, with its wire types; what several share is in `path` and `wait`. Wire
+//! types are made from domain values with `From`, never the other way round without a check.
 
 mod aliases;
 mod archives;
 mod blobs;
-mod body;
 mod endpoints;
 mod files;
 mod models;

@@ -3,19 +3,33 @@
 //! Files come from strangers, and browsers guess: nothing is ever shown, and nothing that is shown
 //! all the same may run.
 
+use std::{error::Error, ops::Range};
+
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
     body::SizedStream,
-    http::header::{
-        self, ByteRangeSpec, Charset, ContentDisposition, DispositionParam, DispositionType, ETag,
-        EntityTag, ExtendedValue, Header as _, IfNoneMatch, IfRange,
+    http::{
+        Method, StatusCode,
+        header::{
+            self, ByteRangeSpec, Charset, ContentDisposition, DispositionParam, DispositionType,
+            ETag, EntityTag, ExtendedValue, Header as _, HeaderValue, IfNoneMatch, IfRange,
+        },
     },
+    web::Bytes,
 };
-use domain::{FileEntry, FilePath, Problem};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use rest::{ApiError, ErrorBody, request_id};
+use domain::{FileEntry, Problem};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
-use crate::{Error, State};
+/// A file that a caller asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct Content<'a> {
+    /// Its name, without folders.
+    pub name: &'a str,
+    /// What it says to be.
+    pub media_type: &'a str,
+    /// Its digest and size.
+    pub file: &'a FileEntry,
+}
 
 /// What the caller asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,48 +43,63 @@ enum Wanted {
     Impossible,
 }
 
-pub(super) async fn answer(
-    state: &State,
-    request: &HttpRequest,
-    path: &FilePath,
-    file: &FileEntry,
-) -> Result<HttpResponse, ApiError> {
-    let tag = EntityTag::new_strong(file.digest.to_string());
-    let (mut answer, download) = match wanted(request, &tag, file.size) {
-        Wanted::Nothing => {
-            return Ok(HttpResponse::NotModified().insert_header(ETag(tag)).finish());
+impl Content<'_> {
+    /// Answers a request for it. `open` reads a range of its bytes, or all of them; `impossible`
+    /// words the refusal of a range that is not within the file.
+    ///
+    /// # Errors
+    /// What `open` or the first of the bytes say.
+    pub async fn answer<S, F, E>(
+        &self,
+        request: &HttpRequest,
+        open: impl AsyncFnOnce(Option<Range<u64>>) -> Result<S, E>,
+        impossible: impl FnOnce(Problem) -> HttpResponse,
+    ) -> Result<HttpResponse, E>
+    where
+        S: Stream<Item = Result<Bytes, F>> + Unpin + 'static,
+        F: Into<E> + Into<Box<dyn Error>> + 'static,
+    {
+        let FileEntry { digest, size } = *self.file;
+        let tag = EntityTag::new_strong(digest.to_string());
+        let (mut answer, range, length) = match wanted(request, &tag, size) {
+            Wanted::Nothing => {
+                return Ok(HttpResponse::NotModified().insert_header(ETag(tag)).finish());
+            }
+            Wanted::Impossible => return Ok(unsatisfiable(size, impossible)),
+            Wanted::Whole => (HttpResponse::Ok(), None, size),
+            Wanted::Part(first, last) => {
+                let mut answer = HttpResponse::PartialContent();
+                let range = format!("bytes {first}-{last}/{size}");
+                answer.insert_header((header::CONTENT_RANGE, range));
+                (answer, Some(first..last + 1), last + 1 - first)
+            }
+        };
+        self.describe(&mut answer, tag);
+        if request.method() == Method::HEAD {
+            // The length is that of the body which a GET would have.
+            return Ok(answer.body(SizedStream::new(length, stream::empty::<Result<Bytes, F>>())));
         }
-        Wanted::Impossible => return Ok(impossible(file.size)),
-        Wanted::Whole => (HttpResponse::Ok(), state.artifacts.open(&file.digest).await),
-        Wanted::Part(first, last) => {
-            let mut answer = HttpResponse::PartialContent();
-            let range = format!("bytes {first}-{last}/{}", file.size);
-            answer.insert_header((header::CONTENT_RANGE, range));
-            (answer, state.artifacts.open_range(&file.digest, first..last + 1).await)
-        }
-    };
-    let mut download = download.map_err(Error::from)?;
-    // What comes in one piece is verified before the answer begins, and refused in words.
-    let first = download.body.try_next().await.map_err(Error::from)?;
-    let body = stream::iter(first.map(Ok)).chain(download.body);
-    describe(&mut answer, path, tag);
-    Ok(answer.body(SizedStream::new(download.size, body)))
+        let mut bytes = open(range).await?;
+        // What comes in one piece is verified before the answer begins, and refused in words.
+        let first = bytes.try_next().await.map_err(Into::into)?;
+        let body = stream::iter(first.map(Ok)).chain(bytes);
+        Ok(answer.body(SizedStream::new(length, body)))
+    }
+
+    fn describe(&self, answer: &mut HttpResponseBuilder, tag: EntityTag) {
+        answer
+            .insert_header(ETag(tag))
+            .insert_header((header::CONTENT_TYPE, self.media_type))
+            .insert_header(attachment(self.name))
+            .insert_header((header::ACCEPT_RANGES, "bytes"))
+            // A name may be given again: ask each time, with the digest.
+            .insert_header((header::CACHE_CONTROL, "private, no-cache"))
+            .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox"))
+            .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    }
 }
 
-fn describe(answer: &mut HttpResponseBuilder, path: &FilePath, tag: EntityTag) {
-    answer
-        .insert_header(ETag(tag))
-        .insert_header((header::CONTENT_TYPE, "application/octet-stream"))
-        .insert_header(attachment(path))
-        .insert_header((header::ACCEPT_RANGES, "bytes"))
-        // A model's name may be given again: ask each time, with the digest.
-        .insert_header((header::CACHE_CONTROL, "private, no-cache"))
-        .insert_header((header::CONTENT_SECURITY_POLICY, "sandbox"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
-}
-
-fn attachment(path: &FilePath) -> ContentDisposition {
-    let name = path.as_str().rsplit('/').next().unwrap_or_default();
+fn attachment(name: &str) -> ContentDisposition {
     let parameter = if name.is_ascii() {
         DispositionParam::Filename(name.to_owned())
     } else {
@@ -113,11 +142,13 @@ fn part(range: &ByteRangeSpec, size: u64) -> Wanted {
 }
 
 /// 416 is a fact of HTTP, not one of our codes: the body says `invalid`, the status more.
-fn impossible(size: u64) -> HttpResponse {
-    let problem = Problem::invalid("range", format!("the file has {size} bytes"));
-    HttpResponse::RangeNotSatisfiable()
-        .insert_header((header::CONTENT_RANGE, format!("bytes */{size}")))
-        .json(ErrorBody::new(&problem, request_id().as_str()))
+fn unsatisfiable(size: u64, word: impl FnOnce(Problem) -> HttpResponse) -> HttpResponse {
+    let mut answer = word(Problem::invalid("range", format!("the file has {size} bytes")));
+    *answer.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+    if let Ok(range) = HeaderValue::try_from(format!("bytes */{size}")) {
+        answer.headers_mut().insert(header::CONTENT_RANGE, range);
+    }
+    answer
 }
 
 #[cfg(test)]

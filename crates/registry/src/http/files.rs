@@ -1,11 +1,9 @@
 //! `/models/{name}/versions/{version}/files`
 
-mod content;
-
-use actix_web::{HttpRequest, HttpResponse, get, web::Data};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, get, web::Data};
 use auth::{Access, Caller};
 use domain::{Digest, FileEntry, FilePath, Manifest};
-use rest::{ApiError, Json, Path, openapi};
+use rest::{ApiError, Content, Json, Path, openapi};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -96,5 +94,11 @@ pub async fn download(
 ) -> Result<HttpResponse, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let file = versions::file(&state, &permit, &name, version, &path).await?;
-    content::answer(&state, &request, &path, &file).await
+    let content = Content {
+        name: path.as_str().rsplit('/').next().unwrap_or_default(),
+        media_type: "application/octet-stream",
+        file: &file,
+    };
+    let open = async |range| Ok(versions::open(&state, &permit, &file, range).await?.body);
+    content.answer(&request, open, |problem| ApiError(problem).error_response()).await
 }

@@ -1,7 +1,11 @@
 //! Bodies that stream.
 
-use actix_web::{HttpRequest, error::PayloadError, http::header::CONTENT_LENGTH, web::Payload};
-use bytes::Bytes;
+use actix_web::{
+    HttpRequest,
+    error::PayloadError,
+    http::header::CONTENT_LENGTH,
+    web::{Bytes, Payload},
+};
 use domain::{ErrorCode, Problem};
 use futures_util::{Stream, TryStreamExt as _};
 

@@ -1,0 +1,207 @@
+//! Files: the proxy that clients write and read by (`/mlflow-artifacts/artifacts`), and the lists
+//! that MLflow's pages ask for.
+
+use actix_web::{
+    HttpRequest, HttpResponse, ResponseError as _,
+    web::{Data, Path, Payload, ServiceConfig, delete, get, head, put, resource},
+};
+use auth::{Access, Caller, Permit, Verb, verbs};
+use domain::{FilePath, Resource, tracking::ExperimentId};
+use rest::{Content, body};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tracking::{
+    State,
+    files::{self, Listed, Root},
+};
+
+use crate::{
+    refusal::{Answer, Refusal},
+    request::{Args, required},
+};
+
+/// Below `/api/2.0/mlflow-artifacts`.
+pub fn proxy(config: &mut ServiceConfig) {
+    config.service(resource("/artifacts").route(get().to(list))).service(
+        resource("/artifacts/{path:.*}")
+            .route(get().to(download))
+            .route(head().to(download))
+            .route(put().to(upload))
+            .route(delete().to(remove)),
+    );
+}
+
+/// Below `/api/2.0/mlflow`.
+pub fn routes(config: &mut ServiceConfig) {
+    config.route("/artifacts/list", get().to(list_of_run));
+}
+
+/// A file or folder, as MLflow's `FileInfo`.
+#[derive(Debug, Serialize)]
+struct FileInfo {
+    path: String,
+    is_dir: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_size: Option<u64>,
+}
+
+impl FileInfo {
+    /// What was listed, under the folder that it is told relative to.
+    fn of(listed: Listed, folder: &str) -> Self {
+        let path = match folder {
+            "" => listed.name,
+            folder => format!("{folder}/{}", listed.name),
+        };
+        // An empty file's size is left out, as protobuf leaves out zeros.
+        let file_size = listed.size.filter(|size| *size > 0);
+        Self { path, is_dir: listed.size.is_none(), file_size }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Listing {
+    path: Option<String>,
+}
+
+/// What is below a folder, by names relative to it.
+async fn list(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Args(Listing { path }): Args<Listing>,
+) -> Answer {
+    let path = required(path, "path")?;
+    let folder = files::path(path.strip_suffix('/').unwrap_or(&path))?;
+    let (_, permit) = permit(&caller, &access, &state, &folder).await?;
+    let found = files::list(&state, &permit, &folder).await?;
+    let files: Vec<FileInfo> = found.into_iter().map(|it| FileInfo::of(it, "")).collect();
+    Ok(HttpResponse::Ok().json(if files.is_empty() { json!({}) } else { json!({"files": files}) }))
+}
+
+/// A file's bytes.
+async fn download(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    path: Path<String>,
+    request: HttpRequest,
+) -> Answer {
+    send(&caller, &access, &state, &files::path(&path)?, &request).await
+}
+
+/// Answers with a file, whoever named it.
+async fn send(
+    caller: &Caller,
+    access: &Access,
+    state: &State,
+    path: &FilePath,
+    request: &HttpRequest,
+) -> Answer {
+    let (_, permit) = permit(caller, access, state, path).await?;
+    let file = files::get(state, &permit, path).await?;
+    let name = path.as_str().rsplit('/').next().unwrap_or_default();
+    let content = Content { name, media_type: media_type(name), file: &file };
+    let open = async |range| Ok(files::open(state, &permit, &file, range).await?.body);
+    content.answer(request, open, |problem| Refusal::from(problem).error_response()).await
+}
+
+/// Stores a file while it streams.
+async fn upload(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    path: Path<String>,
+    payload: Payload,
+) -> Answer {
+    let path = files::path(&path)?;
+    let (experiment, permit) = permit(&caller, &access, &state, &path).await?;
+    files::put(&state, &permit, experiment, &path, body::stream(payload)).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// Deletes a file, or what is below a folder.
+async fn remove(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    path: Path<String>,
+) -> Answer {
+    let path = files::path(path.strip_suffix('/').unwrap_or(&path))?;
+    let (_, permit) = permit(&caller, &access, &state, &path).await?;
+    files::delete(&state, &permit, &path).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// The permit for whatever experiment a path belongs to.
+async fn permit<V: Verb>(
+    caller: &Caller,
+    access: &Access,
+    state: &State,
+    path: &FilePath,
+) -> Result<(ExperimentId, Permit<V>), Refusal> {
+    let experiment = files::home(state, path).await?;
+    Ok((experiment, access.authorize(caller, Resource::Experiment(experiment.to_string()))?))
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct RunListing {
+    run_id: Option<String>,
+    run_uuid: Option<String>,
+    path: Option<String>,
+}
+
+/// The files of a run. A list comes whole: there is never a next page.
+async fn list_of_run(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Args(RunListing { run_id, run_uuid, path }): Args<RunListing>,
+) -> Answer {
+    let run = required(run_id.filter(|id| !id.is_empty()).or(run_uuid), "run_id")?;
+    let root = files::root_of_run(&state, &run).await?;
+    list_below(&caller, &access, &state, &root, path.as_deref().unwrap_or_default()).await
+}
+
+/// What is in a folder of a run or a logged model, by paths relative to its root.
+pub async fn list_below(
+    caller: &Caller,
+    access: &Access,
+    state: &State,
+    root: &Root,
+    below: &str,
+) -> Answer {
+    let below = below.strip_suffix('/').unwrap_or(below);
+    let folder = files::under(root, below)?;
+    let resource = Resource::Experiment(root.experiment.to_string());
+    let permit = access.authorize::<verbs::View>(caller, resource)?;
+    let found = files::list(state, &permit, &folder).await?;
+    let files: Vec<FileInfo> = found.into_iter().map(|it| FileInfo::of(it, below)).collect();
+    let mut answer = json!({"root_uri": root.uri});
+    if !files.is_empty() {
+        answer["files"] = json!(files);
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+/// What a file says to be, by its name, in the words of MLflow: text is plain text.
+fn media_type(name: &str) -> &'static str {
+    let extension = name.rsplit_once('.').map_or(name, |(_, extension)| extension);
+    match extension {
+        "txt" | "log" | "err" | "cfg" | "conf" | "cnf" | "cf" | "ini" | "properties" | "prop"
+        | "hocon" | "toml" | "yaml" | "yml" | "xml" | "json" | "js" | "py" | "py3" | "csv"
+        | "tsv" | "md" | "rst" | "ipynb" | "MLmodel" | "MLproject" => "text/plain",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "svg" => "image/svg+xml",
+        "pdf" => "application/pdf",
+        "html" | "htm" => "text/html",
+        "zip" => "application/zip",
+        "tar" => "application/x-tar",
+        "mp3" => "audio/mpeg",
+        "wav" => "audio/x-wav",
+        "mp4" => "video/mp4",
+        _ => "application/octet-stream",
+    }
+}
