@@ -22,6 +22,7 @@ mod problem;
 pub mod raw;
 mod reference;
 pub mod rollout;
+pub mod search;
 mod signature;
 mod streak;
 mod tensor;
