@@ -18,6 +18,7 @@ mod manifest;
 mod name;
 pub mod onnx;
 mod page;
+pub mod pickle;
 mod problem;
 pub mod raw;
 mod reference;
