@@ -146,6 +146,12 @@ impl Output {
             Format::Json => anstream::eprintln!("{:#}", json!({"error": error})),
             Format::Table => {
                 anstream::eprintln!("{} {}", "error:".red().bold(), error.message);
+                for rule in &error.rules {
+                    let sign = if rule.ok { "✓".green() } else { "✗".red() };
+                    let value = visible(rule.value.as_deref().unwrap_or("no value"));
+                    let (text, required) = (visible(&rule.rule), visible(&rule.required));
+                    anstream::eprintln!("  {sign} {text}: {value}, required {required}");
+                }
                 if let Some(hint) = &error.hint {
                     anstream::eprintln!("{} {hint}", " hint:".cyan());
                 }

@@ -230,8 +230,14 @@ impl Connection {
             400..=499 => "invalid",
             _ => "internal",
         };
-        let error =
-            ApiError { code: code.to_owned(), message, field: None, hint: None, request_id };
+        let error = ApiError {
+            code: code.to_owned(),
+            message,
+            field: None,
+            hint: None,
+            rules: Vec::new(),
+            request_id,
+        };
         Err(Error::Refused { status, error })
     }
 

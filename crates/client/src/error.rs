@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use domain::Problem;
+use domain::{Problem, promotion::Outcome};
 use serde::{Deserialize, Serialize};
 
 /// A refusal, as the API words it.
@@ -18,6 +18,9 @@ pub struct ApiError {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What each promotion rule found, where they refuse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Outcome>,
     /// Finds the request in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -86,6 +89,7 @@ impl Error {
             message: self.to_string(),
             field: None,
             hint: None,
+            rules: Vec::new(),
             request_id: None,
         };
         match self {
@@ -107,6 +111,7 @@ impl Error {
                 message: problem.message.clone(),
                 field: problem.field.clone(),
                 hint: problem.hint.clone(),
+                rules: problem.rules.clone(),
                 request_id: None,
             },
             Self::Timeout(_) => plain("timeout"),

@@ -56,4 +56,6 @@ id! {
     NodeId,
     /// An API token.
     TokenId,
+    /// A promotion rule.
+    RuleId,
 }

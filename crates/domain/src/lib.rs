@@ -20,6 +20,7 @@ pub mod onnx;
 mod page;
 pub mod pickle;
 mod problem;
+pub mod promotion;
 pub mod raw;
 mod reference;
 pub mod rollout;
@@ -37,7 +38,7 @@ pub use audit::AuditEvent;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use digest::{Digest, Hasher};
 pub use endpoint::{Follows, ReleaseState, ReplicaState, WeightedVersion};
-pub use id::{BlobKey, EndpointId, ModelId, NodeId, TokenId, UploadId, VersionId};
+pub use id::{BlobKey, EndpointId, ModelId, NodeId, RuleId, TokenId, UploadId, VersionId};
 pub use manifest::{FileEntry, FilePath, Manifest};
 pub use name::{
     AliasName, EndpointName, EndpointRef, EnvironmentName, ModelName, TagKey, TagValue,

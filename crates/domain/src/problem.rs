@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::version::words;
+use crate::{promotion::Outcome, version::words};
 
 words! {
     /// The closed list of error codes of the API. `rest` maps each to an HTTP status; each
@@ -51,12 +51,14 @@ pub struct Problem {
     pub field: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// What each promotion rule found, where they refuse.
+    pub rules: Vec<Outcome>,
 }
 
 impl Problem {
     /// A problem of the given kind.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None, hint: None }
+        Self { code, message: message.into(), field: None, hint: None, rules: Vec::new() }
     }
 
     /// Wrong input in `field`.

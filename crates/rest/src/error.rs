@@ -2,7 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use domain::{ErrorCode, Problem};
+use domain::{ErrorCode, Problem, promotion::Outcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
@@ -32,9 +32,35 @@ pub struct ErrorDetail {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What each promotion rule found, where they refuse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(inline)]
+    pub rules: Vec<RuleOutcome>,
     /// Finds the request in the log; the answer's `x-request-id` says the same.
     #[schema(examples("0199f0a25f0c7d2f9d2f4ad1a3a0b7c1"))]
     pub request_id: String,
+}
+
+/// What a promotion rule found of a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RuleOutcome {
+    /// The rule, as its author wrote it.
+    #[schema(examples("accuracy >= 0.9"))]
+    pub rule: String,
+    /// The version's value; null where it has none.
+    #[schema(required, examples("0.87"))]
+    pub value: Option<String>,
+    /// What it had to be.
+    #[schema(examples(">= 0.9"))]
+    pub required: String,
+    /// Whether it is.
+    pub ok: bool,
+}
+
+impl From<Outcome> for RuleOutcome {
+    fn from(Outcome { rule, value, required, ok }: Outcome) -> Self {
+        Self { rule, value, required, ok }
+    }
 }
 
 fn codes() -> Object {
@@ -47,8 +73,10 @@ fn codes() -> Object {
 impl ErrorBody {
     /// The body for a problem.
     pub fn new(problem: &Problem, request_id: impl Into<String>) -> Self {
-        let Problem { code, message, field, hint } = problem.clone();
-        Self { error: ErrorDetail { code, message, field, hint, request_id: request_id.into() } }
+        let Problem { code, message, field, hint, rules } = problem.clone();
+        let rules = rules.into_iter().map(Into::into).collect();
+        let request_id = request_id.into();
+        Self { error: ErrorDetail { code, message, field, hint, rules, request_id } }
     }
 }
 
