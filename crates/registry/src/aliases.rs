@@ -16,7 +16,7 @@ use crate::{
     Error, Result, State,
     models::{self, listed},
     publish::publish,
-    versions,
+    rules, versions,
 };
 
 /// Where an alias points after it was put there.
@@ -65,7 +65,7 @@ pub async fn history(
 /// version stays where it is, with the reason.
 ///
 /// # Errors
-/// The model or the version is not there.
+/// The model or the version is not there; promotion rules stand against it.
 pub async fn promote(
     state: &State,
     permit: &Permit<verbs::Promote>,
@@ -84,8 +84,51 @@ pub async fn promote(
     Ok(placed)
 }
 
+/// [`promote`] although promotion rules stand against it. The audit trail keeps the reason and what
+/// each rule found.
+///
+/// # Errors
+/// The model or the version is not there.
+pub async fn promote_anyway(
+    state: &State,
+    permit: &Permit<verbs::Promote>,
+    _override: &Permit<verbs::Administer>,
+    model: &ModelName,
+    alias: &AliasName,
+    version: i32,
+    reason: &str,
+) -> Result<Placed> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = models::lock(&mut change, model).await?;
+    let version = versions::lock(&mut change, &model, version).await?;
+    let found = rules::ask(&mut change, &model, &version, alias.as_str()).await?;
+    let mut placed = set(&mut change, permit, &model, alias, &version, Some(reason)).await?;
+    if let Some(mut event) = placed.event.take() {
+        event.detail["overridden"] = json!(found);
+        publish(change, event).await?;
+    }
+    Ok(placed)
+}
+
 /// [`promote`] within a change that has locked model and version; does not publish the event.
+/// Promotion rules are asked here, wherever a move comes from.
 pub(crate) async fn point(
+    change: &mut Change,
+    permit: &Permit<verbs::Promote>,
+    model: &Model,
+    alias: &AliasName,
+    version: &Version,
+    reason: Option<&str>,
+) -> Result<Placed> {
+    let now = aliases::get(change, model.id, alias).await?.and_then(|alias| alias.version);
+    if now.is_none_or(|(id, _)| id != version.id) {
+        rules::require(change, model, version, alias.as_str()).await?;
+    }
+    set(change, permit, model, alias, version, reason).await
+}
+
+/// Moves an alias, whatever rules say.
+async fn set(
     change: &mut Change,
     permit: &Permit<verbs::Promote>,
     model: &Model,

@@ -31,6 +31,7 @@ pub mod nodes;
 pub mod register;
 pub mod releases;
 pub mod resolve;
+pub mod rules;
 pub mod versions;
 
 pub use error::{Error, Result};

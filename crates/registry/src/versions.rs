@@ -19,6 +19,7 @@ use crate::{
     Result, State,
     models::{self, listed},
     publish::publish,
+    rules,
 };
 
 /// How many versions are named where one is asked for that is not there.
@@ -137,7 +138,7 @@ pub async fn open(
 /// Changes what may change of a version.
 ///
 /// # Errors
-/// It is not there.
+/// It is not there; promotion rules stand against the stage.
 pub async fn update(
     state: &State,
     permit: &Permit<verbs::Edit>,
@@ -151,6 +152,9 @@ pub async fn update(
     let description = edit.description.unwrap_or_else(|| before.description.clone());
     let stage = edit.stage.unwrap_or(before.stage);
     let tags = edit.tags.unwrap_or_else(|| before.tags.clone());
+    if stage != before.stage {
+        rules::require(&mut change, &model, &before, stage.as_str()).await?;
+    }
     versions::update(&mut change, before.id, &description, stage, &tags).await?;
     let after = lock(&mut change, &model, number).await?;
     let event = permit.event("version.edited", json!({"model": model.name, "version": number}));

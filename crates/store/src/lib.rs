@@ -30,6 +30,7 @@ pub mod nodes;
 pub mod outbox;
 pub mod private;
 pub mod releases;
+pub mod rules;
 pub mod serving;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

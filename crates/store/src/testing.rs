@@ -71,6 +71,15 @@ impl TestDatabase {
     pub const fn database(&self) -> &Database {
         &self.database
     }
+
+    /// Executes statements: rows that no function of the crate under test makes.
+    ///
+    /// # Panics
+    /// They fail.
+    pub async fn execute(&self, statements: &str) {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        run(&mut connection, statements.to_owned()).await;
+    }
 }
 
 impl Drop for TestDatabase {

@@ -17,6 +17,7 @@ pub mod promote;
 pub mod pull;
 pub mod push;
 pub mod rollout;
+pub mod rules;
 pub mod status;
 pub mod versions;
 pub mod worker;

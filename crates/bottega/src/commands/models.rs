@@ -20,6 +20,13 @@ pub enum Verb {
         /// The model
         name: String,
     },
+    /// List, add and remove promotion rules of a model
+    Rules {
+        /// The model
+        name: String,
+        #[command(subcommand)]
+        verb: super::rules::Verb,
+    },
     /// Delete a model with all its versions
     Delete {
         /// The model
@@ -61,6 +68,7 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             let model: Value = server.get(&path(&["models", &name]), &[]).await?;
             Ok(output.object(&model, FIELDS))
         }
+        Verb::Rules { name, verb } => super::rules::run(server, &name, verb, output).await,
         Verb::Delete { name } => {
             server.delete(&path(&["models", &name])).await?;
             Ok(output

@@ -18,6 +18,9 @@ pub struct Options {
     /// Why; kept in the history
     #[arg(long)]
     reason: Option<String>,
+    /// Move it although promotion rules stand against it
+    #[arg(long, requires = "reason")]
+    r#override: bool,
 }
 
 pub async fn run(server: &Connection, options: Options, output: &Output) -> Done {
@@ -26,8 +29,11 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
     if let Some(reason) = &options.reason {
         body["reason"] = json!(reason);
     }
-    let moved: Value =
-        server.put(&path(&["models", &model, "aliases", &options.to]), &body).await?;
+    let mut to = path(&["models", &model, "aliases", &options.to]);
+    if options.r#override {
+        to.push_str("?override=true");
+    }
+    let moved: Value = server.put(&to, &body).await?;
     let mut answer = json!({
         "name": model, "version": moved["version"], "alias": options.to, "revision": moved["revision"],
     });

@@ -3,10 +3,10 @@
 use actix_web::{HttpResponse, delete, get, put, web::Data};
 use auth::{Access, Caller};
 use chrono::{DateTime, Utc};
-use domain::EndpointRef;
+use domain::{EndpointRef, Problem};
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{
@@ -71,6 +71,16 @@ pub struct Promote {
     reason: Option<String>,
 }
 
+/// Whether promotion rules may be passed over.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Override {
+    /// Move it although promotion rules stand against it; needs a reason, and is audited.
+    #[serde(default)]
+    r#override: bool,
+}
+
 /// An alias after it was put somewhere.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
@@ -112,10 +122,11 @@ impl From<store::followers::Follower> for Follower {
 }
 
 /// Point an alias to a version. The endpoints that follow it get a release each; one that cannot
-/// take the version stays where it is, and the answer says why.
+/// take the version stays where it is, and the answer says why. Promotion rules that stand against
+/// the move refuse it (403 `gate_refused`), with what each of them found.
 #[utoipa::path(
     tag = "aliases",
-    params(AliasPath),
+    params(AliasPath, Override),
     responses((status = 200, description = "Where it points, and its followers", body = Placed), openapi::Writes),
 )]
 #[put("/models/{name}/aliases/{alias}")]
@@ -124,12 +135,21 @@ pub async fn promote(
     access: Data<Access>,
     state: Data<State>,
     Path(AliasPath { name, alias }): Path<AliasPath>,
+    Query(Override { r#override }): Query<Override>,
     Json(Promote { version, reason }): Json<Promote>,
 ) -> Result<Json<Placed>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let reason = text::optional("reason", reason, text::REASON)?;
-    let placed =
-        aliases::promote(&state, &permit, &name, &alias, version, reason.as_deref()).await?;
+    let placed = if r#override {
+        let administer = access.authorize(&caller, path::model(&name))?;
+        let reason = reason.filter(|reason| !reason.trim().is_empty()).ok_or_else(|| {
+            Problem::invalid("reason", "rules are passed over only with a reason")
+        })?;
+        aliases::promote_anyway(&state, &permit, &administer, &name, &alias, version, &reason)
+            .await?
+    } else {
+        aliases::promote(&state, &permit, &name, &alias, version, reason.as_deref()).await?
+    };
     Ok(Json(Placed {
         model: name.to_string(),
         alias: alias.to_string(),

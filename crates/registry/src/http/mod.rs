@@ -13,6 +13,7 @@ mod nodes;
 mod path;
 mod releases;
 mod resolve;
+mod rules;
 mod signature;
 mod versions;
 mod wait;
@@ -41,6 +42,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(versions::routes)
         .configure(files::routes)
         .configure(aliases::routes)
+        .configure(rules::routes)
         .configure(resolve::routes)
         .configure(blobs::routes)
         .configure(archives::routes)

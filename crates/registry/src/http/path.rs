@@ -1,6 +1,6 @@
 //! What stands in the paths of URLs, URLs of ours, and the resources that permission is asked for.
 
-use domain::{AliasName, Digest, EndpointRef, FilePath, ModelName, Resource};
+use domain::{AliasName, Digest, EndpointRef, FilePath, ModelName, Resource, RuleId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -55,6 +55,19 @@ pub struct AliasPath {
     /// The alias.
     #[param(value_type = String, example = "champion")]
     pub alias: AliasName,
+}
+
+/// A promotion rule.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct RulePath {
+    /// The model's name, percent-encoded.
+    #[param(value_type = String, example = "fraud")]
+    pub name: ModelName,
+    /// The rule's id.
+    #[param(value_type = String, example = "0199f0a2-5f0c-7d2f-9d2f-4ad1a3a0b7c1")]
+    pub rule: RuleId,
 }
 
 /// A blob.

@@ -14,4 +14,5 @@ mod onnx;
 mod platform;
 mod releases;
 mod resolve;
+mod rules;
 mod versions;

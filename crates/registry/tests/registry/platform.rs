@@ -109,6 +109,11 @@ impl Platform {
         self.database.database()
     }
 
+    /// Executes statements: rows that no function of the registry makes.
+    pub async fn execute(&self, statements: &str) {
+        self.database.execute(statements).await;
+    }
+
     /// Sends a request without credentials.
     pub async fn send(&self, request: TestRequest) -> Answer {
         let app = App::new()
