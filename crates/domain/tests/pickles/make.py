@@ -1,17 +1,20 @@
-"""Makes the pickles beside this file. Needs scikit-learn, pandas, joblib, cloudpickle, xgboost:
+"""Makes the pickles beside this file. Needs scikit-learn, pandas, joblib, cloudpickle, skops:
 
     python make.py
 """
 
+import gzip
 import os
 import pathlib
 import pickle
 import sys
+import zipfile
 
 import cloudpickle
 import joblib
 import numpy
 import pandas
+import skops.io
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -50,3 +53,12 @@ joblib.dump({"first": features, "second": objects, "third": labels}, HERE / "sys
 save("function.cloudpickle", cloudpickle.dumps(lambda value: value + len(sys.argv)))
 numpy.save(HERE / "objects.npy", objects, allow_pickle=True)
 numpy.save(HERE / "numbers.npy", features)
+numpy.savez(HERE / "objects.npz", numbers=features, objects=objects)
+joblib.dump(pipeline, HERE / "bz2.joblib", compress=("bz2", 3))
+(HERE / "system.gz.pkl").write_bytes(gzip.compress(pickle.dumps(Calls(os.system, "true")), mtime=0))
+skops.io.dump(pipeline, HERE / "pipeline.skops")
+with zipfile.ZipFile(HERE / "torch.pt", "w") as archive:
+    # As torch.save lays it out, with a call where the tensors' description would be.
+    archive.writestr("torch/data.pkl", pickle.dumps(Calls(os.system, "true"), 2))
+    archive.writestr("torch/data/0", features.tobytes())
+    archive.writestr("torch/version", "3\n")
