@@ -147,7 +147,8 @@ impl Output {
             Format::Table => {
                 anstream::eprintln!("{} {}", "error:".red().bold(), error.message);
                 for rule in &error.rules {
-                    let sign = if rule.ok { "✓".green() } else { "✗".red() };
+                    let sign =
+                        if rule.ok { "✓".green().to_string() } else { "✗".red().to_string() };
                     let value = visible(rule.value.as_deref().unwrap_or("no value"));
                     let (text, required) = (visible(&rule.rule), visible(&rule.required));
                     anstream::eprintln!("  {sign} {text}: {value}, required {required}");
