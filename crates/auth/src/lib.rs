@@ -14,6 +14,7 @@ mod access;
 mod authenticator;
 mod permit;
 mod secret;
+mod vault;
 
 pub mod http;
 
@@ -21,3 +22,4 @@ pub use access::Access;
 pub use authenticator::{Authenticator, Credentials};
 pub use permit::{Caller, Permit, Verb, verbs};
 pub use secret::SecretKey;
+pub use vault::Vault;

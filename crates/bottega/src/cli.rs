@@ -102,6 +102,9 @@ pub enum Question {
     Rollout(commands::rollout::Verb),
     /// Put an earlier release of an endpoint back
     Rollback(commands::rollout::Rollback),
+    /// Make webhooks, and see what they were told
+    #[command(subcommand)]
+    Webhooks(commands::webhooks::Verb),
     /// Read the audit trail
     #[command(subcommand)]
     Audit(commands::audit::Verb),

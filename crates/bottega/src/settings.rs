@@ -36,6 +36,7 @@ pub const KEYS: &[&str] = &[
     "request_timeout",
     "trial_timeout",
     "trial_memory_bytes",
+    "webhook_allow",
 ];
 
 /// Keys whose values are never shown.
@@ -110,6 +111,9 @@ pub struct Settings {
     pub trial_timeout: Duration,
     /// How much memory a trial may take.
     pub trial_memory_bytes: u64,
+    /// Networks that webhooks may reach although they are not public, as `10.0.0.0/8,fd00::/8`.
+    #[serde(default)]
+    pub webhook_allow: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -58,4 +58,8 @@ id! {
     TokenId,
     /// A promotion rule.
     RuleId,
+    /// A webhook.
+    WebhookId,
+    /// One telling of one event to one webhook, however often it is tried.
+    DeliveryId,
 }

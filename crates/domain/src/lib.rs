@@ -38,7 +38,10 @@ pub use audit::AuditEvent;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use digest::{Digest, Hasher};
 pub use endpoint::{Follows, ReleaseState, ReplicaState, WeightedVersion};
-pub use id::{BlobKey, EndpointId, ModelId, NodeId, RuleId, TokenId, UploadId, VersionId};
+pub use id::{
+    BlobKey, DeliveryId, EndpointId, ModelId, NodeId, RuleId, TokenId, UploadId, VersionId,
+    WebhookId,
+};
 pub use manifest::{FileEntry, FilePath, Manifest};
 pub use name::{
     AliasName, EndpointName, EndpointRef, EnvironmentName, ModelName, TagKey, TagValue,

@@ -15,6 +15,7 @@ pub mod refusal;
 pub mod request;
 mod server;
 mod unsupported;
+mod webhooks;
 
 use actix_web::web::{ServiceConfig, scope, to};
 
@@ -25,7 +26,7 @@ pub use server::root;
 pub const VERSION: &str = "3.17.2";
 
 /// Registers MLflow's paths. They need `web::Data` of [`tracking::State`], [`registry::State`],
-/// and [`auth::Access`].
+/// [`notify::State`] and [`auth::Access`].
 pub fn routes(config: &mut ServiceConfig) {
     for surface in ["/api", "/ajax-api"] {
         let under = |path: &str, parts: fn(&mut ServiceConfig)| {
@@ -42,7 +43,10 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// `/api/2.0/mlflow`: tracking, the registry, webhooks.
 fn second(config: &mut ServiceConfig) {
-    config.configure(artifacts::routes).configure(logged_models::routes);
+    config
+        .configure(artifacts::routes)
+        .configure(logged_models::routes)
+        .configure(webhooks::routes);
 }
 
 /// `/api/2.0/mlflow-artifacts`: files through this server.

@@ -38,6 +38,7 @@ pub mod tokens;
 pub mod tracking;
 pub mod trials;
 pub mod versions;
+pub mod webhooks;
 
 pub use change::Change;
 pub use database::Database;

@@ -20,6 +20,7 @@ pub mod rollout;
 pub mod rules;
 pub mod status;
 pub mod versions;
+pub mod webhooks;
 pub mod worker;
 
 /// What a command answers.

@@ -83,4 +83,8 @@ pub struct Flags {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     trial_memory_bytes: Option<u64>,
+    /// Networks that webhooks may reach although they are not public, like 10.0.0.0/8,fd00::/8 [default: none]
+    #[arg(long, value_name = "NETWORKS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_allow: Option<String>,
 }

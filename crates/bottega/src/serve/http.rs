@@ -123,6 +123,10 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
             api = api.configure(gateway::api_routes);
         }
     }
+    if let Some(notify) = &services.notify {
+        config.app_data(Data::from(Arc::clone(notify)));
+        api = api.configure(notify::routes);
+    }
     config.service(api.service(health::report).service(health::document));
 }
 

@@ -3,7 +3,7 @@
 use std::{os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
 
 use artifacts::{Artifacts, Location, S3Settings};
-use auth::{Access, Authenticator};
+use auth::{Access, Authenticator, SecretKey};
 use domain::{ErrorCode, Problem, SystemClock};
 use secrecy::ExposeSecret as _;
 use store::{
@@ -30,6 +30,8 @@ pub struct Platform {
     pub access: Access,
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
+    /// What secrets are kept under.
+    pub key: SecretKey,
     /// The administrator's token.
     pub admin: AdminToken,
     postgres: Option<PrivatePostgres>,
@@ -54,7 +56,7 @@ impl Platform {
                 Some(started.map_err(|error| refused("database", &error))?)
             }
         };
-        let authenticator = Arc::new(Authenticator::new(key, Arc::new(SystemClock)));
+        let authenticator = Arc::new(Authenticator::new(key.clone(), Arc::new(SystemClock)));
         let access = Access::default();
         let opened = async {
             let (migrate_url, app_url) = urls(settings, postgres.as_ref());
@@ -72,6 +74,7 @@ impl Platform {
                 artifacts,
                 access,
                 authenticator,
+                key,
                 admin,
                 postgres,
                 _lock: lock,

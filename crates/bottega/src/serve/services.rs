@@ -3,7 +3,7 @@
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use artifacts::{Artifacts, Policy};
-use auth::{Access, Authenticator};
+use auth::{Access, Authenticator, Vault};
 use domain::{Problem, Signature, Tensor};
 use inference::trial::TrialLimits;
 use inference::{ModelCache, Runtime};
@@ -44,6 +44,8 @@ pub struct Services {
     pub registry: Option<Arc<registry::State>>,
     /// Tracking, of the registry role.
     pub tracking: Option<Arc<tracking::State>>,
+    /// Webhooks, of the registry role.
+    pub notify: Option<Arc<notify::State>>,
     /// The gateway role.
     pub gateway: Option<gateway::State>,
     deployer: Option<deployer::State>,
@@ -67,6 +69,8 @@ impl Services {
         let tracking = roles
             .registry
             .then(|| Arc::new(tracking::State::new(database.clone(), artifacts.clone())));
+        let notify =
+            if roles.registry { Some(Arc::new(notify_state(platform, settings)?)) } else { None };
         let cache = ModelCache::new(settings.data_dir.join("cache"), artifacts.clone(), true)
             .map_err(|error| refused("data_dir", &error))?;
         let cache = Arc::new(cache);
@@ -102,6 +106,7 @@ impl Services {
             http_metrics,
             registry,
             tracking,
+            notify,
             gateway,
             deployer,
         })
@@ -117,6 +122,9 @@ impl Services {
             work.spawn(
                 async move { artifacts.collect_forever(Policy::default(), COLLECT, stop).await },
             );
+        }
+        if let Some(notify) = self.notify.clone() {
+            work.spawn(notify::run(notify, stop.clone()));
         }
         if let Some(gateway) = self.gateway.clone() {
             work.spawn(gateway::run(gateway, stop.clone()));
@@ -150,6 +158,13 @@ impl Services {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+fn notify_state(platform: &Platform, settings: &Settings) -> Result<notify::State, Failure> {
+    let allowed = settings.webhook_allow.as_deref().unwrap_or_default().parse()?;
+    let vault = Vault::new(&platform.key, "webhooks");
+    notify::State::new(platform.database.clone(), vault, allowed)
+        .map_err(|error| refused("webhooks", &error))
 }
 
 fn deployer_state(
