@@ -3,7 +3,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError as _,
-    web::{Data, Path, Payload, ServiceConfig, delete, get, head, put, resource},
+    web::{Data, Path, Payload, ServiceConfig, delete, get, head, post, put, resource},
 };
 use auth::{Access, Caller, Permit, Verb, verbs};
 use domain::{FilePath, Resource, tracking::ExperimentId};
@@ -16,24 +16,37 @@ use tracking::{
 };
 
 use crate::{
-    refusal::{Answer, Refusal},
+    refusal::{Answer, Code, Refusal},
     request::{Args, required},
 };
 
 /// Below `/api/2.0/mlflow-artifacts`.
 pub fn proxy(config: &mut ServiceConfig) {
-    config.service(resource("/artifacts").route(get().to(list))).service(
-        resource("/artifacts/{path:.*}")
-            .route(get().to(download))
-            .route(head().to(download))
-            .route(put().to(upload))
-            .route(delete().to(remove)),
-    );
+    config
+        .service(resource("/artifacts").route(get().to(list)))
+        .service(
+            resource("/artifacts/{path:.*}")
+                .route(get().to(download))
+                .route(head().to(download))
+                .route(put().to(upload))
+                .route(delete().to(remove)),
+        )
+        .route("/mpu/create/{path:.*}", post().to(no_parts))
+        .route("/mpu/complete/{path:.*}", post().to(no_parts))
+        .route("/mpu/abort/{path:.*}", post().to(no_parts))
+        .route("/presigned/{path:.*}", get().to(no_presigned));
 }
 
 /// Below `/api/2.0/mlflow`.
 pub fn routes(config: &mut ServiceConfig) {
-    config.route("/artifacts/list", get().to(list_of_run));
+    config
+        .route("/artifacts/list", get().to(list_of_run))
+        .route("/logged-models/{model_id}/artifacts/files", get().to(file_of_model));
+}
+
+/// At the root, where MLflow's pages ask for a run's file.
+pub fn root(config: &mut ServiceConfig) {
+    config.route("/get-artifact", get().to(file_of_run));
 }
 
 /// A file or folder, as MLflow's `FileInfo`.
@@ -132,6 +145,40 @@ async fn remove(
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
+/// Uploads in parts straight to S3. Clients that read this go through the server instead.
+async fn no_parts(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    path: Path<String>,
+) -> Answer {
+    let path = files::path(&path)?;
+    let _: (ExperimentId, Permit<verbs::Edit>) = permit(&caller, &access, &state, &path).await?;
+    Err(unsupported("upload"))
+}
+
+/// Downloads straight from S3. Clients that read this go through the server instead.
+async fn no_presigned(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    path: Path<String>,
+) -> Answer {
+    let path = files::path(&path)?;
+    let _: (ExperimentId, Permit<verbs::View>) = permit(&caller, &access, &state, &path).await?;
+    Err(unsupported("download"))
+}
+
+/// Clients know it by the words that it begins with.
+fn unsupported(way: &str) -> Refusal {
+    Refusal::new(
+        Code::NotImplemented,
+        format!(
+            "Multipart {way} is not supported for the current artifact repository: use /api/2.0/mlflow-artifacts/artifacts, which takes files of any length"
+        ),
+    )
+}
+
 /// The permit for whatever experiment a path belongs to.
 async fn permit<V: Verb>(
     caller: &Caller,
@@ -160,6 +207,39 @@ async fn list_of_run(
     let run = required(run_id.filter(|id| !id.is_empty()).or(run_uuid), "run_id")?;
     let root = files::root_of_run(&state, &run).await?;
     list_below(&caller, &access, &state, &root, path.as_deref().unwrap_or_default()).await
+}
+
+/// A file of a run.
+async fn file_of_run(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Args(RunListing { run_id, run_uuid, path }): Args<RunListing>,
+    request: HttpRequest,
+) -> Answer {
+    let run = required(run_id.filter(|id| !id.is_empty()).or(run_uuid), "run_id")?;
+    let path = required(path, "path")?;
+    let root = files::root_of_run(&state, &run).await?;
+    send(&caller, &access, &state, &files::under(&root, &path)?, &request).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ModelFile {
+    artifact_file_path: Option<String>,
+}
+
+/// A file of a logged model.
+async fn file_of_model(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    id: Path<String>,
+    Args(ModelFile { artifact_file_path }): Args<ModelFile>,
+    request: HttpRequest,
+) -> Answer {
+    let path = required(artifact_file_path, "artifact_file_path")?;
+    let root = files::root_of_model(&state, &id).await?;
+    send(&caller, &access, &state, &files::under(&root, &path)?, &request).await
 }
 
 /// What is in a folder of a run or a logged model, by paths relative to its root.

@@ -20,7 +20,6 @@ mod webhooks;
 use actix_web::web::{ServiceConfig, scope, to};
 
 pub use document::describe;
-pub use server::root;
 
 /// The MLflow release that this surface is compatible with: what `/version` answers.
 pub const VERSION: &str = "3.17.2";
@@ -39,6 +38,11 @@ pub fn routes(config: &mut ServiceConfig) {
             .service(under("2.0/mlflow-artifacts", proxy))
             .service(under("3.0/mlflow", third));
     }
+}
+
+/// Registers the few paths that MLflow has at its root: probes, its version, files for its pages.
+pub fn root(config: &mut ServiceConfig) {
+    config.configure(server::root).configure(artifacts::root);
 }
 
 /// `/api/2.0/mlflow`: tracking, the registry, webhooks.

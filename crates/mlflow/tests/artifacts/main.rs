@@ -1,0 +1,7 @@
+//! Files and logged models over MLflow's own routes, on a real Postgres and a folder of artifacts.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod logged_models;
+mod platform;
+mod proxy;
