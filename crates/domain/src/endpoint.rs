@@ -4,13 +4,34 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AliasName, ModelName, Problem, VersionId, version::words};
+use crate::{AliasName, ModelName, Problem, Stage, VersionId, version::words};
+
+/// What moves from version to version, and takes the endpoints that follow it along.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Pointer {
+    /// The version that an alias points to.
+    Alias(AliasName),
+    /// The newest version in a stage.
+    Stage(Stage),
+}
+
+impl fmt::Display for Pointer {
+    /// As it stands after the model's name: `@champion`, `/Production`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Alias(alias) => write!(f, "@{alias}"),
+            Self::Stage(stage) => write!(f, "/{stage}"),
+        }
+    }
+}
 
 /// What decides which version an endpoint serves.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Follows {
     /// The version that an alias points to, whenever it moves.
     Alias(ModelName, AliasName),
+    /// The newest version in a stage, whenever another becomes it.
+    Stage(ModelName, Stage),
     /// That version, until someone deploys another.
     Pinned(ModelName, i32),
 }
@@ -19,6 +40,7 @@ impl fmt::Display for Follows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Alias(model, alias) => write!(f, "{model}@{alias}"),
+            Self::Stage(model, stage) => write!(f, "{model}/{stage}"),
             Self::Pinned(model, number) => write!(f, "{model}/{number}"),
         }
     }

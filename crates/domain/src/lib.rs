@@ -37,14 +37,14 @@ pub use actor::{Actor, ActorKind, RequestId};
 pub use audit::AuditEvent;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use digest::{Digest, Hasher};
-pub use endpoint::{Follows, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
     BlobKey, DeliveryId, EndpointId, ModelId, NodeId, RuleId, TokenId, UploadId, VersionId,
     WebhookId,
 };
+pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use manifest::{FileEntry, FilePath, Manifest};
 pub use name::{
-    AliasName, EndpointName, EndpointRef, EnvironmentName, ModelName, TagKey, TagValue,
+    AliasName, EndpointName, EndpointRef, EnvironmentName, ModelName, Stage, TagKey, TagValue,
 };
 pub use page::{Cursor, Limit, Page};
 pub use problem::{ErrorCode, Problem};
@@ -52,4 +52,4 @@ pub use reference::{ModelRef, VersionSelector};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use streak::Streak;
 pub use tensor::{DataType, Tensor, TensorData};
-pub use version::{Runtime, Servable, Stage, VersionStatus};
+pub use version::{Runtime, Servable, VersionStatus};

@@ -124,6 +124,18 @@ impl Manifest {
         Ok(Self(tree))
     }
 
+    /// A tree without files: of a version whose bytes lie elsewhere, or that was registered empty.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Whether there are no files.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The files, by path.
     pub fn files(&self) -> impl Iterator<Item = (&FilePath, &FileEntry)> {
         self.0.iter()

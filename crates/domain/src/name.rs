@@ -119,6 +119,22 @@ fn alias_name(value: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A stage stands after `/` where a version's number may stand as well.
+fn stage_name(value: &str) -> Result<(), String> {
+    text("a stage", value, 100)?;
+    if let Some(c) = value.chars().find(|c| matches!(c, '/' | ':' | '@')) {
+        return Err(format!("a stage may not hold `{c}`: `{value}`"));
+    }
+    if value.trim() != value {
+        return Err("a stage may not begin or end with a space".to_owned());
+    }
+    let is_number = value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-'));
+    if is_number || value.eq_ignore_ascii_case("latest") {
+        return Err(format!("`{value}` is no stage: it reads as a version"));
+    }
+    Ok(())
+}
+
 fn tag_key(value: &str) -> Result<(), String> {
     text("a tag's key", value, 250)
 }
@@ -129,6 +145,24 @@ fn tag_value(value: &str) -> Result<(), String> {
         Err(format!("a tag's value has {length} characters: expected at most 100000"))
     } else {
         Ok(())
+    }
+}
+
+name! {
+    /// A stage of a model: 1 to 100 characters that do not read as a version's number.
+    Stage, "stage", stage_name
+}
+
+impl Stage {
+    /// Where versions begin, and where no endpoint looks.
+    pub const NONE: &str = "None";
+    /// Where MLflow puts away what `archive_existing_versions` moves out.
+    pub const ARCHIVED: &str = "Archived";
+
+    /// Whether this is where versions begin.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0 == Self::NONE
     }
 }
 
@@ -266,6 +300,16 @@ mod tests {
         }
         assert_eq!("fraud.production".parse::<EndpointRef>().unwrap().to_string(), "fraud");
         assert!("a.b.c".parse::<EndpointRef>().is_err());
+    }
+
+    #[test]
+    fn a_stage_is_free_text_that_is_no_version() {
+        for good in ["None", "Production", "pre-release 2", "výroba"] {
+            assert!(good.parse::<Stage>().is_ok(), "{good:?}");
+        }
+        for bad in ["", "3", "-3", "latest", "a/b", "a@b", "a:b", " a", "a\nb", &"x".repeat(101)] {
+            assert!(bad.parse::<Stage>().is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -76,21 +76,10 @@ words! {
     Runtime, "runtime" {
         /// ONNX Runtime.
         Onnx = "onnx",
+        /// A Python process with the packages that the version names. There is none here yet: stored
+        /// and governed, but not servable.
+        Python = "python",
         /// Nothing that is here: stored and governed, but not servable.
         None = "none",
-    }
-}
-
-words! {
-    /// MLflow's four stages.
-    Stage, "stage" {
-        /// No stage.
-        None = "None",
-        /// Under trial.
-        Staging = "Staging",
-        /// In use.
-        Production = "Production",
-        /// Put away.
-        Archived = "Archived",
     }
 }

@@ -1,7 +1,7 @@
 //! Aliases: names that move from version to version, and take their followers along.
 
 use auth::{Permit, verbs};
-use domain::{AliasName, AuditEvent, Cursor, ErrorCode, Limit, ModelName, Page, Problem};
+use domain::{AliasName, AuditEvent, Cursor, ErrorCode, Limit, ModelName, Page, Pointer, Problem};
 use serde_json::{Value, json};
 use store::{
     Change,
@@ -146,7 +146,8 @@ async fn set(
     let (by, request) = (permit.actor(), permit.request_id());
     let done = aliases::set(change, model.id, alias, to, reason, by, request).await?;
     let event = moved(permit, model, &done);
-    let followers = followers::bring(change, alias, version, &event).await?;
+    let pointer = Pointer::Alias(alias.clone());
+    let followers = followers::bring(change, &pointer, version, &event).await?;
     Ok(Placed { revision: done.revision, moved: true, followers, event: Some(event) })
 }
 
@@ -165,7 +166,20 @@ pub async fn unset(
     if !model.aliases.contains_key(alias) {
         return Err(absent(&model, alias));
     }
-    let followers = endpoints::lock_followers(&mut change, model.id, alias).await?;
+    let event = take(&mut change, permit, &model, alias).await?;
+    publish(change, event).await
+}
+
+/// [`unset`] within a change that has locked the model, of an alias that is set; does not publish
+/// the event.
+pub(crate) async fn take(
+    change: &mut Change,
+    permit: &Permit<verbs::Promote>,
+    model: &Model,
+    alias: &AliasName,
+) -> Result<AuditEvent> {
+    let pointer = Pointer::Alias(alias.clone());
+    let followers = endpoints::lock_followers(change, model.id, &pointer).await?;
     if !followers.is_empty() {
         let names = listed(followers.iter().map(|follower| &follower.endpoint).take(20));
         let message = format!("the endpoints {names} follow `{}@{alias}`", model.name);
@@ -174,9 +188,8 @@ pub async fn unset(
             .into());
     }
     let (by, request) = (permit.actor(), permit.request_id());
-    let done = aliases::set(&mut change, model.id, alias, None, None, by, request).await?;
-    let event = moved(permit, &model, &done);
-    publish(change, event).await
+    let done = aliases::set(change, model.id, alias, None, None, by, request).await?;
+    Ok(moved(permit, model, &done))
 }
 
 fn moved(permit: &Permit<verbs::Promote>, model: &Model, done: &Move) -> AuditEvent {

@@ -19,7 +19,7 @@ use crate::{
     Error, Result, State, aliases,
     models::{self},
     publish::publish,
-    versions,
+    stages, versions,
 };
 
 /// An endpoint with the releases that matter now.
@@ -163,6 +163,17 @@ async fn wanted(change: &mut Change, model: &ModelRef) -> Result<(Version, Follo
     let name = model.model.clone();
     let (number, follows) = match &model.version {
         VersionSelector::Number(number) => (*number, Follows::Pinned(name, *number)),
+        VersionSelector::Stage(stage) => {
+            let stage = stages::canonical(&found, stage.as_str())?;
+            if stage.is_none() {
+                let message =
+                    format!("`{stage}` is where versions begin: no endpoint can follow it");
+                return Err(Problem::invalid("model", message).into());
+            }
+            let newest = store::versions::lock_newest_in_stage(change, found.id, &stage).await?;
+            let newest = newest.ok_or_else(|| stages::empty(&found, &stage))?;
+            (newest.number, Follows::Stage(name, stage))
+        }
         VersionSelector::Alias(alias) => match found.aliases.get(alias) {
             Some(number) => (*number, Follows::Alias(name, alias.clone())),
             None => return Err(aliases::absent(&found, alias)),
@@ -177,9 +188,10 @@ async fn wanted(change: &mut Change, model: &ModelRef) -> Result<(Version, Follo
         }
         .into());
     }
-    let target = match &model.version {
-        VersionSelector::Number(_) => Target::Pinned(found.id, version.id),
-        VersionSelector::Alias(alias) => Target::Alias(found.id, alias.clone()),
+    let target = match &follows {
+        Follows::Pinned(..) => Target::Pinned(found.id, version.id),
+        Follows::Alias(_, alias) => Target::Alias(found.id, alias.clone()),
+        Follows::Stage(_, stage) => Target::Stage(found.id, stage.clone()),
     };
     Ok((version, follows, target))
 }

@@ -32,6 +32,7 @@ pub mod register;
 pub mod releases;
 pub mod resolve;
 pub mod rules;
+pub mod stages;
 pub mod versions;
 
 pub use error::{Error, Result};

@@ -1,11 +1,11 @@
 //! Models: the names that versions and aliases hang on.
 
 use auth::{Permit, verbs};
-use domain::{Cursor, Limit, ModelName, Page, Problem};
+use domain::{Cursor, Limit, ModelName, Page, Problem, TagKey, TagValue};
 use serde_json::json;
 use store::{
     Change,
-    models::{self, Model, Tags},
+    models::{self, Deleted, Model, Tags},
 };
 
 use crate::{Error, Result, State, publish::publish};
@@ -90,7 +90,7 @@ pub async fn update(
     Ok(after)
 }
 
-/// Deletes a model with its versions and aliases.
+/// Deletes a model with its versions and aliases, until it is restored or its retention time is over.
 ///
 /// # Errors
 /// It is not there; an endpoint needs it.
@@ -105,6 +105,93 @@ pub async fn delete(state: &State, permit: &Permit<verbs::Delete>, name: &ModelN
     models::delete(&mut change, model.id).await?;
     let event = permit.event("model.deleted", json!({"model": name}));
     publish(change, event.changed(Some(&model.describe()), None)).await
+}
+
+/// Renames a model. Whoever follows it goes on following it.
+///
+/// # Errors
+/// It is not there; the new name is taken.
+pub async fn rename(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    name: &ModelName,
+    new_name: &ModelName,
+) -> Result<Model> {
+    let mut change = Change::begin(&state.database).await?;
+    let before = lock(&mut change, name).await?;
+    models::rename(&mut change, before.id, new_name).await?;
+    let after = lock(&mut change, new_name).await?;
+    let event = permit.event("model.renamed", json!({"model": new_name, "from": name}));
+    publish(change, event.changed(Some(&before.describe()), Some(&after.describe()))).await?;
+    Ok(after)
+}
+
+/// Sets one tag of a model.
+///
+/// # Errors
+/// The model is not there.
+pub async fn set_tag(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    name: &ModelName,
+    key: &TagKey,
+    value: &TagValue,
+) -> Result<()> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = lock(&mut change, name).await?;
+    models::set_tag(&mut change, model.id, key.as_str(), value.as_str()).await?;
+    let detail = json!({"model": name, "key": key, "value": value});
+    publish(change, permit.event("model_tag.set", detail)).await
+}
+
+/// Deletes one tag of a model. Nothing happens where it has none.
+///
+/// # Errors
+/// The model is not there.
+pub async fn delete_tag(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    name: &ModelName,
+    key: &str,
+) -> Result<()> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = lock(&mut change, name).await?;
+    if !models::delete_tag(&mut change, model.id, key).await? {
+        return Ok(());
+    }
+    publish(change, permit.event("model_tag.deleted", json!({"model": name, "key": key}))).await
+}
+
+/// Lists the models that are deleted and can be restored, the last one first.
+///
+/// # Errors
+/// The database is away.
+pub async fn deleted(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    limit: Limit,
+) -> Result<Vec<Deleted>> {
+    Ok(models::deleted(&state.database, limit).await?)
+}
+
+/// Restores the model of that name that was deleted last, with its versions and aliases.
+///
+/// # Errors
+/// None is deleted, or its retention time is over; another model has the name by now.
+pub async fn restore(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    name: &ModelName,
+) -> Result<Model> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = models::restore(&mut change, name).await?.ok_or_else(|| {
+        Problem::not_found("deleted model", name)
+            .at("model")
+            .hint("GET /api/v1/deleted-models lists them")
+    })?;
+    let event = permit.event("model.restored", json!({"model": name}));
+    publish(change, event.changed(None, Some(&model.describe()))).await?;
+    Ok(model)
 }
 
 /// A model that must be there, locked until the change ends.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use store::{
     Change,
     models::{self, Model, Tags},
-    versions::{self, Lineage, NewVersion, Version},
+    versions::{self, Lineage, NewVersion, Origin, Packaging, Version},
 };
 
 use crate::{
@@ -33,6 +33,8 @@ pub struct Submission {
     pub description: String,
     /// Where it comes from.
     pub lineage: Lineage,
+    /// Where its files were.
+    pub origin: Origin,
     /// Its tags.
     pub tags: Tags,
     /// Whether to make a new version although these files are one already.
@@ -102,6 +104,8 @@ async fn prepare(state: &State, submission: Submission) -> Result<(NewVersion, b
         not_servable: examined.not_servable,
         description: submission.description,
         lineage: submission.lineage,
+        origin: submission.origin,
+        packaging: Packaging::default(),
         tags: submission.tags,
     };
     Ok((new, submission.force))

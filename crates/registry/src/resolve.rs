@@ -33,6 +33,12 @@ pub async fn resolve(
         VersionSelector::Number(number) => {
             (crate::versions::get(state, permit, &reference.model, *number).await?, None)
         }
+        VersionSelector::Stage(stage) => {
+            let model = crate::models::get(state, permit, &reference.model).await?;
+            let stage = crate::stages::canonical(&model, stage.as_str())?;
+            let newest = versions::get_by_stage(&state.database, &model.name, &stage).await?;
+            (newest.ok_or_else(|| crate::stages::empty(&model, &stage))?, None)
+        }
         VersionSelector::Alias(name) => {
             let model = crate::models::get(state, permit, &reference.model).await?;
             let absent = || crate::aliases::absent(&model, name);

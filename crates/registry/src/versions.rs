@@ -5,8 +5,8 @@ use std::{ops::Range, time::Duration};
 use artifacts::Download;
 use auth::{Permit, verbs};
 use domain::{
-    Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName, Page, Problem, Stage,
-    VersionStatus,
+    Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName, Page, Problem, TagKey,
+    TagValue, VersionStatus,
 };
 use serde_json::json;
 use store::{
@@ -16,10 +16,10 @@ use store::{
 };
 
 use crate::{
-    Result, State,
+    Result, State, aliases,
     models::{self, listed},
     publish::publish,
-    rules,
+    stages,
 };
 
 /// How many versions are named where one is asked for that is not there.
@@ -30,8 +30,6 @@ const SHOWN: u32 = 10;
 pub struct Edit {
     /// What is special about it.
     pub description: Option<String>,
-    /// MLflow's stage.
-    pub stage: Option<Stage>,
     /// All its tags.
     pub tags: Option<Tags>,
 }
@@ -138,7 +136,7 @@ pub async fn open(
 /// Changes what may change of a version.
 ///
 /// # Errors
-/// It is not there; promotion rules stand against the stage.
+/// It is not there.
 pub async fn update(
     state: &State,
     permit: &Permit<verbs::Edit>,
@@ -150,19 +148,56 @@ pub async fn update(
     let model = models::lock(&mut change, model).await?;
     let before = lock(&mut change, &model, number).await?;
     let description = edit.description.unwrap_or_else(|| before.description.clone());
-    let stage = edit.stage.unwrap_or(before.stage);
     let tags = edit.tags.unwrap_or_else(|| before.tags.clone());
-    if stage != before.stage {
-        rules::require(&mut change, &model, &before, stage.as_str()).await?;
-    }
-    versions::update(&mut change, before.id, &description, stage, &tags).await?;
+    versions::update(&mut change, before.id, &description, &tags).await?;
     let after = lock(&mut change, &model, number).await?;
     let event = permit.event("version.edited", json!({"model": model.name, "version": number}));
     publish(change, event.changed(Some(&before.describe()), Some(&after.describe()))).await?;
     Ok(after)
 }
 
-/// Deletes a version. Its number is not given again.
+/// Sets one tag of a version.
+///
+/// # Errors
+/// The version is not there.
+pub async fn set_tag(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    model: &ModelName,
+    number: i32,
+    key: &TagKey,
+    value: &TagValue,
+) -> Result<()> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = models::lock(&mut change, model).await?;
+    let version = lock(&mut change, &model, number).await?;
+    versions::set_tag(&mut change, version.id, key.as_str(), value.as_str()).await?;
+    let detail = json!({"model": model.name, "version": number, "key": key, "value": value});
+    publish(change, permit.event("version_tag.set", detail)).await
+}
+
+/// Deletes one tag of a version. Nothing happens where it has none.
+///
+/// # Errors
+/// The version is not there.
+pub async fn delete_tag(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    model: &ModelName,
+    number: i32,
+    key: &str,
+) -> Result<()> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = models::lock(&mut change, model).await?;
+    let version = lock(&mut change, &model, number).await?;
+    if !versions::delete_tag(&mut change, version.id, key).await? {
+        return Ok(());
+    }
+    let detail = json!({"model": model.name, "version": number, "key": key});
+    publish(change, permit.event("version_tag.deleted", detail)).await
+}
+
+/// Deletes a version, until it is restored or its retention time is over. Its number is not given again.
 ///
 /// # Errors
 /// It is not there; an alias or an endpoint needs it.
@@ -175,16 +210,77 @@ pub async fn delete(
     let mut change = Change::begin(&state.database).await?;
     let model = models::lock(&mut change, model).await?;
     let version = lock(&mut change, &model, number).await?;
-    let needed_by = versions::dependents(&mut change, version.id).await?;
-    if !needed_by.is_empty() {
-        let message = format!("`{}/{number}` is needed by {}", model.name, listed(&needed_by));
-        return Err(Problem::conflict(message)
-            .hint("move these aliases and delete these endpoints first; endpoints keep the versions of past releases, to go back to")
-            .into());
+    require_unneeded(&mut change, &version).await?;
+    remove(change, permit, &version).await
+}
+
+/// Deletes a version with the aliases that point to it, as MLflow does.
+///
+/// # Errors
+/// It is not there; an endpoint needs it, or one of its aliases.
+pub async fn delete_with_aliases(
+    state: &State,
+    permit: &Permit<verbs::Delete>,
+    promote: &Permit<verbs::Promote>,
+    model: &ModelName,
+    number: i32,
+) -> Result<()> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = models::lock(&mut change, model).await?;
+    let version = lock(&mut change, &model, number).await?;
+    for alias in &version.aliases {
+        let event = aliases::take(&mut change, promote, &model, &alias.parse()?).await?;
+        change.emit(event.change, &event.resource.to_string(), &event.detail).await?;
+        change.record(&event).await?;
     }
+    require_unneeded(&mut change, &version).await?;
+    remove(change, permit, &version).await
+}
+
+async fn require_unneeded(change: &mut Change, version: &Version) -> Result<()> {
+    let needed_by = versions::dependents(change, version.id).await?;
+    if needed_by.is_empty() {
+        return Ok(());
+    }
+    let message =
+        format!("`{}/{}` is needed by {}", version.model, version.number, listed(&needed_by));
+    Err(Problem::conflict(message)
+        .hint("move these aliases and delete these endpoints first; endpoints keep the versions of past releases, to go back to")
+        .into())
+}
+
+async fn remove(
+    mut change: Change,
+    permit: &Permit<verbs::Delete>,
+    version: &Version,
+) -> Result<()> {
     versions::delete(&mut change, version.id).await?;
-    let event = permit.event("version.deleted", json!({"model": model.name, "version": number}));
+    let detail = json!({"model": version.model, "version": version.number});
+    let event = permit.event("version.deleted", detail);
+    stages::fall_back(&mut change, version, &event).await?;
     publish(change, event.changed(Some(&version.describe()), None)).await
+}
+
+/// Restores a deleted version.
+///
+/// # Errors
+/// It is not deleted, or its retention time is over.
+pub async fn restore(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    model: &ModelName,
+    number: i32,
+) -> Result<Version> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = models::lock(&mut change, model).await?;
+    let version = versions::restore(&mut change, model.id, number).await?.ok_or_else(|| {
+        let message = format!("`{}` has no deleted version {number} to restore", model.name);
+        Problem::new(ErrorCode::NotFound, message).at("version")
+    })?;
+    let detail = json!({"model": model.name, "version": number});
+    let event = permit.event("version.restored", detail);
+    publish(change, event.changed(None, Some(&version.describe()))).await?;
+    Ok(version)
 }
 
 /// A version that must be there, locked until the change ends.

@@ -1,8 +1,8 @@
 //! Endpoints: the stable names that callers use, and what each one follows.
 
 use domain::{
-    Actor, AliasName, Cursor, EndpointId, EndpointRef, Follows, Limit, ModelId, Page, Problem,
-    Timestamp, VersionId,
+    Actor, AliasName, Cursor, EndpointId, EndpointRef, Follows, Limit, ModelId, Page, Pointer,
+    Problem, Stage, Timestamp, VersionId,
 };
 use serde_json::{Value, json};
 
@@ -53,15 +53,19 @@ impl Endpoint {
 pub enum Target {
     /// Whatever the alias points to.
     Alias(ModelId, AliasName),
+    /// Whatever is the newest in the stage.
+    Stage(ModelId, Stage),
     /// That version.
     Pinned(ModelId, VersionId),
 }
 
 impl Target {
-    fn columns(&self) -> (uuid::Uuid, Option<&str>, Option<uuid::Uuid>) {
+    /// The model, and the one of alias, stage and version.
+    fn columns(&self) -> (uuid::Uuid, Option<&str>, Option<&str>, Option<uuid::Uuid>) {
         match self {
-            Self::Alias(model, alias) => (model.0, Some(alias.as_str()), None),
-            Self::Pinned(model, version) => (model.0, None, Some(version.0)),
+            Self::Alias(model, alias) => (model.0, Some(alias.as_str()), None, None),
+            Self::Stage(model, stage) => (model.0, None, Some(stage.as_str()), None),
+            Self::Pinned(model, version) => (model.0, None, None, Some(version.0)),
         }
     }
 }
@@ -73,6 +77,7 @@ struct Row {
     model_id: uuid::Uuid,
     model: String,
     alias: Option<String>,
+    stage: Option<String>,
     pinned: Option<i32>,
     held: bool,
     blocked: Option<String>,
@@ -90,10 +95,13 @@ impl TryFrom<Row> for Endpoint {
     fn try_from(row: Row) -> Result<Self> {
         let wrong = |column| move |_| Error::inconsistent("endpoints", column, row.id);
         let model = row.model.parse().map_err(wrong("model"))?;
-        let follows = match (row.alias, row.pinned) {
-            (Some(alias), _) => Follows::Alias(model, alias.parse().map_err(wrong("alias"))?),
-            (None, Some(number)) => Follows::Pinned(model, number),
-            (None, None) => return Err(Error::inconsistent("endpoints", "pinned_version", row.id)),
+        let follows = match (row.alias, row.stage, row.pinned) {
+            (Some(alias), _, _) => Follows::Alias(model, alias.parse().map_err(wrong("alias"))?),
+            (None, Some(stage), _) => Follows::Stage(model, stage.parse().map_err(wrong("stage"))?),
+            (None, None, Some(number)) => Follows::Pinned(model, number),
+            (None, None, None) => {
+                return Err(Error::inconsistent("endpoints", "pinned_version", row.id));
+            }
         };
         Ok(Self {
             id: EndpointId(row.id),
@@ -120,7 +128,7 @@ macro_rules! select_endpoint {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT e.id, e.name, e.env, e.model_id, m.name AS model, e.alias, v.number AS "pinned?", e.held, e.blocked,
+            r#"SELECT e.id, e.name, e.env, e.model_id, m.name AS model, e.alias, e.stage, v.number AS "pinned?", e.held, e.blocked,
                       e.last_release, e.live_release, e.target_release, e.owner, e.created_at, e.updated_at
                FROM endpoints e
                JOIN models m ON m.id = e.model_id
@@ -160,19 +168,24 @@ pub async fn lock(change: &mut Change, endpoint: &EndpointRef) -> Result<Option<
     row.map(Endpoint::try_from).transpose()
 }
 
-/// The endpoints that follow an alias, locked until the change ends, in the order of their ids.
+/// The endpoints that follow an alias or a stage, locked until the change ends, in the order of their ids.
 ///
 /// # Errors
 /// The database is away.
 pub async fn lock_followers(
     change: &mut Change,
     model: ModelId,
-    alias: &AliasName,
+    pointer: &Pointer,
 ) -> Result<Vec<Endpoint>> {
+    let (alias, stage) = match pointer {
+        Pointer::Alias(alias) => (Some(alias.as_str()), None),
+        Pointer::Stage(stage) => (None, Some(stage.as_str())),
+    };
     let rows = select_endpoint!(
-        "WHERE e.model_id = $1 AND e.alias = $2 ORDER BY e.id FOR UPDATE OF e",
+        "WHERE e.model_id = $1 AND (e.alias = $2 OR e.stage = $3) ORDER BY e.id FOR UPDATE OF e",
         model.0,
-        alias.as_str()
+        alias,
+        stage
     )
     .fetch_all(change.connection())
     .await?;
@@ -216,15 +229,16 @@ pub async fn insert(
     owner: &Actor,
 ) -> Result<Endpoint> {
     let (id, now) = (EndpointId::new(), change.now());
-    let (model, alias, pinned) = target.columns();
+    let (model, alias, stage, pinned) = target.columns();
     sqlx::query!(
-        "INSERT INTO endpoints (id, name, env, model_id, alias, pinned_version, owner, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+        "INSERT INTO endpoints (id, name, env, model_id, alias, stage, pinned_version, owner, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
         id.0,
         endpoint.name.as_str(),
         endpoint.env.as_str(),
         model,
         alias,
+        stage,
         pinned,
         owner.to_string(),
         now
@@ -247,14 +261,15 @@ pub async fn insert(
 /// The endpoint is gone; the database is away.
 pub async fn follow(change: &mut Change, id: EndpointId, target: &Target) -> Result<()> {
     let now = change.now();
-    let (model, alias, pinned) = target.columns();
+    let (model, alias, stage, pinned) = target.columns();
     let done = sqlx::query!(
         "UPDATE endpoints
-         SET model_id = $2, alias = $3, pinned_version = $4, held = false, blocked = NULL, updated_at = $5
+         SET model_id = $2, alias = $3, stage = $4, pinned_version = $5, held = false, blocked = NULL, updated_at = $6
          WHERE id = $1",
         id.0,
         model,
         alias,
+        stage,
         pinned,
         now
     )

@@ -1,12 +1,12 @@
-//! Followers: endpoints that take whatever version an alias points to.
+//! Followers: endpoints that take whatever version an alias points to, or is the newest in a stage.
 //!
-//! Moving an alias brings its followers along in the same change: one release for each. Who cannot
+//! Moving an alias or a version's stage brings its followers along in the same change: one release for each. Who cannot
 //! take the version stays where it is, `blocked` with the reason, and never vetoes the move; when
 //! the version's trial ends later, [`catch_up`] tries again.
 //!
 //! Both lock endpoints: the change must hold the lock of the model, or of the version at least.
 
-use domain::{AliasName, AuditEvent, EndpointRef, Resource, VersionId, WeightedVersion};
+use domain::{AuditEvent, EndpointRef, Pointer, Resource, VersionId, WeightedVersion};
 use serde_json::json;
 
 use crate::{
@@ -27,26 +27,26 @@ pub struct Follower {
     pub blocked: Option<String>,
 }
 
-/// Brings all followers of an alias to the version that it points to from now on, held ones too.
+/// Brings all followers of an alias or a stage to the version that it leads to from now on, held ones too.
 /// `cause` is the event of the move: who did it, in which request.
 ///
 /// # Errors
 /// The database is away.
 pub async fn bring(
     change: &mut Change,
-    alias: &AliasName,
+    pointer: &Pointer,
     version: &Version,
     cause: &AuditEvent,
 ) -> Result<Vec<Follower>> {
     let mut followers = Vec::new();
-    for endpoint in endpoints::lock_followers(change, version.model_id, alias).await? {
-        followers.push(bring_one(change, &endpoint, alias, version, cause).await?);
+    for endpoint in endpoints::lock_followers(change, version.model_id, pointer).await? {
+        followers.push(bring_one(change, &endpoint, pointer, version, cause).await?);
     }
     Ok(followers)
 }
 
 /// Brings those followers along that wait for a version whose trial this change has ended, by
-/// whatever alias. `cause` is the event of the trial's end.
+/// whatever alias or stage. `cause` is the event of the trial's end.
 ///
 /// # Errors
 /// The database is away.
@@ -57,12 +57,19 @@ pub async fn catch_up(
 ) -> Result<Vec<Follower>> {
     let mut followers = Vec::new();
     let Some(version) = versions::lock(change, version).await? else { return Ok(followers) };
+    let mut pointers = Vec::new();
     for alias in &version.aliases {
-        let alias: AliasName = alias.parse()?;
-        for endpoint in endpoints::lock_followers(change, version.model_id, &alias).await? {
+        pointers.push(Pointer::Alias(alias.parse()?));
+    }
+    let newest = versions::lock_newest_in_stage(change, version.model_id, &version.stage).await?;
+    if newest.is_some_and(|newest| newest.id == version.id) {
+        pointers.push(Pointer::Stage(version.stage.clone()));
+    }
+    for pointer in &pointers {
+        for endpoint in endpoints::lock_followers(change, version.model_id, pointer).await? {
             // A held one has been rolled back meanwhile: it waits for the next move.
             if endpoint.blocked.is_some() && !endpoint.held {
-                followers.push(bring_one(change, &endpoint, &alias, &version, cause).await?);
+                followers.push(bring_one(change, &endpoint, pointer, &version, cause).await?);
             }
         }
     }
@@ -72,7 +79,7 @@ pub async fn catch_up(
 async fn bring_one(
     change: &mut Change,
     endpoint: &Endpoint,
-    alias: &AliasName,
+    pointer: &Pointer,
     version: &Version,
     cause: &AuditEvent,
 ) -> Result<Follower> {
@@ -89,7 +96,7 @@ async fn bring_one(
         return Ok(Follower { endpoint: endpoint.endpoint.clone(), release: None, blocked });
     }
     let share = WeightedVersion { version: version.id, weight: 100 };
-    let reason = format!("`{}@{alias}` points to {}", version.model, version.number);
+    let reason = format!("`{}{pointer}` points to {}", version.model, version.number);
     let release = releases::insert(
         change,
         endpoint.id,

@@ -32,6 +32,7 @@ pub mod private;
 pub mod releases;
 pub mod rules;
 pub mod serving;
+pub mod stages;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod tokens;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Actor, AliasName, Cursor, Limit, ModelId, ModelName, Page, Problem, Timestamp};
+use domain::{
+    Actor, AliasName, Cursor, Limit, ModelId, ModelName, Page, Problem, Stage, Timestamp,
+};
 use serde_json::{Value, json};
 
 use crate::{Change, Database, Error, Result, error::breaks};
@@ -29,6 +31,8 @@ pub struct Model {
     pub latest_version: Option<i32>,
     /// The aliases that are set, and the numbers of the versions that they point to.
     pub aliases: BTreeMap<AliasName, i32>,
+    /// The stages that its versions may be in; the first is where they begin.
+    pub stages: Vec<Stage>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it, its tags or its list of versions last changed.
@@ -52,6 +56,7 @@ struct Row {
     last_version: i32,
     latest_version: Option<i32>,
     aliases: Value,
+    stages: Vec<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -70,6 +75,13 @@ impl TryFrom<Row> for Model {
             latest_version: row.latest_version,
             aliases: serde_json::from_value(row.aliases)
                 .map_err(|_| Error::inconsistent("aliases", "alias", row.id))?,
+            stages: row
+                .stages
+                .iter()
+                .map(|stage| {
+                    stage.parse().map_err(|_| Error::inconsistent("models", "stages", row.id))
+                })
+                .collect::<Result<_>>()?,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -81,18 +93,19 @@ pub(crate) fn tags(table: &'static str, id: uuid::Uuid, value: Value) -> Result<
     serde_json::from_value(value).map_err(|_| Error::inconsistent(table, "value", id))
 }
 
-/// `select_model!("WHERE …", arguments)`: every read of a model gathers the same columns.
+/// `select_model!("AND …", arguments)`: every read of a model gathers the same columns, and finds
+/// those that are not deleted.
 macro_rules! select_model {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT m.id, m.name, m.description, m.owner, m.last_version, m.created_at, m.updated_at,
-                      (SELECT max(number) FROM model_versions WHERE model_id = m.id) AS latest_version,
+            r#"SELECT m.id, m.name, m.description, m.owner, m.last_version, m.stages, m.created_at, m.updated_at,
+                      (SELECT max(number) FROM model_versions WHERE model_id = m.id AND deleted_at IS NULL) AS latest_version,
                       (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = m.id) AS "tags!",
                       (SELECT coalesce(jsonb_object_agg(a.alias, v.number), '{}')
                        FROM aliases a JOIN model_versions v ON v.id = a.version_id
                        WHERE a.model_id = m.id) AS "aliases!"
-               FROM models m "# + $rest
+               FROM models m WHERE m.deleted_at IS NULL "# + $rest
             $(, $argument)*
         )
     };
@@ -104,7 +117,7 @@ macro_rules! select_model {
 /// The database is away.
 pub async fn get(database: &Database, name: &ModelName) -> Result<Option<Model>> {
     let row =
-        select_model!("WHERE m.name = $1", name.as_str()).fetch_optional(database.pool()).await?;
+        select_model!("AND m.name = $1", name.as_str()).fetch_optional(database.pool()).await?;
     row.map(Model::try_from).transpose()
 }
 
@@ -113,7 +126,7 @@ pub async fn get(database: &Database, name: &ModelName) -> Result<Option<Model>>
 /// # Errors
 /// The database is away.
 pub async fn lock(change: &mut Change, name: &ModelName) -> Result<Option<Model>> {
-    let row = select_model!("WHERE m.name = $1 FOR UPDATE OF m", name.as_str())
+    let row = select_model!("AND m.name = $1 FOR UPDATE OF m", name.as_str())
         .fetch_optional(change.connection())
         .await?;
     row.map(Model::try_from).transpose()
@@ -130,7 +143,7 @@ pub async fn list(
     limit: Limit,
 ) -> Result<Page<Model>> {
     let rows = select_model!(
-        r#"WHERE ($1::text IS NULL OR m.name COLLATE "C" > $1)
+        r#"AND ($1::text IS NULL OR m.name COLLATE "C" > $1)
              AND ($2::text IS NULL OR position(lower($2) IN lower(m.name)) > 0)
            ORDER BY m.name COLLATE "C"
            LIMIT $3"#,
@@ -166,13 +179,7 @@ pub async fn insert(
     )
     .execute(change.connection())
     .await
-    .map_err(|error| {
-        if breaks(&error, "models_name") {
-            Error::Refused(Problem::conflict(format!("there is a model `{name}` already")).at("name"))
-        } else {
-            error.into()
-        }
-    })?;
+    .map_err(|error| taken(error, name))?;
     set_tags(change, id, tags).await?;
     lock(change, name).await?.ok_or(Error::Affected { table: "models", affected: 0 })
 }
@@ -186,7 +193,7 @@ pub async fn ensure(change: &mut Change, name: &ModelName, owner: &Actor) -> Res
     let (id, now) = (ModelId::new(), change.now());
     let done = sqlx::query!(
         "INSERT INTO models (id, name, owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
-         ON CONFLICT (name COLLATE \"C\") DO NOTHING",
+         ON CONFLICT (name COLLATE \"C\") WHERE deleted_at IS NULL DO NOTHING",
         id.0,
         name.as_str(),
         owner.to_string(),
@@ -261,18 +268,216 @@ pub async fn dependents(change: &mut Change, id: ModelId) -> Result<Vec<String>>
     Ok(rows.into_iter().map(|row| row.wire).collect())
 }
 
-/// Deletes a model with its versions, aliases and their history. Its blobs are left to collection.
+/// Renames a model; rows that refer to it follow.
 ///
 /// # Errors
-/// Something still needs it (see [`dependents`]); the database is away.
-pub async fn delete(change: &mut Change, id: ModelId) -> Result<()> {
-    // Aliases point to versions: they go first.
-    sqlx::query!("DELETE FROM aliases WHERE model_id = $1", id.0)
+/// The name is taken (conflict); the model is gone; the database is away.
+pub async fn rename(change: &mut Change, id: ModelId, name: &ModelName) -> Result<()> {
+    let now = change.now();
+    let done = sqlx::query!(
+        "UPDATE models SET name = $2, updated_at = $3 WHERE id = $1",
+        id.0,
+        name.as_str(),
+        now
+    )
+    .execute(change.connection())
+    .await
+    .map_err(|error| taken(error, name))?;
+    one("models", done.rows_affected())?;
+    sqlx::query!(
+        "UPDATE model_versions SET updated_at = $2 WHERE model_id = $1 AND deleted_at IS NULL",
+        id.0,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Replaces the stages that a model's versions may be in.
+///
+/// # Errors
+/// The model is gone; the database is away.
+pub async fn set_stages(change: &mut Change, id: ModelId, stages: &[Stage]) -> Result<()> {
+    let now = change.now();
+    let stages: Vec<String> = stages.iter().map(ToString::to_string).collect();
+    let done = sqlx::query!(
+        "UPDATE models SET stages = $2, updated_at = $3 WHERE id = $1",
+        id.0,
+        &stages,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    one("models", done.rows_affected())
+}
+
+/// Sets one tag of a model.
+///
+/// # Errors
+/// The model is gone; the database is away.
+pub async fn set_tag(change: &mut Change, id: ModelId, key: &str, value: &str) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO model_tags (model_id, key, value) VALUES ($1, $2, $3)
+         ON CONFLICT (model_id, key) DO UPDATE SET value = excluded.value",
+        id.0,
+        key,
+        value
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Deletes one tag of a model. `false` if there is none.
+///
+/// # Errors
+/// The database is away.
+pub async fn delete_tag(change: &mut Change, id: ModelId, key: &str) -> Result<bool> {
+    let done = sqlx::query!("DELETE FROM model_tags WHERE model_id = $1 AND key = $2", id.0, key)
         .execute(change.connection())
         .await?;
-    let done =
-        sqlx::query!("DELETE FROM models WHERE id = $1", id.0).execute(change.connection()).await?;
-    one("models", done.rows_affected())
+    Ok(done.rows_affected() == 1)
+}
+
+/// Deletes a model with its versions and aliases, until it is restored or purged.
+///
+/// # Errors
+/// It is gone; the database is away.
+pub async fn delete(change: &mut Change, id: ModelId) -> Result<()> {
+    let now = change.now();
+    let done = sqlx::query!(
+        "UPDATE models SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL",
+        id.0,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    one("models", done.rows_affected())?;
+    sqlx::query!(
+        "DELETE FROM trials USING model_versions v WHERE v.id = version_id AND v.model_id = $1",
+        id.0
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// A deleted model that can be restored.
+#[derive(Debug, Clone)]
+pub struct Deleted {
+    /// Its id.
+    pub id: ModelId,
+    /// What it was called.
+    pub name: ModelName,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+}
+
+/// Lists the models that are deleted and not yet purged, the last one first. There are few: no pages.
+///
+/// # Errors
+/// The database is away.
+pub async fn deleted(database: &Database, limit: Limit) -> Result<Vec<Deleted>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, name, deleted_at AS "deleted_at!" FROM models
+           WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, id LIMIT $1"#,
+        limit.get()
+    )
+    .fetch_all(database.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Deleted {
+                id: ModelId(row.id),
+                name: row
+                    .name
+                    .parse()
+                    .map_err(|_| Error::inconsistent("models", "name", row.id))?,
+                deleted_at: row.deleted_at,
+            })
+        })
+        .collect()
+}
+
+/// Restores the model of that name that was deleted last, with all that it had. `None` if there is none.
+///
+/// # Errors
+/// Another model has the name by now (conflict); the database is away.
+pub async fn restore(change: &mut Change, name: &ModelName) -> Result<Option<Model>> {
+    let now = change.now();
+    let restored = sqlx::query!(
+        "UPDATE models SET deleted_at = NULL, updated_at = $2
+         WHERE id = (SELECT id FROM models WHERE name = $1 AND deleted_at IS NOT NULL
+                     ORDER BY deleted_at DESC, id LIMIT 1)
+         RETURNING id",
+        name.as_str(),
+        now
+    )
+    .fetch_optional(change.connection())
+    .await
+    .map_err(|error| taken(error, name))?;
+    let Some(row) = restored else { return Ok(None) };
+    sqlx::query!(
+        "INSERT INTO trials (version_id, queued_at)
+         SELECT id, $2 FROM model_versions
+         WHERE model_id = $1 AND status = 'pending' AND deleted_at IS NULL",
+        row.id,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    lock(change, name).await
+}
+
+/// Deletes for good what was deleted before `before` and nothing names any more: at most `limit`
+/// models and as many versions. Answers how many rows went; 0 when all is done. Blobs are left to
+/// collection.
+///
+/// # Errors
+/// The database is away.
+pub async fn purge(database: &Database, before: Timestamp, limit: i64) -> Result<u64> {
+    let mut tx = database.pool().begin().await?;
+    let doomed = sqlx::query!(
+        "SELECT id FROM models WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2 FOR UPDATE SKIP LOCKED",
+        before,
+        limit
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    let ids: Vec<uuid::Uuid> = doomed.into_iter().map(|row| row.id).collect();
+    // Aliases point to versions: they go first.
+    sqlx::query!("DELETE FROM aliases WHERE model_id = ANY($1)", &ids).execute(&mut *tx).await?;
+    let models = sqlx::query!("DELETE FROM models WHERE id = ANY($1)", &ids)
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+    let versions = sqlx::query!(
+        "DELETE FROM model_versions WHERE id IN (
+             SELECT v.id FROM model_versions v
+             WHERE v.deleted_at < $1
+               AND NOT EXISTS (SELECT FROM aliases a WHERE a.version_id = v.id)
+               AND NOT EXISTS (SELECT FROM release_versions r WHERE r.version_id = v.id)
+               AND NOT EXISTS (SELECT FROM endpoints e WHERE e.pinned_version = v.id)
+             ORDER BY v.deleted_at
+             LIMIT $2
+             FOR UPDATE SKIP LOCKED)",
+        before,
+        limit
+    )
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    tx.commit().await?;
+    Ok(models + versions)
+}
+
+fn taken(error: sqlx::Error, name: &ModelName) -> Error {
+    if breaks(&error, "models_name") {
+        Error::Refused(Problem::conflict(format!("there is a model `{name}` already")).at("name"))
+    } else {
+        error.into()
+    }
 }
 
 /// A statement that must change exactly one row did.

@@ -72,6 +72,8 @@ impl World {
             not_servable: Some("no model file".to_owned()),
             description: String::new(),
             lineage: versions::Lineage::default(),
+            origin: versions::Origin::default(),
+            packaging: versions::Packaging::default(),
             tags: models::Tags::default(),
         };
         let mut change = Change::begin(self.database()).await.unwrap();
@@ -82,11 +84,13 @@ impl World {
         version.id
     }
 
-    /// Deletes a version.
+    /// Deletes a version for good.
     pub(crate) async fn delete(&self, version: VersionId) {
         let mut change = Change::begin(self.database()).await.unwrap();
         versions::delete(&mut change, version).await.unwrap();
         change.commit(&event()).await.unwrap();
+        let soon = self.database().now() + TimeDelta::seconds(1);
+        assert_eq!(models::purge(self.database(), soon, 10).await.unwrap(), 1);
     }
 
     pub(crate) fn wait(&self, time: TimeDelta) {

@@ -64,10 +64,12 @@ fn version_reference(text: &str) -> Result<(String, i32), Failure> {
     let reference: domain::ModelRef = text.parse()?;
     match reference.version {
         domain::VersionSelector::Number(number) => Ok((reference.model.to_string(), number)),
-        domain::VersionSelector::Alias(_) => Err(Failure::usage(
-            "version",
-            format!("`{text}` names an alias: expected NAME/VERSION, like fraud/3"),
-        )),
+        domain::VersionSelector::Alias(_) | domain::VersionSelector::Stage(_) => {
+            Err(Failure::usage(
+                "version",
+                format!("`{text}` names no version: expected NAME/VERSION, like fraud/3"),
+            ))
+        }
     }
 }
 

@@ -144,6 +144,8 @@ impl World {
             not_servable: None,
             description: String::new(),
             lineage: versions::Lineage::default(),
+            origin: versions::Origin::default(),
+            packaging: versions::Packaging::default(),
             tags: models::Tags::default(),
         };
         let name = "fraud".parse().unwrap();

@@ -6,6 +6,7 @@
 mod aliases;
 mod archives;
 mod blobs;
+mod deleted;
 mod endpoints;
 mod files;
 mod models;
@@ -15,6 +16,7 @@ mod releases;
 mod resolve;
 mod rules;
 mod signature;
+mod stages;
 mod versions;
 mod wait;
 
@@ -42,6 +44,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(versions::routes)
         .configure(files::routes)
         .configure(aliases::routes)
+        .configure(stages::routes)
+        .configure(deleted::routes)
         .configure(rules::routes)
         .configure(resolve::routes)
         .configure(blobs::routes)

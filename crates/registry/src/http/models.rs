@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, delete, get, patch, post, web::Data};
 use auth::{Access, Caller};
 use chrono::{DateTime, Utc};
-use domain::{ModelName, Resource};
+use domain::{ModelName, Resource, Stage};
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -23,6 +23,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[schema(example = json!({
     "name": "fraud", "description": "Scores card payments", "owner": "user:ana",
     "tags": {"team": "risk"}, "latest_version": 4, "aliases": {"champion": 3},
+    "stages": ["None", "Staging", "Production", "Archived"],
     "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z",
 }))]
 pub struct Model {
@@ -36,6 +37,9 @@ pub struct Model {
     latest_version: Option<i32>,
     /// Where each alias points.
     aliases: BTreeMap<String, i32>,
+    /// The stages that its versions may be in.
+    #[schema(value_type = Vec<String>)]
+    stages: Vec<Stage>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -50,6 +54,7 @@ impl From<store::models::Model> for Model {
             tags: model.tags,
             latest_version: model.latest_version,
             aliases: aliases.map(|(alias, number)| (alias.to_string(), number)).collect(),
+            stages: model.stages,
             created_at: model.created_at,
             updated_at: model.updated_at,
         }

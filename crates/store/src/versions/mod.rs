@@ -5,15 +5,19 @@ mod write;
 
 use domain::{
     Digest, Manifest, ModelId, ModelName, Problem, Runtime, Servable, Signature, Stage, Timestamp,
-    VersionId, VersionStatus, onnx::OnnxFacts,
+    VersionId, VersionStatus, onnx::OnnxFacts, tracking::LoggedModelId,
 };
 use serde_json::{Value, json};
 
 pub use self::{
     read::{
-        find_by_digest, get, get_by_alias, get_by_id, list, lock, lock_by_number, manifest, newest,
+        find_by_digest, get, get_by_alias, get_by_id, get_by_stage, in_stage, list, lock,
+        lock_by_number, lock_newest_in_stage, manifest, newest, newest_in_stages,
     },
-    write::{TrialOutcome, delete, dependents, finish_trial, insert, update},
+    write::{
+        TrialOutcome, delete, delete_tag, dependents, finish_trial, insert, restore, set_tag,
+        update,
+    },
 };
 use crate::{Error, Result, models::Tags};
 
@@ -28,6 +32,30 @@ pub struct Lineage {
     pub git_commit: Option<String>,
     /// Anywhere else.
     pub source_url: Option<String>,
+}
+
+/// Where a version's files were when it was registered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// As whoever registered it said: a URI, ours or a foreign one.
+    pub source: Option<String>,
+    /// Whether its bytes are elsewhere: then it has no files here.
+    pub is_external: bool,
+    /// The logged model that it was made from.
+    pub logged_model_id: Option<LoggedModelId>,
+    /// A link to the run, on whatever server.
+    pub run_link: Option<String>,
+}
+
+/// How its author packaged it, as an `MLmodel` file among its files says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Packaging {
+    /// Flavours by name, with what each says.
+    pub flavors: Option<Value>,
+    /// The Python module that loads it.
+    pub loader_module: Option<String>,
+    /// What the scan of pickled files found.
+    pub findings: Option<Value>,
 }
 
 /// A version of a model.
@@ -69,6 +97,10 @@ pub struct Version {
     pub description: String,
     /// Where it comes from.
     pub lineage: Lineage,
+    /// Where its files were.
+    pub origin: Origin,
+    /// How it is packaged.
+    pub packaging: Packaging,
     /// Its tags.
     pub tags: Tags,
     /// The aliases that point to it now.
@@ -127,6 +159,10 @@ pub struct NewVersion {
     pub description: String,
     /// Where it comes from.
     pub lineage: Lineage,
+    /// Where its files were.
+    pub origin: Origin,
+    /// How it is packaged.
+    pub packaging: Packaging,
     /// Its tags.
     pub tags: Tags,
 }

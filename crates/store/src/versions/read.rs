@@ -1,12 +1,12 @@
 //! Reading versions.
 
 use domain::{
-    AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Timestamp,
-    VersionId,
+    AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Stage,
+    Timestamp, VersionId, tracking::LoggedModelId,
 };
 use serde_json::Value;
 
-use super::{Lineage, Version};
+use super::{Lineage, Origin, Packaging, Version};
 use crate::{Change, Database, Error, Result, audit::digest, models::tags};
 
 struct Row {
@@ -31,6 +31,13 @@ struct Row {
     dataset_digest: Option<String>,
     git_commit: Option<String>,
     source_url: Option<String>,
+    source: Option<String>,
+    is_external: bool,
+    logged_model_id: Option<uuid::Uuid>,
+    run_link: Option<String>,
+    flavors: Option<Value>,
+    loader_module: Option<String>,
+    findings: Option<Value>,
     tags: Value,
     aliases: Vec<String>,
     created_by: String,
@@ -74,6 +81,17 @@ impl TryFrom<Row> for Version {
                 git_commit: row.git_commit,
                 source_url: row.source_url,
             },
+            origin: Origin {
+                source: row.source,
+                is_external: row.is_external,
+                logged_model_id: row.logged_model_id.map(LoggedModelId),
+                run_link: row.run_link,
+            },
+            packaging: Packaging {
+                flavors: row.flavors,
+                loader_module: row.loader_module,
+                findings: row.findings,
+            },
             tags: tags("version_tags", row.id, row.tags)?,
             aliases: row.aliases,
             created_by: row.created_by,
@@ -83,18 +101,21 @@ impl TryFrom<Row> for Version {
     }
 }
 
-/// `select_version!("WHERE …", arguments)`: every read of a version gathers the same columns.
+/// `select_version!("WHERE …", arguments)`: every read of a version gathers the same columns,
+/// and finds those that are not deleted, of models that are not.
 macro_rules! select_version {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
             r#"SELECT v.id, v.model_id, m.name AS model, v.number, v.digest, v.size, v.status, v.servable, v.runtime,
                       v.reason, v.model_file, v.facts, v.signature, v.input_example, v.batchable, v.stage,
-                      v.description, v.run_id, v.dataset_digest, v.git_commit, v.source_url, v.created_by,
+                      v.description, v.run_id, v.dataset_digest, v.git_commit, v.source_url, v.source, v.is_external,
+                      v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.findings, v.created_by,
                       v.created_at, v.updated_at,
                       (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM version_tags WHERE version_id = v.id) AS "tags!",
                       ARRAY(SELECT alias FROM aliases WHERE version_id = v.id ORDER BY alias) AS "aliases!"
-               FROM model_versions v JOIN models m ON m.id = v.model_id "# + $rest
+               FROM model_versions v
+               JOIN models m ON m.id = v.model_id AND m.deleted_at IS NULL AND v.deleted_at IS NULL "# + $rest
             $(, $argument)*
         )
     };
@@ -176,13 +197,84 @@ pub async fn lock_by_number(
 /// The database is away.
 pub async fn newest(change: &mut Change, model: ModelId, limit: i64) -> Result<Vec<i32>> {
     let rows = sqlx::query!(
-        "SELECT number FROM model_versions WHERE model_id = $1 ORDER BY number DESC LIMIT $2",
+        "SELECT number FROM model_versions WHERE model_id = $1 AND deleted_at IS NULL ORDER BY number DESC LIMIT $2",
         model.0,
         limit
     )
     .fetch_all(change.connection())
     .await?;
     Ok(rows.into_iter().map(|row| row.number).collect())
+}
+
+/// The newest version in a stage.
+///
+/// # Errors
+/// The database is away.
+pub async fn get_by_stage(
+    database: &Database,
+    model: &ModelName,
+    stage: &Stage,
+) -> Result<Option<Version>> {
+    let row = select_version!(
+        "WHERE m.name = $1 AND v.stage = $2 ORDER BY v.number DESC LIMIT 1",
+        model.as_str(),
+        stage.as_str()
+    )
+    .fetch_optional(database.pool())
+    .await?;
+    row.map(Version::try_from).transpose()
+}
+
+/// The newest version in a stage of a model that the change has locked; locked like [`lock`].
+///
+/// # Errors
+/// The database is away.
+pub async fn lock_newest_in_stage(
+    change: &mut Change,
+    model: ModelId,
+    stage: &Stage,
+) -> Result<Option<Version>> {
+    let row = select_version!(
+        "WHERE v.model_id = $1 AND v.stage = $2 ORDER BY v.number DESC LIMIT 1 FOR NO KEY UPDATE OF v",
+        model.0,
+        stage.as_str()
+    )
+    .fetch_optional(change.connection())
+    .await?;
+    row.map(Version::try_from).transpose()
+}
+
+/// All versions in a stage of a model that the change has locked, oldest first; locked like [`lock`].
+///
+/// # Errors
+/// The database is away.
+pub async fn in_stage(change: &mut Change, model: ModelId, stage: &Stage) -> Result<Vec<Version>> {
+    let rows = select_version!(
+        "WHERE v.model_id = $1 AND v.stage = $2 ORDER BY v.number FOR NO KEY UPDATE OF v",
+        model.0,
+        stage.as_str()
+    )
+    .fetch_all(change.connection())
+    .await?;
+    rows.into_iter().map(Version::try_from).collect()
+}
+
+/// The newest version in each stage, of each of these models: by model, then by number.
+///
+/// # Errors
+/// The database is away.
+pub async fn newest_in_stages(database: &Database, models: &[ModelId]) -> Result<Vec<Version>> {
+    let ids: Vec<uuid::Uuid> = models.iter().map(|model| model.0).collect();
+    let rows = select_version!(
+        "WHERE v.id IN (SELECT DISTINCT ON (model_id, stage) id FROM model_versions
+                        WHERE model_id = ANY($1) AND deleted_at IS NULL
+                        ORDER BY model_id, stage, number DESC)
+         ORDER BY v.model_id, v.number",
+        &ids
+    )
+    .fetch_all(database.pool())
+    .await?;
+    rows.into_iter().map(Version::try_from).collect()
 }
 
 /// The newest version with these very files, as the change sees it; a rejected one does not count
@@ -228,10 +320,10 @@ pub async fn list(
     Ok(Page::from_rows(versions, limit, |version| version.number.to_string()))
 }
 
-/// The files of a version.
+/// The files of a version: none where they are elsewhere.
 ///
 /// # Errors
-/// The version is gone (a tree without files is none); the database is away.
+/// The database is away.
 pub async fn manifest(database: &Database, id: VersionId) -> Result<Manifest> {
     let rows =
         sqlx::query!("SELECT path, digest, size FROM version_files WHERE version_id = $1", id.0)
@@ -247,5 +339,8 @@ pub async fn manifest(database: &Database, id: VersionId) -> Result<Manifest> {
             Ok((path, FileEntry { digest: digest("version_files", id, &row.digest)?, size }))
         })
         .collect::<Result<Vec<_>>>()?;
+    if files.is_empty() {
+        return Ok(Manifest::empty());
+    }
     Manifest::new(files).map_err(|_| Error::inconsistent("version_files", "path", id))
 }

@@ -1,6 +1,6 @@
 //! Making, judging, changing and deleting versions.
 
-use domain::{Actor, Manifest, ModelId, Problem, Servable, Stage, VersionId, VersionStatus};
+use domain::{Actor, Manifest, ModelId, Problem, Servable, VersionId, VersionStatus};
 use serde_json::Value;
 
 use super::{NewVersion, Version, lock, size};
@@ -39,8 +39,10 @@ pub async fn insert(
     sqlx::query!(
         "INSERT INTO model_versions
              (id, model_id, number, digest, size, status, servable, runtime, reason, model_file, facts, signature,
-              input_example, description, run_id, dataset_digest, git_commit, source_url, created_by, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20)",
+              input_example, description, run_id, dataset_digest, git_commit, source_url, created_by, created_at, updated_at,
+              source, is_external, logged_model_id, run_link, flavors, loader_module, findings)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20,
+                 $21, $22, $23, $24, $25, $26, $27)",
         id.0,
         model.0,
         number,
@@ -60,7 +62,14 @@ pub async fn insert(
         new.lineage.git_commit,
         new.lineage.source_url,
         by.to_string(),
-        now
+        now,
+        new.origin.source,
+        new.origin.is_external,
+        new.origin.logged_model_id.map(|id| id.0),
+        new.origin.run_link,
+        new.packaging.flavors,
+        new.packaging.loader_module,
+        new.packaging.findings
     )
     .execute(change.connection())
     .await?;
@@ -120,7 +129,7 @@ async fn insert_tags(change: &mut Change, id: VersionId, tags: &Tags) -> Result<
     Ok(())
 }
 
-/// Replaces what may change of a version: description, stage and all tags.
+/// Replaces what may change of a version but its stage: description and all tags.
 ///
 /// # Errors
 /// The version is gone; the database is away.
@@ -128,15 +137,13 @@ pub async fn update(
     change: &mut Change,
     id: VersionId,
     description: &str,
-    stage: Stage,
     tags: &Tags,
 ) -> Result<()> {
     let now = change.now();
     let done = sqlx::query!(
-        "UPDATE model_versions SET description = $2, stage = $3, updated_at = $4 WHERE id = $1",
+        "UPDATE model_versions SET description = $2, updated_at = $3 WHERE id = $1",
         id.0,
         description,
-        stage.as_str(),
         now
     )
     .execute(change.connection())
@@ -146,6 +153,35 @@ pub async fn update(
         .execute(change.connection())
         .await?;
     insert_tags(change, id, tags).await
+}
+
+/// Sets one tag of a version.
+///
+/// # Errors
+/// The version is gone; the database is away.
+pub async fn set_tag(change: &mut Change, id: VersionId, key: &str, value: &str) -> Result<()> {
+    sqlx::query!(
+        "INSERT INTO version_tags (version_id, key, value) VALUES ($1, $2, $3)
+         ON CONFLICT (version_id, key) DO UPDATE SET value = excluded.value",
+        id.0,
+        key,
+        value
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Deletes one tag of a version. `false` if there is none.
+///
+/// # Errors
+/// The database is away.
+pub async fn delete_tag(change: &mut Change, id: VersionId, key: &str) -> Result<bool> {
+    let done =
+        sqlx::query!("DELETE FROM version_tags WHERE version_id = $1 AND key = $2", id.0, key)
+            .execute(change.connection())
+            .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// What a trial found.
@@ -222,15 +258,54 @@ pub async fn dependents(change: &mut Change, id: VersionId) -> Result<Vec<String
     Ok(rows.into_iter().map(|row| row.what).collect())
 }
 
-/// Deletes a version that nothing needs. Its number is not given again.
+/// Deletes a version that nothing needs, until it is restored or purged. Its number is not given
+/// again.
 ///
 /// # Errors
-/// Something still needs it (see [`dependents`]); the database is away.
+/// It is gone; the database is away.
 pub async fn delete(change: &mut Change, id: VersionId) -> Result<()> {
-    let done = sqlx::query!("DELETE FROM model_versions WHERE id = $1", id.0)
+    let now = change.now();
+    let done = sqlx::query!(
+        "UPDATE model_versions SET deleted_at = $2 WHERE id = $1 AND deleted_at IS NULL",
+        id.0,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    one("model_versions", done.rows_affected())?;
+    sqlx::query!("UPDATE models SET updated_at = $2 FROM model_versions v WHERE v.id = $1 AND models.id = v.model_id", id.0, now)
         .execute(change.connection())
         .await?;
-    one("model_versions", done.rows_affected())
+    sqlx::query!("DELETE FROM trials WHERE version_id = $1", id.0)
+        .execute(change.connection())
+        .await?;
+    Ok(())
+}
+
+/// Restores a deleted version of a model that the change has locked. `None` if it is not deleted,
+/// or purged.
+///
+/// # Errors
+/// The database is away.
+pub async fn restore(change: &mut Change, model: ModelId, number: i32) -> Result<Option<Version>> {
+    let now = change.now();
+    let restored = sqlx::query!(
+        "UPDATE model_versions SET deleted_at = NULL, updated_at = $3
+         WHERE model_id = $1 AND number = $2 AND deleted_at IS NOT NULL
+         RETURNING id, status",
+        model.0,
+        number,
+        now
+    )
+    .fetch_optional(change.connection())
+    .await?;
+    let Some(row) = restored else { return Ok(None) };
+    if row.status == VersionStatus::Pending.as_str() {
+        sqlx::query!("INSERT INTO trials (version_id, queued_at) VALUES ($1, $2)", row.id, now)
+            .execute(change.connection())
+            .await?;
+    }
+    lock(change, VersionId(row.id)).await
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<Value> {

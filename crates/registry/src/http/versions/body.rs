@@ -24,7 +24,7 @@ use crate::text;
         "ir_version": 10, "producer_name": "skl2onnx", "producer_version": "1.19.1",
         "opset": {"ai.onnx": 21}, "operators": ["Gemm", "Sigmoid"],
     },
-    "batchable": true, "stage": "None", "description": "Trained on June",
+    "batchable": true, "stage": "None", "is_external": false, "description": "Trained on June",
     "lineage": {"run_id": "9d1c2d5f1e0b4d0c8f3a5b6c7d8e9f00", "git_commit": "3e088bc"},
     "tags": {"ticket": "R-12"}, "aliases": ["champion"], "created_by": "user:ana",
     "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z",
@@ -44,7 +44,7 @@ pub struct Version {
     /// Whether an endpoint may serve it: `yes`, `no` or `checking`.
     #[schema(value_type = String)]
     servable: Servable,
-    /// What runs it: `onnx` or `none`.
+    /// What runs it: `onnx`, `python` or `none`.
     #[schema(value_type = String)]
     runtime: Runtime,
     /// Why it is not servable.
@@ -63,9 +63,28 @@ pub struct Version {
     input_example: Option<serde_json::Value>,
     /// Whether rows of several requests may be run together.
     batchable: bool,
-    /// MLflow's stage.
+    /// The stage that it is in: one of its model's.
     #[schema(value_type = String)]
     stage: Stage,
+    /// Where its files were when it was registered, as a URI.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
+    /// Whether its bytes are elsewhere.
+    is_external: bool,
+    /// The logged model that it was made from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logged_model_id: Option<String>,
+    /// The flavours of its `MLmodel` file, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    flavors: Option<serde_json::Value>,
+    /// The Python module that loads it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loader_module: Option<String>,
+    /// What the scan of pickled files found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    findings: Option<serde_json::Value>,
     description: String,
     lineage: Lineage,
     tags: BTreeMap<String, String>,
@@ -126,6 +145,12 @@ impl From<store::versions::Version> for Version {
             input_example: version.input_example,
             batchable: version.batchable,
             stage: version.stage,
+            source: version.origin.source,
+            is_external: version.origin.is_external,
+            logged_model_id: version.origin.logged_model_id.map(|id| id.to_string()),
+            flavors: version.packaging.flavors,
+            loader_module: version.packaging.loader_module,
+            findings: version.packaging.findings,
             description: version.description,
             lineage: version.lineage.into(),
             tags: version.tags,

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, delete, get, patch, web::Data};
 use auth::{Access, Caller};
-use domain::Stage;
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -66,12 +65,9 @@ pub async fn show(
 /// What shall be different; what is absent stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"description": "Trained on June", "stage": "Staging", "tags": {"ticket": "R-12"}}))]
+#[schema(example = json!({"description": "Trained on June", "tags": {"ticket": "R-12"}}))]
 pub struct VersionEdit {
     description: Option<String>,
-    /// MLflow's stage: `None`, `Staging`, `Production` or `Archived`.
-    #[schema(value_type = Option<String>)]
-    stage: Option<Stage>,
     /// All tags; those that are not named go.
     tags: Option<BTreeMap<String, String>>,
 }
@@ -82,13 +78,12 @@ impl TryFrom<VersionEdit> for versions::Edit {
     fn try_from(edit: VersionEdit) -> Result<Self, Self::Error> {
         Ok(Self {
             description: text::optional("description", edit.description, text::DESCRIPTION)?,
-            stage: edit.stage,
             tags: edit.tags.map(text::tags).transpose()?,
         })
     }
 }
 
-/// Change a version's description, stage or tags. Its files never change.
+/// Change a version's description or tags. Its files never change.
 #[utoipa::path(
     tag = "versions",
     params(VersionPath),

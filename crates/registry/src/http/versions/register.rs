@@ -12,6 +12,7 @@ use auth::{Access, Caller};
 use domain::{AliasName, Digest, FileEntry, FilePath, Problem};
 use rest::{ApiError, Json, Path, openapi};
 use serde::{Deserialize, Serialize};
+use store::versions::Origin;
 use utoipa::ToSchema;
 
 use super::{super::signature::Signature, ModelPath, body::Lineage, body::Version, path};
@@ -94,6 +95,7 @@ impl TryFrom<NewVersion> for Submission {
             input_example: new.input_example,
             description: text::bounded("description", new.description, text::DESCRIPTION)?,
             lineage: new.lineage.try_into()?,
+            origin: Origin::default(),
             tags: text::tags(new.tags)?,
             force: new.force,
         })
