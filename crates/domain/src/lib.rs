@@ -37,11 +37,11 @@ pub use actor::{Actor, ActorKind, RequestId};
 pub use audit::AuditEvent;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use digest::{Digest, Hasher};
+pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
     BlobKey, DeliveryId, EndpointId, ModelId, NodeId, RuleId, TokenId, UploadId, VersionId,
     WebhookId,
 };
-pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use manifest::{FileEntry, FilePath, Manifest};
 pub use name::{
     AliasName, EndpointName, EndpointRef, EnvironmentName, ModelName, Stage, TagKey, TagValue,

@@ -81,12 +81,20 @@ async fn list(
     caller: Caller,
     access: Data<Access>,
     state: Data<State>,
+    registry: Data<registry::State>,
     Args(Listing { path }): Args<Listing>,
 ) -> Answer {
     let path = required(path, "path")?;
     let folder = files::path(path.strip_suffix('/').unwrap_or(&path))?;
-    let (_, permit) = permit(&caller, &access, &state, &folder).await?;
-    let found = files::list(&state, &permit, &folder).await?;
+    let found = match crate::models::files::version_of(folder.as_str()) {
+        Some((version, below)) => {
+            crate::models::files::list(&caller, &access, &registry, version, below).await?
+        }
+        None => {
+            let (_, permit) = permit(&caller, &access, &state, &folder).await?;
+            files::list(&state, &permit, &folder).await?
+        }
+    };
     let files: Vec<FileInfo> = found.into_iter().map(|it| FileInfo::of(it, "")).collect();
     Ok(HttpResponse::Ok().json(if files.is_empty() { json!({}) } else { json!({"files": files}) }))
 }
@@ -264,7 +272,7 @@ pub async fn list_below(
 }
 
 /// What a file says to be, by its name, in the words of MLflow: text is plain text.
-fn media_type(name: &str) -> &'static str {
+pub fn media_type(name: &str) -> &'static str {
     let extension = name.rsplit_once('.').map_or(name, |(_, extension)| extension);
     match extension {
         "txt" | "log" | "err" | "cfg" | "conf" | "cnf" | "cf" | "ini" | "properties" | "prop"

@@ -11,6 +11,7 @@
 mod artifacts;
 mod document;
 mod logged_models;
+pub mod models;
 pub mod refusal;
 pub mod request;
 mod server;
@@ -50,12 +51,14 @@ fn second(config: &mut ServiceConfig) {
     config
         .configure(artifacts::routes)
         .configure(logged_models::routes)
+        .configure(models::routes)
         .configure(webhooks::routes);
 }
 
 /// `/api/2.0/mlflow-artifacts`: files through this server.
 fn proxy(config: &mut ServiceConfig) {
-    config.configure(artifacts::proxy);
+    // The files of versions first: their paths are under those of all files.
+    config.configure(models::files::proxy).configure(artifacts::proxy);
 }
 
 /// `/api/3.0/mlflow`: what came with MLflow 3.

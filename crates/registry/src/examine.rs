@@ -12,6 +12,9 @@ use store::blobs;
 
 use crate::{Error, Result, State, models::listed};
 
+/// The file by which MLflow describes a model that its Python packages load.
+const PACKAGE: &str = "MLmodel";
+
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Examined {
@@ -21,6 +24,19 @@ pub(crate) struct Examined {
     pub signature: Option<Signature>,
     /// Why no trial is needed to know that it is not servable.
     pub not_servable: Option<String>,
+}
+
+impl Examined {
+    /// Nothing here runs it, for this reason.
+    pub fn nothing(why: String) -> Self {
+        Self {
+            runtime: Runtime::None,
+            model_file: None,
+            facts: None,
+            signature: None,
+            not_servable: Some(why),
+        }
+    }
 }
 
 /// Checks that the bytes of all files are here with the sizes that the manifest says. They stay
@@ -55,13 +71,13 @@ pub(crate) async fn examine(
     given: Option<Signature>,
 ) -> Result<Examined> {
     let Some(path) = model_file(manifest)? else {
-        return Ok(Examined {
-            runtime: Runtime::None,
-            model_file: None,
-            facts: None,
-            signature: given,
-            not_servable: Some("no runtime here can serve it: it holds no .onnx file".to_owned()),
-        });
+        let is_packaged = manifest.files().any(|(path, _)| path.as_str() == PACKAGE);
+        let (runtime, why) = match is_packaged {
+            true => (Runtime::Python, "it needs the Python runtime, which is not here yet"),
+            false => (Runtime::None, "no runtime here can serve it: it holds no .onnx file"),
+        };
+        let nothing = Examined::nothing(why.to_owned());
+        return Ok(Examined { runtime, signature: given, ..nothing });
     };
     let facts = scan(state, manifest, &path).await?;
     require_external_files(manifest, &path, &facts)?;

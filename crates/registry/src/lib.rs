@@ -19,7 +19,6 @@ mod examine;
 mod example;
 mod publish;
 mod state;
-mod text;
 
 pub mod aliases;
 pub mod archive;
@@ -33,6 +32,7 @@ pub mod releases;
 pub mod resolve;
 pub mod rules;
 pub mod stages;
+pub mod text;
 pub mod versions;
 
 pub use error::{Error, Result};

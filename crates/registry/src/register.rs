@@ -14,8 +14,8 @@ use store::{
 };
 
 use crate::{
-    Result, State, aliases,
-    examine::{examine, require_bytes},
+    Error, Result, State, aliases,
+    examine::{Examined, examine, require_bytes},
     example,
     publish::publish,
 };
@@ -84,6 +84,55 @@ pub async fn register(
         Some(version) => known(change, &model, version, promotion).await,
         None => create(change, permit, &model, &new, promotion).await,
     }
+}
+
+/// Registers a version of a model that is there, whatever its files are: none of them, if they lie
+/// elsewhere. Each call makes a new version.
+///
+/// # Errors
+/// The model is not there; files whose bytes are not here.
+pub async fn add(
+    state: &State,
+    permit: &Permit<verbs::Register>,
+    model: &ModelName,
+    submission: Submission,
+) -> Result<Version> {
+    let new = stored(state, submission).await?;
+    let mut change = Change::begin(&state.database).await?;
+    let model = crate::models::lock(&mut change, model).await?;
+    Ok(create(change, permit, &model, &new, None).await?.version)
+}
+
+/// What is found out of files that were stored before anybody thought of serving them: what keeps
+/// them from being served is the version's reason, not a refusal.
+async fn stored(state: &State, submission: Submission) -> Result<NewVersion> {
+    let is_external = submission.origin.is_external;
+    let manifest = match submission.files.is_empty() {
+        true => Manifest::empty(),
+        false => Manifest::new(submission.files)?,
+    };
+    require_bytes(state, &manifest).await?;
+    let examined = match examine(state, &manifest, submission.signature).await {
+        Err(Error::Refused(problem)) => Examined::nothing(problem.message),
+        Ok(_) if is_external => Examined::nothing("its bytes are not here".to_owned()),
+        Ok(_) if manifest.is_empty() => Examined::nothing("it has no files".to_owned()),
+        Ok(examined) => examined,
+        Err(error) => return Err(error),
+    };
+    Ok(NewVersion {
+        manifest,
+        runtime: examined.runtime,
+        model_file: examined.model_file.map(|path| path.to_string()),
+        facts: examined.facts,
+        signature: examined.signature,
+        input_example: None,
+        not_servable: examined.not_servable,
+        description: submission.description,
+        lineage: submission.lineage,
+        origin: submission.origin,
+        packaging: Packaging::default(),
+        tags: submission.tags,
+    })
 }
 
 /// All that is found out before the transaction.

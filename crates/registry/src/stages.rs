@@ -55,6 +55,18 @@ pub async fn history(
     Ok(stages::history(&state.database, model.id, stage, cursor, limit).await?)
 }
 
+/// The newest version in each stage that has one, by number.
+///
+/// # Errors
+/// The database is away.
+pub async fn newest_in_each(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    model: &Model,
+) -> Result<Vec<Version>> {
+    Ok(rows::newest_in_stages(&state.database, &[model.id]).await?)
+}
+
 /// The model's stage that this text means, whatever the case.
 ///
 /// # Errors

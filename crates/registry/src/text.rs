@@ -4,12 +4,15 @@ use domain::{Problem, TagKey, TagValue};
 use store::models::Tags;
 
 /// The longest description, in characters.
-pub(crate) const DESCRIPTION: usize = 100_000;
+pub const DESCRIPTION: usize = 100_000;
 /// The longest reason, in characters.
-pub(crate) const REASON: usize = 2_000;
+pub const REASON: usize = 2_000;
 
 /// A text of at most this many characters, which a row can keep.
-pub(crate) fn bounded(field: &str, text: String, longest: usize) -> Result<String, Problem> {
+///
+/// # Errors
+/// It is longer, or holds U+0000.
+pub fn bounded(field: &str, text: String, longest: usize) -> Result<String, Problem> {
     let length = text.chars().count();
     if length > longest {
         let message = format!("`{field}` has {length} characters: expected at most {longest}");
@@ -22,7 +25,10 @@ pub(crate) fn bounded(field: &str, text: String, longest: usize) -> Result<Strin
 }
 
 /// The same, where there is one.
-pub(crate) fn optional(
+///
+/// # Errors
+/// As [`bounded`].
+pub fn optional(
     field: &str,
     text: Option<String>,
     longest: usize,
@@ -31,7 +37,10 @@ pub(crate) fn optional(
 }
 
 /// Tags with keys and values that a row can keep.
-pub(crate) fn tags(given: Tags) -> Result<Tags, Problem> {
+///
+/// # Errors
+/// One of them it cannot.
+pub fn tags(given: Tags) -> Result<Tags, Problem> {
     for (key, value) in &given {
         key.parse::<TagKey>()?;
         value.parse::<TagValue>()?;

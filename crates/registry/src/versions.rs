@@ -6,7 +6,7 @@ use artifacts::Download;
 use auth::{Permit, verbs};
 use domain::{
     Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName, Page, Problem, TagKey,
-    TagValue, VersionStatus,
+    TagValue, VersionId, VersionStatus,
 };
 use serde_json::json;
 use store::{
@@ -115,6 +115,16 @@ pub async fn file(
             .hint("GET …/files lists the files that it has")
             .into()
     })
+}
+
+/// Whose a version is, by its id: the model and the number, to ask for a permit.
+///
+/// # Errors
+/// It is not there.
+pub async fn home(state: &State, id: VersionId) -> Result<(ModelName, i32)> {
+    let found = versions::get_by_id(&state.database, id).await?;
+    let version = found.ok_or_else(|| Problem::not_found("version", id))?;
+    Ok((version.model, version.number))
 }
 
 /// The bytes of a version's file, or a range of them.
