@@ -36,6 +36,11 @@ export BOTTEGA_PG_BIN_DIR="${BOTTEGA_PG_BIN_DIR:-$(tool_folder postgres "$POSTGR
 export BOTTEGA_ONNXRUNTIME="${BOTTEGA_ONNXRUNTIME:-$(tool_folder onnxruntime "$ONNXRUNTIME")/libonnxruntime.so}"
 export BOTTEGA_WEED="${BOTTEGA_WEED:-$(tool_folder weed "$WEED")/weed}"
 
-# A Python with what the tests need: new requirements are a new folder.
-PYTHON_FOLDER=$BOTTEGA_TOOLS/python-$(sha256sum tests/requirements.txt | cut -c1-12)
-export BOTTEGA_PYTHON="${BOTTEGA_PYTHON:-$PYTHON_FOLDER/bin/python}"
+# A Python with what the tests need, and one for each MLflow that they drive: new requirements are a
+# new folder.
+python_folder() (
+    echo "$BOTTEGA_TOOLS/$1-$(sha256sum "$2" | cut -c1-12)"
+)
+export BOTTEGA_PYTHON="${BOTTEGA_PYTHON:-$(python_folder python tests/requirements.txt)/bin/python}"
+export BOTTEGA_MLFLOW3="${BOTTEGA_MLFLOW3:-$(python_folder mlflow3 tests/requirements.mlflow3.txt)/bin/python}"
+export BOTTEGA_MLFLOW2="${BOTTEGA_MLFLOW2:-$(python_folder mlflow2 tests/requirements.mlflow2.txt)/bin/python}"
