@@ -153,7 +153,7 @@ const REFUSALS: &[(Code, &str)] = &[
 /// Adds MLflow's paths to a document. Each is served under `/ajax-api` as well.
 pub fn describe(document: &mut OpenApi) {
     for (methods, path, summary) in PATHS {
-        for method in methods.split(", ") {
+        for method in methods.split(',') {
             let Some(method) = http_method(method) else { continue };
             let mut operation = OperationBuilder::new()
                 .tag("mlflow")
@@ -208,7 +208,7 @@ mod tests {
     async fn every_path_of_the_document_is_taken_by_a_handler() {
         let app = test::init_service(App::new().configure(crate::routes)).await;
         for (methods, path, _) in PATHS {
-            for method in methods.split(", ") {
+            for method in methods.split(',') {
                 let method: Method = method.parse().unwrap();
                 let uri = path.replace(['{', '}'], "");
                 let request = test::TestRequest::with_uri(&uri).method(method.clone());

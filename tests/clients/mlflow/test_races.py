@@ -3,6 +3,8 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 
 def at_once(call, many=16):
     with ThreadPoolExecutor(many) as pool:
@@ -25,6 +27,7 @@ def test_one_of_many_writes_the_param(raw, run):
     assert outcomes(at_once(write)) == {200: 1, "INVALID_PARAMETER_VALUE": 15}
 
 
+@pytest.mark.bottega  # SQLite makes MLflow refuse some of them
 def test_writers_of_one_metric_lose_nothing(raw, client, run):
     def write(i):
         metrics = [{"key": f"m{k}", "value": i, "timestamp": 1000 + i, "step": i * 10 + k} for k in range(10)]
@@ -42,8 +45,7 @@ def test_one_of_many_makes_the_model(raw, name):
 
 def test_versions_are_numbered_without_gap_or_double(raw, client, name, run):
     client.create_registered_model(name)
-    body = {"name": name, "source": f"runs:/{run}/model", "run_id": run}
-    body["source"] = client.get_run(run).info.artifact_uri + "/model"
+    body = {"name": name, "source": f"{client.get_run(run).info.artifact_uri}/model", "run_id": run}
     answers = at_once(lambda _: raw("POST", "/api/2.0/mlflow/model-versions/create", json=body), 50)
     assert outcomes(answers) == {200: 50}
     assert sorted(int(a.json()["model_version"]["version"]) for a in answers) == list(range(1, 51))

@@ -5,6 +5,7 @@ import math
 import time
 
 import mlflow
+import pandas
 import pytest
 from mlflow.entities import Metric, Param, RunTag
 
@@ -148,23 +149,29 @@ def test_limits_of_params_and_tags(client, run, refused):
     assert len(data.params["long"]) == 6000 and len(data.tags["long"]) == 8000
 
 
-def test_what_is_over_the_limits(raw, run):
-    """Trap j, without the client's own truncation."""
-    for path, body in [
-        ("log-parameter", {"key": "long", "value": "p" * 6001}),
-        ("set-tag", {"key": "long", "value": "t" * 8001}),
-        ("log-parameter", {"key": "huge", "value": "p" * 10_000_000}),
-        ("log-parameter", {"key": "k" * 251, "value": "x"}),
-        ("log-batch", {"metrics": [{"key": "m", "value": 1, "timestamp": i, "step": i} for i in range(1001)]}),
-        ("log-batch", {"params": [{"key": f"p{i}", "value": "x"} for i in range(101)]}),
-        ("log-batch", {"tags": [{"key": f"t{i}", "value": "x"} for i in range(101)]}),
-    ]:
-        answer = raw("POST", f"/api/2.0/mlflow/runs/{path}", json={"run_id": run, **body})
-        # MLflow truncates what is too long where it is told to (MLFLOW_TRUNCATE_LONG_VALUES, the default).
-        if answer.status_code != 200:
-            assert answer.status_code == 400 and answer.json()["error_code"] == "INVALID_PARAMETER_VALUE", (path, answer.text[:300])
-        else:
-            print("accepted", path, {k: str(v)[:20] for k, v in body.items()})
+@pytest.mark.parametrize("path, body", [
+    ("log-parameter", {"key": "k" * 251, "value": "x"}),
+    ("log-batch", {"metrics": [{"key": "m", "value": 1, "timestamp": i, "step": i} for i in range(1001)]}),
+    ("log-batch", {"params": [{"key": f"p{i}", "value": "x"} for i in range(101)]}),
+    ("log-batch", {"tags": [{"key": f"t{i}", "value": "x"} for i in range(101)]}),
+], ids=["key", "metrics", "params", "tags"])
+def test_what_is_over_the_limits(raw, run, path, body):
+    """Trap j."""
+    answer = raw("POST", f"/api/2.0/mlflow/runs/{path}", json={"run_id": run, **body})
+    assert answer.status_code == 400 and answer.json()["error_code"] == "INVALID_PARAMETER_VALUE", answer.text
+
+
+@pytest.mark.parametrize("path, kept", [("log-parameter", 6000), ("set-tag", 8000)])
+@pytest.mark.parametrize("length", [8001, 10_000_000])
+def test_a_value_too_long_is_cut_or_refused(raw, client, run, path, kept, length):
+    """Trap j. MLflow cuts it, unless MLFLOW_TRUNCATE_LONG_VALUES forbids."""
+    answer = raw("POST", f"/api/2.0/mlflow/runs/{path}", json={"run_id": run, "key": "long", "value": "v" * length})
+    data = client.get_run(run).data
+    if answer.status_code == 200:
+        assert (data.params | data.tags)["long"] == "v" * kept
+    else:
+        assert answer.status_code == 400 and answer.json()["error_code"] == "INVALID_PARAMETER_VALUE", answer.text
+        assert "long" not in data.params | data.tags
 
 
 @pytest.mark.parametrize("path, body", [
@@ -176,7 +183,7 @@ def test_a_missing_argument_is_named(raw, path, body):
     """Trap a."""
     answer = raw("POST", f"/api/2.0/mlflow/{path}", json=body)
     assert answer.status_code == 400, answer.text
-    assert answer.json().keys() == {"error_code", "message"}
+    assert answer.json()["message"]
     assert answer.json()["error_code"] == "INVALID_PARAMETER_VALUE"
 
 
@@ -190,7 +197,7 @@ def test_what_is_not_there(client, refused):
 
 @pytest.mark.calls("POST runs/log-inputs")
 def test_datasets(client, experiment):
-    frame = __import__("pandas").DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
+    frame = pandas.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
     dataset = mlflow.data.from_pandas(frame, source="https://example.com/d.csv", name="d")
     with mlflow.start_run() as run:
         mlflow.log_input(dataset, context="training", tags={"fold": "1"})
@@ -216,7 +223,7 @@ def test_runs_are_deleted_and_restored(client, run, refused):
 def test_experiments_live_and_die(client, name, refused):
     made = client.create_experiment(name, tags={"a": "b"})
     client.set_experiment_tag(made, "c", "d")
-    assert client.get_experiment(made).tags == {"a": "b", "c": "d"} or {"a": "b", "c": "d"}.items() <= client.get_experiment(made).tags.items()
+    assert {"a": "b", "c": "d"}.items() <= client.get_experiment(made).tags.items()
     run = client.create_run(made).info.run_id
     client.rename_experiment(made, f"{name} 2")
     assert client.get_experiment(made).name == f"{name} 2"
