@@ -31,6 +31,7 @@ pub mod outbox;
 pub mod private;
 pub mod releases;
 pub mod rules;
+pub mod search;
 pub mod serving;
 pub mod stages;
 #[cfg(any(test, feature = "testing"))]

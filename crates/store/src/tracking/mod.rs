@@ -2,3 +2,4 @@
 
 pub mod files;
 pub mod logged_models;
+pub mod points;

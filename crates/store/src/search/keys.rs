@@ -1,0 +1,215 @@
+//! What results are ordered by, and what comes behind an item.
+
+use domain::search::{Field, Fingerprint, Position, Sort, Subject};
+use sqlx::{Postgres, QueryBuilder, types::Uuid};
+
+use super::{OnDataset, Search};
+use crate::Result;
+
+/// How a value is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    Text,
+    Whole,
+    Decimal,
+    Uuid,
+}
+
+/// One key of an order. What has no value comes last; of numbers NaN is the last, either way.
+pub(super) struct Key {
+    pub(super) expression: String,
+    pub(super) ascending: bool,
+    value: Type,
+    joined: Option<Join>,
+}
+
+/// What must be joined for a key.
+struct Join {
+    subject: Subject,
+    alias: String,
+    field: Field,
+    dataset: Option<OnDataset>,
+}
+
+/// An attribute's column, and how it is compared.
+pub(super) fn column(subject: Subject, attribute: &str) -> (&'static str, Type) {
+    let text = |column| (column, Type::Text);
+    match (subject, attribute) {
+        (Subject::Runs, "run_id") => ("t.id", Type::Uuid),
+        (Subject::Runs, "user_id") => text("t.user_id"),
+        (Subject::Runs, "status") => text("t.status"),
+        (Subject::Runs, "artifact_uri") => text("t.artifact_uri"),
+        (Subject::Runs, "start_time") => ("t.start_time", Type::Whole),
+        (Subject::Runs, "end_time") => ("t.end_time", Type::Whole),
+        (Subject::Experiments, "experiment_id") => ("t.id", Type::Whole),
+        (Subject::Versions, "name") => text("n.name"),
+        (Subject::Versions, "version_number") => ("t.number::bigint", Type::Whole),
+        (Subject::Versions, "run_id") => text("t.run_id"),
+        (Subject::Versions, "source_path") => text("t.source"),
+        (Subject::LoggedModels, "model_id") => ("t.id", Type::Uuid),
+        (Subject::LoggedModels, "model_type") => text("t.model_type"),
+        (Subject::LoggedModels, "status") => text("replace(t.status, 'LOGGED_MODEL_', '')"),
+        (Subject::LoggedModels, "status_message") => text("t.status_message"),
+        (Subject::LoggedModels, "source_run_id") => text("replace(t.source_run_id::text, '-', '')"),
+        (Subject::LoggedModels, "experiment_id") => text("t.experiment_id::text"),
+        (Subject::LoggedModels, "artifact_location") => text("t.artifact_uri"),
+        (Subject::LoggedModels, "lifecycle_stage") => {
+            text("CASE WHEN t.deleted_at IS NULL THEN 'active' ELSE 'deleted' END")
+        }
+        (_, "creation_time" | "creation_timestamp") => {
+            ("floor(extract(epoch FROM t.created_at) * 1000)::bigint", Type::Whole)
+        }
+        (_, "last_update_time" | "last_updated_timestamp") => {
+            ("floor(extract(epoch FROM t.updated_at) * 1000)::bigint", Type::Whole)
+        }
+        // Runs, experiments, models and logged models have a name, whatever it is called.
+        _ => text("t.name"),
+    }
+}
+
+/// The whole order of a search: what was asked for, and what breaks ties.
+fn sorts(search: &Search) -> Vec<(Sort, Option<OnDataset>)> {
+    let mut sorts = search.order.clone();
+    let by = |attribute, ascending| (Sort { field: Field::Attribute(attribute), ascending }, None);
+    let ties = match search.subject {
+        Subject::Runs => vec![by("start_time", false), by("run_id", true)],
+        Subject::Experiments if sorts.is_empty() => {
+            vec![by("creation_time", false), by("experiment_id", true)]
+        }
+        Subject::Experiments => vec![by("experiment_id", false)],
+        Subject::Models => vec![by("name", true)],
+        Subject::Versions if sorts.is_empty() => {
+            vec![by("last_updated_timestamp", false), by("name", true), by("version_number", false)]
+        }
+        Subject::Versions => vec![by("name", true), by("version_number", false)],
+        Subject::LoggedModels => vec![by("creation_timestamp", false), by("model_id", true)],
+    };
+    for tie in ties {
+        if !sorts.iter().any(|(sort, _)| sort.field == tie.0.field) {
+            sorts.push(tie);
+        }
+    }
+    sorts
+}
+
+/// How many values a position in this search has.
+#[must_use]
+pub fn length(search: &Search) -> usize {
+    sorts(search).len()
+}
+
+pub(super) fn of(search: &Search) -> Vec<Key> {
+    let key = |(at, (sort, dataset)): (usize, (Sort, Option<OnDataset>))| {
+        key(search.subject, at, sort, dataset)
+    };
+    sorts(search).into_iter().enumerate().map(key).collect()
+}
+
+fn key(subject: Subject, at: usize, sort: Sort, dataset: Option<OnDataset>) -> Key {
+    let Sort { field, ascending } = sort;
+    if let Field::Attribute(attribute) = field {
+        let (column, value) = column(subject, attribute);
+        let collation = if value == Type::Text { " COLLATE \"C\"" } else { "" };
+        let expression = format!("{column}{collation}");
+        return Key { expression, ascending, value, joined: None };
+    }
+    let alias = format!("o{at}");
+    let is_metric = matches!(field, Field::Metric(_));
+    let joined = Some(Join { subject, alias: alias.clone(), field, dataset });
+    match (is_metric, ascending) {
+        // NaN is the greatest number to Postgres, and stays so when the sign is turned.
+        (true, true) => {
+            Key { expression: format!("{alias}.value"), ascending, value: Type::Decimal, joined }
+        }
+        (true, false) => {
+            let expression = format!("-{alias}.value");
+            Key { expression, ascending: true, value: Type::Decimal, joined }
+        }
+        (false, _) => {
+            let expression = format!("{alias}.value COLLATE \"C\"");
+            Key { expression, ascending, value: Type::Text, joined }
+        }
+    }
+}
+
+impl Key {
+    /// Joins what the key is about, if that is not the thing itself.
+    pub(super) fn join(&mut self, query: &mut QueryBuilder<Postgres>) {
+        let Some(Join { subject, alias, field, dataset }) = self.joined.take() else { return };
+        let (table, name) = match field {
+            Field::Metric(name) => ("run_metrics", name),
+            Field::Param(name) => ("run_params", name),
+            Field::Tag(name) => ("run_tags", name),
+            // These are columns, or are no order.
+            Field::Attribute(_) | Field::Dataset(_) => return,
+        };
+        if subject != Subject::LoggedModels {
+            query
+                .push(format_args!(
+                    " LEFT JOIN {table} {alias} ON {alias}.run_id = t.id AND {alias}.key = "
+                ))
+                .push_bind(name);
+            return;
+        }
+        query
+            .push(" LEFT JOIN LATERAL (SELECT value FROM logged_model_metrics WHERE model_id = t.id AND key = ")
+            .push_bind(name);
+        if let Some(OnDataset { name, digest }) = dataset {
+            for (column, value) in [("dataset_name", name), ("dataset_digest", digest)] {
+                if let Some(value) = value {
+                    query.push(format_args!(" AND {column} = ")).push_bind(value);
+                }
+            }
+        }
+        query
+            .push(" ORDER BY timestamp DESC, step DESC, run_id LIMIT 1) ")
+            .push(alias)
+            .push(" ON TRUE");
+    }
+
+    /// Binds a value of this key.
+    fn bind(&self, query: &mut QueryBuilder<Postgres>, value: &str) -> Result<()> {
+        let foreign = Fingerprint::foreign;
+        match self.value {
+            Type::Text => query.push_bind(value.to_owned()),
+            Type::Whole => query.push_bind(value.parse::<i64>().map_err(|_| foreign())?),
+            Type::Decimal => query.push_bind(value.parse::<f64>().map_err(|_| foreign())?),
+            Type::Uuid => query.push_bind(value.parse::<Uuid>().map_err(|_| foreign())?),
+        };
+        Ok(())
+    }
+}
+
+/// Adds that an item comes behind the one with these values: it is the same in some keys, and
+/// behind it in the next.
+pub(super) fn push_after(
+    query: &mut QueryBuilder<Postgres>,
+    keys: &[Key],
+    after: &Position,
+) -> Result<()> {
+    query.push(" AND (FALSE");
+    let pairs: Vec<(&Key, &Option<String>)> = keys.iter().zip(after).collect();
+    for (at, (key, value)) in pairs.iter().enumerate() {
+        // Nothing comes behind what has no value.
+        let Some(value) = value else { continue };
+        query.push(" OR (");
+        for (same, value) in pairs.iter().take(at) {
+            query.push(&same.expression);
+            match value {
+                Some(value) => {
+                    query.push(" = ");
+                    same.bind(query, value)?;
+                }
+                None => {
+                    query.push(" IS NULL");
+                }
+            }
+            query.push(" AND ");
+        }
+        query.push("(").push(&key.expression).push(if key.ascending { " > " } else { " < " });
+        key.bind(query, value)?;
+        query.push(" OR ").push(&key.expression).push(" IS NULL))");
+    }
+    query.push(")");
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! Searches of runs, experiments, registered models, their versions and logged models.
+//!
+//! [`find`] answers ids in order, page by page; the modules of the things themselves load them. Its
+//! statement is put together from what is written here; whatever a caller said is a bound value.
+//!
+//! Pages begin behind the values of the last item seen, not at a number of items: what is added
+//! meanwhile neither repeats an item nor hides one.
+
+mod conditions;
+mod keys;
+
+use std::str::FromStr;
+
+use domain::{
+    search::{Condition, Position, Sort, Subject},
+    tracking::ExperimentId,
+};
+use sqlx::{Postgres, QueryBuilder, Row as _};
+
+use crate::{Database, Error, Result};
+
+pub use keys::length;
+
+/// Which, of those that are deleted and those that are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Those that are not deleted.
+    Active,
+    /// Those that are.
+    Deleted,
+    /// All.
+    All,
+}
+
+/// A dataset, by name and maybe by digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnDataset {
+    /// Its name.
+    pub name: Option<String>,
+    /// Its digest.
+    pub digest: Option<String>,
+}
+
+/// A search.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// What is searched.
+    pub subject: Subject,
+    /// Where: of runs and logged models the experiments; the others are searched everywhere.
+    pub experiments: Vec<ExperimentId>,
+    /// Deleted ones too?
+    pub view: View,
+    /// What must hold.
+    pub conditions: Vec<Condition>,
+    /// Logged models that were measured on one of these, and metrics that were; all, if there is none.
+    pub datasets: Vec<OnDataset>,
+    /// In which order, and for metrics of logged models measured on what.
+    pub order: Vec<(Sort, Option<OnDataset>)>,
+    /// Behind which item.
+    pub after: Option<Position>,
+    /// How many.
+    pub limit: i64,
+}
+
+/// A page of ids.
+#[derive(Debug, Clone)]
+pub struct Found<T> {
+    /// In order.
+    pub ids: Vec<T>,
+    /// Where the next page begins, if more follow.
+    pub next: Option<Position>,
+}
+
+/// Finds.
+///
+/// # Errors
+/// The database is away, or the position is none of this search.
+pub async fn find<T: FromStr>(database: &Database, search: &Search) -> Result<Found<T>> {
+    let mut keys = keys::of(search);
+    let mut query = QueryBuilder::new("SELECT t.id::text AS id, ARRAY[");
+    for (at, key) in keys.iter().enumerate() {
+        query.push(if at == 0 { "(" } else { ", (" }).push(&key.expression).push(")::text");
+    }
+    query.push("] AS keys FROM ").push(table(search.subject));
+    for key in &mut keys {
+        key.join(&mut query);
+    }
+    within(&mut query, search);
+    conditions::push(&mut query, search);
+    if let Some(after) = &search.after {
+        keys::push_after(&mut query, &keys, after)?;
+    }
+    for (at, key) in keys.iter().enumerate() {
+        query
+            .push(if at == 0 { " ORDER BY " } else { ", " })
+            .push(&key.expression)
+            .push(if key.ascending { " ASC NULLS LAST" } else { " DESC NULLS LAST" });
+    }
+    query.push(" LIMIT ").push_bind(search.limit.saturating_add(1));
+
+    let mut rows = query.build().fetch_all(database.pool()).await?;
+    let size = usize::try_from(search.limit).unwrap_or_default();
+    let more = rows.len() > size;
+    rows.truncate(size);
+    let next = match rows.last() {
+        Some(last) if more => Some(last.try_get("keys")?),
+        _ => None,
+    };
+    let ids = rows
+        .iter()
+        .map(|row| {
+            let id: String = row.try_get("id")?;
+            id.parse().map_err(|_| Error::inconsistent(table(search.subject), "id", id))
+        })
+        .collect::<Result<_>>()?;
+    Ok(Found { ids, next })
+}
+
+const fn table(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Runs => "runs t",
+        Subject::Experiments => "experiments t",
+        Subject::Models => "models t",
+        Subject::Versions => "model_versions t JOIN models n ON n.id = t.model_id",
+        Subject::LoggedModels => "logged_models t",
+    }
+}
+
+fn within(query: &mut QueryBuilder<Postgres>, search: &Search) {
+    query.push(match search.view {
+        View::Active => " WHERE t.deleted_at IS NULL",
+        View::Deleted => " WHERE t.deleted_at IS NOT NULL",
+        View::All => " WHERE TRUE",
+    });
+    match search.subject {
+        Subject::Runs | Subject::LoggedModels => {
+            query.push(" AND t.experiment_id = ");
+            // One experiment is read in its index's order.
+            if let [one] = search.experiments.as_slice() {
+                query.push_bind(one.0);
+            } else {
+                let ids: Vec<i64> = search.experiments.iter().map(|id| id.0).collect();
+                query.push("ANY(").push_bind(ids).push(")");
+            }
+        }
+        Subject::Versions => {
+            query.push(" AND n.deleted_at IS NULL");
+        }
+        Subject::Experiments | Subject::Models => {}
+    }
+}
