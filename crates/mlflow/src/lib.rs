@@ -14,6 +14,7 @@ mod logged_models;
 pub mod models;
 pub mod refusal;
 pub mod request;
+mod search;
 mod server;
 mod unsupported;
 mod webhooks;
@@ -50,6 +51,7 @@ pub fn root(config: &mut ServiceConfig) {
 fn second(config: &mut ServiceConfig) {
     config
         .configure(artifacts::routes)
+        .configure(search::routes)
         .configure(logged_models::routes)
         .configure(models::routes)
         .configure(webhooks::routes);

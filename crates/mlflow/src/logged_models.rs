@@ -290,7 +290,7 @@ fn metric_json(model: &LoggedModel, metric: &Metric) -> Value {
 }
 
 /// As protobuf's JSON writes it.
-fn float(value: f64) -> Value {
+pub fn float(value: f64) -> Value {
     if value.is_nan() {
         json!("NaN")
     } else if value.is_infinite() {

@@ -10,6 +10,7 @@
 mod error;
 pub mod files;
 pub mod logged_models;
+pub mod search;
 mod state;
 
 pub use error::{Error, Result};

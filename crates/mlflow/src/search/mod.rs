@@ -1,0 +1,86 @@
+//! Searches, and the histories of metrics.
+//!
+//! What all searches share is here: limits, permits, page tokens. Their grammar is
+//! `domain::search`, their statements are `store::search`.
+
+mod datasets;
+mod logged_models;
+mod metrics;
+
+use actix_web::{HttpResponse, web::ServiceConfig};
+use auth::{Access, Caller, Permit, verbs};
+use domain::{
+    Resource,
+    search::{Fingerprint, Position},
+    tracking::ExperimentId,
+};
+use serde_json::{Value, json};
+use store::search::{Search, length};
+
+use crate::refusal::{Answer, Refusal};
+
+/// Below `/api/2.0/mlflow`.
+pub fn routes(config: &mut ServiceConfig) {
+    config.configure(datasets::routes).configure(logged_models::routes).configure(metrics::routes);
+}
+
+/// How many results a page has.
+fn limit(asked: Option<i64>, unless_asked: i64, most: i64) -> Result<i64, Refusal> {
+    let asked = asked.unwrap_or(unless_asked);
+    let expected = if asked < 1 {
+        "a positive integer".to_owned()
+    } else if asked > most {
+        format!("at most {most}")
+    } else {
+        return Ok(asked);
+    };
+    Err(Refusal::invalid(format!(
+        "Invalid value {asked} for parameter 'max_results' supplied. It must be {expected}"
+    )))
+}
+
+/// The experiments that are named, and the permits to look into them.
+fn experiments(
+    caller: &Caller,
+    access: &Access,
+    ids: &[String],
+) -> Result<(Vec<ExperimentId>, Vec<Permit<verbs::View>>), Refusal> {
+    let mut experiments = Vec::with_capacity(ids.len());
+    let mut permits = Vec::with_capacity(ids.len());
+    for id in ids {
+        let id: ExperimentId = id.parse()?;
+        permits.push(access.authorize(caller, Resource::Experiment(id.to_string()))?);
+        experiments.push(id);
+    }
+    Ok((experiments, permits))
+}
+
+/// Has a search begin where its page token says.
+fn begin(
+    search: Search,
+    fingerprint: &Fingerprint,
+    token: Option<&String>,
+) -> Result<Search, Refusal> {
+    let after = match token.filter(|token| !token.is_empty()) {
+        Some(token) => Some(fingerprint.position(token, length(&search))?),
+        None => None,
+    };
+    Ok(Search { after, ..search })
+}
+
+/// A page of results under their name.
+fn page(
+    name: &str,
+    items: Vec<Value>,
+    fingerprint: &Fingerprint,
+    next: Option<&Position>,
+) -> Answer {
+    let mut answer = serde_json::Map::new();
+    if !items.is_empty() {
+        answer.insert(name.to_owned(), Value::Array(items));
+    }
+    if let Some(next) = next {
+        answer.insert("next_page_token".to_owned(), json!(fingerprint.token(next)));
+    }
+    Ok(HttpResponse::Ok().json(answer))
+}

@@ -1,0 +1,105 @@
+//! Finding logged models, and reading what runs measured.
+
+use auth::{Permit, verbs};
+use domain::{
+    Problem,
+    search::Position,
+    tracking::{ExperimentId, LoggedModelId, RunId},
+};
+use store::{
+    search::{self, Search},
+    tracking::{
+        logged_models::{self, LoggedModel},
+        points,
+    },
+};
+
+pub use store::tracking::points::{DatasetSummary, Point};
+
+use crate::{Result, State};
+
+/// A page, and where the next begins.
+pub type Page<T> = (Vec<T>, Option<Position>);
+
+/// Logged models. There is a permit for each experiment that is searched.
+///
+/// # Errors
+/// The page token's values are none of this search.
+pub async fn logged_models(
+    state: &State,
+    _permits: &[Permit<verbs::View>],
+    search: &Search,
+) -> Result<Page<LoggedModel>> {
+    let found = search::find(&state.database, search).await?;
+    let ids: Vec<LoggedModelId> = found.ids.into_iter().map(LoggedModelId).collect();
+    Ok((logged_models::get_all(&state.database, &ids).await?, found.next))
+}
+
+/// The experiments that runs belong to; `permit` is asked for each.
+async fn allow(
+    state: &State,
+    permit: impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    runs: &[RunId],
+) -> Result<()> {
+    for experiment in points::homes(&state.database, runs).await? {
+        permit(experiment)?;
+    }
+    Ok(())
+}
+
+/// The points of a metric of a run, from behind one on.
+///
+/// # Errors
+/// The run is not for this caller.
+pub async fn history(
+    state: &State,
+    permit: impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    (run, key): (RunId, &str),
+    after: Option<Point>,
+    limit: Option<i64>,
+) -> Result<Vec<Point>> {
+    allow(state, permit, &[run]).await?;
+    Ok(points::history(&state.database, run, key, after, limit).await?)
+}
+
+/// The first points of a metric of several runs.
+///
+/// # Errors
+/// A run is not for this caller.
+pub async fn histories(
+    state: &State,
+    permit: impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    runs: &[RunId],
+    key: &str,
+    limit: i64,
+) -> Result<Vec<Point>> {
+    allow(state, permit, runs).await?;
+    Ok(points::of_runs(&state.database, runs, key, limit).await?)
+}
+
+/// Of each run at most `most` points of a metric, evenly over the range of steps.
+///
+/// # Errors
+/// A run is not for this caller.
+pub async fn samples(
+    state: &State,
+    permit: impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    (runs, key): (&[RunId], &str),
+    range: Option<(i64, i64)>,
+    most: i64,
+) -> Result<Vec<Point>> {
+    allow(state, permit, runs).await?;
+    Ok(points::sample(&state.database, runs, key, range, most).await?)
+}
+
+/// The datasets that runs of these experiments used. There is a permit for each.
+///
+/// # Errors
+/// The database is away.
+pub async fn datasets(
+    state: &State,
+    _permits: &[Permit<verbs::View>],
+    experiments: &[ExperimentId],
+) -> Result<Vec<DatasetSummary>> {
+    Ok(points::datasets(&state.database, experiments).await?)
+}
