@@ -27,7 +27,7 @@ VALUES (0, 'Default', 'mlflow-artifacts:/0', 'system:start', now(), now());
 CREATE TABLE experiment_tags (
     experiment_id bigint NOT NULL REFERENCES experiments ON DELETE CASCADE,
     key           text   NOT NULL CHECK (char_length(key) BETWEEN 1 AND 250),
-    value         text   NOT NULL CHECK (char_length(value) <= 8000),
+    value         text   NOT NULL CHECK (char_length(value) <= 20000),
     PRIMARY KEY (experiment_id, key)
 );
 

@@ -2,7 +2,7 @@
 //!
 //! - [`refusal`]: errors in MLflow's shape, `{"error_code", "message"}`.
 //! - [`request`]: arguments, from a query string or a JSON body, as lenient as protobuf's JSON.
-//! - One module for each part of the protocol: `tracking`, `models`, `artifacts`, `webhooks`. A
+//! - One module for each part of the protocol: `experiments`, `runs`, `logging` and so on. A
 //!   handler decodes, authorises, calls one use case and encodes. It holds no rules.
 //! - [`routes`] puts them under `/api` and, for MLflow's own pages, `/ajax-api`.
 //!
@@ -10,10 +10,14 @@
 
 mod artifacts;
 mod document;
+mod encode;
+mod experiments;
 mod logged_models;
+mod logging;
 pub mod models;
 pub mod refusal;
 pub mod request;
+mod runs;
 mod search;
 mod server;
 mod unsupported;
@@ -50,6 +54,9 @@ pub fn root(config: &mut ServiceConfig) {
 /// `/api/2.0/mlflow`: tracking, the registry, webhooks.
 fn second(config: &mut ServiceConfig) {
     config
+        .configure(experiments::routes)
+        .configure(runs::routes)
+        .configure(logging::routes)
         .configure(artifacts::routes)
         .configure(search::routes)
         .configure(logged_models::routes)

@@ -1,5 +1,21 @@
-//! What runs log, and the containers of it.
+//! Tracking: experiments, runs, what runs log, logged models, and the files of all of them.
+//!
+//! - [`experiments`], [`runs`]: their rows; making, ending and deleting them goes through [`crate::Change`].
+//! - [`runs::load`]: whole runs, with their latest metrics, params, tags, inputs and outputs.
+//! - [`Log`]: the door for what runs log in bulk: data, not governance, so neither audited nor announced.
+//! - [`inputs`]: which datasets and models a run took in and put out.
+//! - [`purge`]: the end of what was deleted long ago.
 
+pub mod experiments;
 pub mod files;
+pub mod inputs;
+mod log;
 pub mod logged_models;
+mod metrics;
 pub mod points;
+pub mod purge;
+pub mod runs;
+
+pub use experiments::Experiment;
+pub use log::Log;
+pub use runs::{Run, RunData};
