@@ -147,7 +147,12 @@ pub async fn deploy(
         "endpoint": endpoint, "follows": follows.to_string(), "release": release.describe(),
         "reason": reason,
     });
-    change.emit("release.created", &permit.resource().to_string(), &detail).await?;
+    let resource = permit.resource().to_string();
+    if before.is_none() {
+        let made = json!({"endpoint": endpoint, "follows": follows.to_string()});
+        change.emit("endpoint.created", &resource, &made).await?;
+    }
+    change.emit("release.created", &resource, &detail).await?;
     let name = if before.is_some() { "endpoint.deployed" } else { "endpoint.created" };
     let event = permit
         .event(name, detail)

@@ -2,7 +2,7 @@
 
 use auth::{Permit, verbs};
 use domain::{Cursor, Limit, ModelName, Page, Problem, TagKey, TagValue};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{
     Change,
     models::{self, Deleted, Model, Tags},
@@ -64,7 +64,7 @@ pub async fn create(
     let mut change = Change::begin(&state.database).await?;
     let model =
         models::insert(&mut change, &new.name, &new.description, permit.actor(), &new.tags).await?;
-    let event = permit.event("model.registered", json!({"model": model.name}));
+    let event = permit.event("model.registered", registered(&model));
     publish(change, event.changed(None, Some(&model.describe()))).await?;
     Ok(model)
 }
@@ -192,6 +192,11 @@ pub async fn restore(
     let event = permit.event("model.restored", json!({"model": name}));
     publish(change, event.changed(None, Some(&model.describe()))).await?;
     Ok(model)
+}
+
+/// The facts of a model that was made just now.
+pub(crate) fn registered(model: &Model) -> Value {
+    json!({"model": model.name, "description": model.description, "tags": model.tags})
 }
 
 /// A model that must be there, locked until the change ends.

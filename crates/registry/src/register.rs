@@ -76,7 +76,8 @@ pub async fn register(
     let mut change = Change::begin(&state.database).await?;
     let (model, is_new) = models::ensure(&mut change, model, permit.actor()).await?;
     if is_new {
-        let event = permit.event("model.registered", json!({"model": model.name}));
+        let event = permit.event("model.registered", crate::models::registered(&model));
+        change.emit(event.change, &event.resource.to_string(), &event.detail).await?;
         change.record(&event.changed(None, Some(&model.describe()))).await?;
     }
     let same = versions::find_by_digest(&mut change, model.id, &new.manifest.digest()).await?;
@@ -194,7 +195,10 @@ async fn create(
         }
         version = reread(&mut change, model, version).await?;
     }
-    let detail = json!({"model": model.name, "version": version.number, "digest": version.digest});
+    let detail = json!({
+        "model": model.name, "version": version.number, "digest": version.digest,
+        "source": version.origin.source, "run_id": version.lineage.run_id, "tags": version.tags, "description": version.description,
+    });
     let event = permit.event("version.registered", detail);
     publish(change, event.changed(None, Some(&version.describe()))).await?;
     Ok(Registered { version, created: true })
