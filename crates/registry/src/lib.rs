@@ -31,6 +31,7 @@ pub mod register;
 pub mod releases;
 pub mod resolve;
 pub mod rules;
+pub mod search;
 pub mod stages;
 pub mod text;
 pub mod versions;

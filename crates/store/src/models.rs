@@ -121,6 +121,18 @@ pub async fn get(database: &Database, name: &ModelName) -> Result<Option<Model>>
     row.map(Model::try_from).transpose()
 }
 
+/// The models of these ids, in this order; those that are absent or deleted are left out.
+///
+/// # Errors
+/// The database is away.
+pub async fn load(database: &Database, ids: &[ModelId]) -> Result<Vec<Model>> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = select_model!("AND m.id = ANY($1) ORDER BY array_position($1, m.id)", &ids)
+        .fetch_all(database.pool())
+        .await?;
+    rows.into_iter().map(Model::try_from).collect()
+}
+
 /// The model of that name, locked until the change ends.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 mod datasets;
 mod logged_models;
 mod metrics;
+mod registry;
 
 use actix_web::{HttpResponse, web::ServiceConfig};
 use auth::{Access, Caller, Permit, verbs};

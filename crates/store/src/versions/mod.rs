@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 pub use self::{
     read::{
-        find_by_digest, get, get_by_alias, get_by_id, get_by_stage, in_stage, list, lock,
+        find_by_digest, get, get_by_alias, get_by_id, get_by_stage, in_stage, list, load, lock,
         lock_by_number, lock_newest_in_stage, manifest, newest, newest_in_stages,
     },
     write::{

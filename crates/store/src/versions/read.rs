@@ -121,6 +121,18 @@ macro_rules! select_version {
     };
 }
 
+/// The versions of these ids, in this order; those that are absent or deleted are left out.
+///
+/// # Errors
+/// The database is away.
+pub async fn load(database: &Database, ids: &[VersionId]) -> Result<Vec<Version>> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = select_version!("WHERE v.id = ANY($1) ORDER BY array_position($1, v.id)", &ids)
+        .fetch_all(database.pool())
+        .await?;
+    rows.into_iter().map(Version::try_from).collect()
+}
+
 /// The version of that number.
 ///
 /// # Errors
