@@ -81,7 +81,7 @@ pub async fn home(
     Ok((parsed, home.ok_or_else(|| absent(id))?))
 }
 
-pub(crate) fn absent(id: impl std::fmt::Display) -> Problem {
+fn absent(id: impl std::fmt::Display) -> Problem {
     let shown: String = id.to_string().chars().take(80).collect();
     Problem::new(ErrorCode::NotFound, format!("Logged model with ID '{shown}' not found."))
 }
@@ -167,7 +167,9 @@ pub async fn finalise(
     status: Status,
 ) -> Result<LoggedModel> {
     let mut change = Change::begin(&state.database).await?;
-    logged_models::set_status(&mut change, id, status.as_str()).await?;
+    if !logged_models::set_status(&mut change, id, status.as_str()).await? {
+        return Err(absent(id).into());
+    }
     let facts = json!({"model_id": id.to_string(), "status": status.as_str()});
     change.commit(&permit.event("logged_model.finalised", facts)).await?;
     read(state, id).await
@@ -183,7 +185,9 @@ pub async fn delete(
     id: LoggedModelId,
 ) -> Result<()> {
     let mut change = Change::begin(&state.database).await?;
-    logged_models::delete(&mut change, id).await?;
+    if !logged_models::delete(&mut change, id).await? {
+        return Err(absent(id).into());
+    }
     let facts = json!({"model_id": id.to_string()});
     change.commit(&permit.event("logged_model.deleted", facts)).await?;
     Ok(())

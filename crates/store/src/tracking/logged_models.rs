@@ -11,7 +11,7 @@ use sqlx::types::Uuid;
 
 use crate::{
     Change, Database, Error, Result,
-    models::{Tags, one, tags},
+    models::{Tags, tags},
 };
 
 /// A logged model.
@@ -236,11 +236,11 @@ fn columns(pairs: &BTreeMap<String, String>) -> (Vec<String>, Vec<String>) {
     pairs.clone().into_iter().unzip()
 }
 
-/// Says how the upload of a model's files ended.
+/// Says how the upload of a model's files ended. `false` if the model is gone.
 ///
 /// # Errors
-/// The model is gone; the database is away.
-pub async fn set_status(change: &mut Change, id: LoggedModelId, status: &str) -> Result<()> {
+/// The database is away.
+pub async fn set_status(change: &mut Change, id: LoggedModelId, status: &str) -> Result<bool> {
     let now = change.now();
     let done = sqlx::query!(
         "UPDATE logged_models SET status = $2, updated_at = $3 WHERE id = $1 AND deleted_at IS NULL",
@@ -250,14 +250,14 @@ pub async fn set_status(change: &mut Change, id: LoggedModelId, status: &str) ->
     )
     .execute(change.connection())
     .await?;
-    one("logged_models", done.rows_affected())
+    Ok(done.rows_affected() == 1)
 }
 
-/// Deletes a logged model, until its retention time is over.
+/// Deletes a logged model, until its retention time is over. `false` if it is gone already.
 ///
 /// # Errors
-/// The model is gone; the database is away.
-pub async fn delete(change: &mut Change, id: LoggedModelId) -> Result<()> {
+/// The database is away.
+pub async fn delete(change: &mut Change, id: LoggedModelId) -> Result<bool> {
     let now = change.now();
     let done = sqlx::query!(
         "UPDATE logged_models SET deleted_at = $2, updated_at = $2 WHERE id = $1 AND deleted_at IS NULL",
@@ -266,7 +266,7 @@ pub async fn delete(change: &mut Change, id: LoggedModelId) -> Result<()> {
     )
     .execute(change.connection())
     .await?;
-    one("logged_models", done.rows_affected())
+    Ok(done.rows_affected() == 1)
 }
 
 /// Sets tags; others stay.
