@@ -1,12 +1,11 @@
 //! `/experiments`
 
-use actix_web::rt;
 use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::server::Server;
 
-#[rt::test]
+#[actix_web::test]
 async fn an_experiment_is_found_by_id_and_by_name_with_its_tags() {
     let server = Server::start().await;
     let body =
@@ -28,7 +27,7 @@ async fn an_experiment_is_found_by_id_and_by_name_with_its_tags() {
     assert_eq!(default["experiment"]["name"], "Default");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn what_is_no_experiment_is_refused_in_mlflows_words() {
     let server = Server::start().await;
     for (path, status, code) in [
@@ -51,7 +50,7 @@ async fn what_is_no_experiment_is_refused_in_mlflows_words() {
     }
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn of_many_who_make_one_name_at_once_one_does() {
     let server = Server::start().await;
     let made = (0..10).map(|_| server.post("experiments/create", json!({"name": "fraud"})));
@@ -63,7 +62,7 @@ async fn of_many_who_make_one_name_at_once_one_does() {
     }
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn deleting_an_experiment_takes_its_runs_and_restoring_brings_them_back() {
     let server = Server::start().await;
     let id = server.experiment("fraud").await;
@@ -93,7 +92,7 @@ async fn deleting_an_experiment_takes_its_runs_and_restoring_brings_them_back() 
     Server::refused(&again, 404, "RESOURCE_DOES_NOT_EXIST");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn names_and_tags_of_experiments_change() {
     let server = Server::start().await;
     let id = server.experiment("fraud").await;

@@ -1,6 +1,5 @@
 //! `/runs/log-…`
 
-use actix_web::rt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -10,7 +9,7 @@ fn metric(key: &str, value: Value, step: i64) -> Value {
     json!({"key": key, "value": value, "timestamp": 10, "step": step})
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn the_latest_value_of_a_metric_is_that_of_the_greatest_step() {
     let server = Server::start().await;
     let run = server.run("0").await;
@@ -26,7 +25,7 @@ async fn the_latest_value_of_a_metric_is_that_of_the_greatest_step() {
     assert_eq!(shown["data"]["metrics"], latest);
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn nan_and_the_infinities_are_values_and_keys_may_hold_slashes_and_letters_of_all_scripts() {
     let server = Server::start().await;
     let run = server.run("0").await;
@@ -49,7 +48,7 @@ async fn nan_and_the_infinities_are_values_and_keys_may_hold_slashes_and_letters
     assert_eq!(value("z"), 1e308);
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn a_param_is_said_once_and_long_ones_are_cut() {
     let server = Server::start().await;
     let run = server.run("0").await;
@@ -73,7 +72,7 @@ async fn a_param_is_said_once_and_long_ones_are_cut() {
     assert_eq!(shown["data"]["tags"].as_array().unwrap().len(), 1, "only the name");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn of_two_writers_of_a_param_one_wins() {
     let server = Server::start().await;
     let run = server.run("0").await;
@@ -88,7 +87,7 @@ async fn of_two_writers_of_a_param_one_wins() {
     }
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn writers_to_one_run_never_wait_for_each_other_for_ever() {
     let server = Server::start().await;
     let run = server.run("0").await;
@@ -112,7 +111,7 @@ async fn writers_to_one_run_never_wait_for_each_other_for_ever() {
     assert!(metrics.iter().all(|metric| metric["value"] == 15.0 && metric["step"] == 15));
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn what_is_wrong_is_named() {
     let server = Server::start().await;
     let run = server.run("0").await;
@@ -143,7 +142,7 @@ async fn what_is_wrong_is_named() {
     Server::refused(&answer, 404, "RESOURCE_DOES_NOT_EXIST");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn tags_are_set_and_deleted() {
     let server = Server::start().await;
     let run = server.run("0").await;
@@ -158,7 +157,7 @@ async fn tags_are_set_and_deleted() {
     Server::refused(&server.post("runs/delete-tag", which).await, 404, "RESOURCE_DOES_NOT_EXIST");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn a_run_says_what_it_read_and_which_models_it_logged() {
     let server = Server::start().await;
     let run = server.run("0").await;

@@ -1,6 +1,5 @@
 //! `/runs`
 
-use actix_web::rt;
 use auth::verbs;
 use chrono::TimeDelta;
 use domain::Resource;
@@ -8,7 +7,7 @@ use serde_json::json;
 
 use crate::server::Server;
 
-#[rt::test]
+#[actix_web::test]
 async fn a_run_starts_with_a_name_that_its_tag_repeats() {
     let server = Server::start().await;
     let body = json!({"experiment_id": "0", "user_id": "ana", "start_time": "1700000000000",
@@ -27,7 +26,7 @@ async fn a_run_starts_with_a_name_that_its_tag_repeats() {
     assert!(made["data"]["tags"].as_array().unwrap().contains(&tag), "{made}");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn a_runs_name_and_its_tag_stay_the_same() {
     let server = Server::start().await;
     let tag = json!([{"key": "mlflow.runName", "value": "b"}]);
@@ -52,7 +51,7 @@ async fn a_runs_name_and_its_tag_stay_the_same() {
     assert_eq!(named().await, "three");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn a_run_ends_and_is_deleted_and_restored() {
     let server = Server::start().await;
     let run = server.run("0").await;
@@ -70,7 +69,7 @@ async fn a_run_ends_and_is_deleted_and_restored() {
     assert_eq!(server.shown(&run).await["info"]["lifecycle_stage"], "active");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn what_is_no_run_is_absent() {
     let server = Server::start().await;
     for id in ["0123456789abcdef0123456789abcdef", "abc", "a-b_c"] {
@@ -87,7 +86,7 @@ async fn what_is_no_run_is_absent() {
     Server::refused(&answer, 404, "RESOURCE_DOES_NOT_EXIST");
 }
 
-#[rt::test]
+#[actix_web::test]
 async fn purging_takes_what_was_deleted_long_ago_and_nothing_else() {
     let server = Server::start().await;
     let (doomed, kept) = (server.experiment("doomed").await, server.experiment("kept").await);
