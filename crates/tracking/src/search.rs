@@ -1,4 +1,6 @@
-//! Finding logged models, and reading what runs measured.
+//! Finding experiments, runs and logged models, and reading what runs measured.
+
+use std::collections::HashMap;
 
 use auth::{Permit, verbs};
 use domain::{
@@ -9,8 +11,10 @@ use domain::{
 use store::{
     search::{self, Search},
     tracking::{
+        experiments::{self, Experiment},
         logged_models::{self, LoggedModel},
         points,
+        runs::{self, RunData},
     },
 };
 
@@ -20,6 +24,36 @@ use crate::{Result, State};
 
 /// A page, and where the next begins.
 pub type Page<T> = (Vec<T>, Option<Position>);
+
+/// Runs, each with what it logged. There is a permit for each experiment that is searched.
+///
+/// # Errors
+/// The page token's values are none of this search.
+pub async fn runs(
+    state: &State,
+    _permits: &[Permit<verbs::View>],
+    search: &Search,
+) -> Result<Page<RunData>> {
+    let found = search::find(&state.database, search).await?;
+    let ids: Vec<RunId> = found.ids.into_iter().map(RunId).collect();
+    Ok((runs::load(&state.database, &ids).await?, found.next))
+}
+
+/// Experiments.
+///
+/// # Errors
+/// The page token's values are none of this search.
+pub async fn experiments(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    search: &Search,
+) -> Result<Page<Experiment>> {
+    let found = search::find(&state.database, search).await?;
+    let ids: Vec<ExperimentId> = found.ids.into_iter().map(ExperimentId).collect();
+    let loaded = experiments::load(&state.database, &ids).await?.into_iter();
+    let mut loaded: HashMap<_, _> = loaded.map(|experiment| (experiment.id, experiment)).collect();
+    Ok((ids.iter().filter_map(|id| loaded.remove(id)).collect(), found.next))
+}
 
 /// Logged models. There is a permit for each experiment that is searched.
 ///

@@ -1,12 +1,13 @@
 //! Searches, and the histories of metrics.
 //!
-//! What all searches share is here: limits, permits, page tokens. Their grammar is
+//! What all searches share is here: limits, views, permits, page tokens. Their grammar is
 //! `domain::search`, their statements are `store::search`.
 
-mod datasets;
+mod experiments;
 mod logged_models;
 mod metrics;
 mod registry;
+mod runs;
 
 use actix_web::{HttpResponse, web::ServiceConfig};
 use auth::{Access, Caller, Permit, verbs};
@@ -16,13 +17,18 @@ use domain::{
     tracking::ExperimentId,
 };
 use serde_json::{Value, json};
-use store::search::{Search, length};
+use store::search::{Search, View, length};
 
 use crate::refusal::{Answer, Refusal};
 
 /// Below `/api/2.0/mlflow`.
 pub fn routes(config: &mut ServiceConfig) {
-    config.configure(datasets::routes).configure(logged_models::routes).configure(metrics::routes);
+    config
+        .configure(experiments::routes)
+        .configure(runs::routes)
+        .configure(logged_models::routes)
+        .configure(metrics::routes)
+        .configure(registry::routes);
 }
 
 /// How many results a page has.
@@ -38,6 +44,26 @@ fn limit(asked: Option<i64>, unless_asked: i64, most: i64) -> Result<i64, Refusa
     Err(Refusal::invalid(format!(
         "Invalid value {asked} for parameter 'max_results' supplied. It must be {expected}"
     )))
+}
+
+/// Which life stages are asked for: by name, or by number as protobuf has it.
+fn view(name: &str, asked: Option<&Value>) -> Result<View, Refusal> {
+    let asked = match asked {
+        None | Some(Value::Null) => return Ok(View::Active),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    match asked.as_str() {
+        "" | "ACTIVE_ONLY" | "1" => Ok(View::Active),
+        "DELETED_ONLY" | "2" => Ok(View::Deleted),
+        "ALL" | "3" => Ok(View::All),
+        _ => {
+            let shown: String = asked.chars().take(80).collect();
+            Err(Refusal::invalid(format!(
+                "Invalid value for parameter '{name}' supplied: {shown}: expected ACTIVE_ONLY, DELETED_ONLY or ALL"
+            )))
+        }
+    }
 }
 
 /// The experiments that are named, and the permits to look into them.
