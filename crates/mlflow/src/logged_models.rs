@@ -18,6 +18,7 @@ use tracking::{
 
 use crate::{
     artifacts,
+    encode::number_json,
     refusal::{Answer, Refusal},
     request::{Args, required},
 };
@@ -274,7 +275,7 @@ pub fn logged_model_json(model: &LoggedModel) -> Value {
 fn metric_json(model: &LoggedModel, metric: &Metric) -> Value {
     let mut json = json!({
         "key": metric.key,
-        "value": float(metric.value),
+        "value": number_json(metric.value),
         "timestamp": metric.timestamp,
         "step": metric.step,
         "model_id": model.id.to_string(),
@@ -287,17 +288,6 @@ fn metric_json(model: &LoggedModel, metric: &Metric) -> Value {
         }
     }
     json
-}
-
-/// As protobuf's JSON writes it.
-pub fn float(value: f64) -> Value {
-    if value.is_nan() {
-        json!("NaN")
-    } else if value.is_infinite() {
-        json!(if value > 0.0 { "Infinity" } else { "-Infinity" })
-    } else {
-        json!(value)
-    }
 }
 
 /// Absent if it is empty, as protobuf leaves out empty lists.

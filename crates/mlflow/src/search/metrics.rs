@@ -19,7 +19,7 @@ use tracking::{
 
 use super::{limit, page};
 use crate::{
-    logged_models::float,
+    encode::number_json,
     refusal::{Answer, Refusal},
     request::{Args, number, required},
 };
@@ -37,7 +37,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 fn point_json(key: &str, point: &Point, names_run: bool) -> Value {
     let mut json = json!({
         "key": key,
-        "value": float(point.value),
+        "value": number_json(point.value),
         "timestamp": point.timestamp,
         "step": point.step,
     });
