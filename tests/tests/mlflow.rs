@@ -1,14 +1,50 @@
 //! MLflow's own client, of both majors, against the real binary. What it does is in
 //! `tests/clients/mlflow`; each file there has been run against a real `mlflow server` too.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use bottega_tests::tool;
+use bottega_tests::{Server, bottega, tool};
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/mlflow")
+}
+
+/// Runs a file of tests by the Python that a variable names, against a server of its own.
+fn passes(python: &str, file: &str) {
+    let server = Server::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let output = Command::new(tool(python))
+        .args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore"])
+        .args(["--tb=short", "--show-capture=no"])
+        .arg(format!("--basetemp={}", scratch.path().join("pytest").display()))
+        .arg(scripts().join(file))
+        .current_dir(scratch.path())
+        .env("MLFLOW_TRACKING_URI", &server.url)
+        .env("MLFLOW_TRACKING_TOKEN", server.token)
+        .env("BOTTEGA_BINARY", bottega())
+        .env("BOTTEGA_URL", &server.url)
+        .env("BOTTEGA_TOKEN", server.token)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{file}: {said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn webhooks() {
+    passes("BOTTEGA_MLFLOW3", "test_webhooks.py");
+}
 
 #[test]
 fn the_page_about_mlflow_lists_the_calls_that_are_tested() {
-    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/mlflow/table.py");
-    let output =
-        Command::new(tool("BOTTEGA_PYTHON")).arg("-B").arg(table).arg("--check").output().unwrap();
+    let output = Command::new(tool("BOTTEGA_PYTHON"))
+        .arg("-B")
+        .arg(scripts().join("table.py"))
+        .arg("--check")
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
