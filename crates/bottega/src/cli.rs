@@ -105,6 +105,9 @@ pub enum Question {
     /// Make webhooks, and see what they were told
     #[command(subcommand)]
     Webhooks(commands::webhooks::Verb),
+    /// List and change the platform's settings
+    #[command(subcommand)]
+    Settings(commands::settings::Verb),
     /// Read the audit trail
     #[command(subcommand)]
     Audit(commands::audit::Verb),

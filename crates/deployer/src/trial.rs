@@ -8,8 +8,14 @@ use std::time::Duration;
 
 use auth::verbs;
 use chrono::TimeDelta;
-use domain::{Resource, Streak, VersionId};
-use inference::trial::{self, TrialJob};
+use domain::{
+    Manifest, Resource, Streak, VersionId,
+    pickle::{Findings, may_hold_pickles},
+};
+use inference::{
+    scan::{self, ScanJob},
+    trial::{self, TrialJob},
+};
 use serde_json::json;
 use store::{
     Change, followers,
@@ -36,8 +42,8 @@ const MAX_ATTEMPTS: i32 = 3;
 
 /// What came of a claim.
 enum Verdict {
-    /// The version can serve or cannot.
-    Tried(TrialOutcome),
+    /// The version can serve or cannot, and what its pickles would do if it has any.
+    Tried(TrialOutcome, Option<Findings>),
     /// It could not be tried; why, for the log.
     OurFault(String),
 }
@@ -49,7 +55,7 @@ impl From<store::Error> for Verdict {
 }
 
 fn rejected(reason: impl Into<String>) -> Verdict {
-    Verdict::Tried(TrialOutcome::Rejected { reason: reason.into() })
+    Verdict::Tried(TrialOutcome::Rejected { reason: reason.into() }, None)
 }
 
 /// Tries whatever waits, again and again, until told to stop.
@@ -146,8 +152,42 @@ async fn hold(state: &State, claimed: &Claimed) {
 async fn judge(state: &State, claimed: &Claimed) -> Verdict {
     if claimed.attempts > MAX_ATTEMPTS {
         let died = claimed.attempts - 1;
-        return rejected(format!("its trial ended the deployer {died} times"));
+        let reason = format!("its trial ended the deployer {died} times");
+        let findings = Findings::unfinished(reason.as_str());
+        return Verdict::Tried(TrialOutcome::Rejected { reason }, Some(findings));
     }
+    let findings = match look(state, claimed.version).await {
+        Ok(findings) => findings,
+        Err(fault) => return fault,
+    };
+    match try_out(state, claimed).await {
+        Verdict::Tried(outcome, _) => Verdict::Tried(outcome, findings),
+        fault @ Verdict::OurFault(_) => fault,
+    }
+}
+
+/// What the version's pickles would do; nothing where it has no file that could be one.
+async fn look(state: &State, version: VersionId) -> Result<Option<Findings>, Verdict> {
+    let manifest = versions::manifest(&state.database, version).await?;
+    let files = manifest.files().filter(|(path, _)| may_hold_pickles(path));
+    let files: Vec<_> = files.map(|(path, entry)| (path.clone(), *entry)).collect();
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let ours = |error: &dyn std::fmt::Display| Verdict::OurFault(error.to_string());
+    let files = Manifest::new(files).map_err(|problem| ours(&problem))?;
+    let Trials { cache, exe, limits, .. } = &state.trials;
+    let folder = cache.lent(&files).await.map_err(|error| ours(&error))?;
+    let job = ScanJob {
+        folder: folder.path().to_owned(),
+        files: files.files().map(|(path, _)| path.clone()).collect(),
+    };
+    let findings = scan::run(exe, job, limits.clone()).await.map_err(|error| ours(&error))?;
+    Ok(Some(findings))
+}
+
+/// Loads the version and lets it answer.
+async fn try_out(state: &State, claimed: &Claimed) -> Verdict {
     match prepare(state, claimed.version).await {
         Err(verdict) => verdict,
         Ok(job) => {
@@ -155,7 +195,7 @@ async fn judge(state: &State, claimed: &Claimed) -> Verdict {
             match trial::run(exe, job, limits.clone()).await {
                 Ok(trial::TrialOutcome::Ready(report)) => {
                     let batchable = report.profile.batchable;
-                    Verdict::Tried(TrialOutcome::Ready { batchable })
+                    Verdict::Tried(TrialOutcome::Ready { batchable }, None)
                 }
                 Ok(trial::TrialOutcome::Rejected { reason }) => rejected(reason),
                 Err(error) => Verdict::OurFault(error.to_string()),
@@ -182,7 +222,9 @@ async fn prepare(state: &State, version: VersionId) -> Result<TrialJob, Verdict>
 
 async fn settle(state: &State, claimed: &Claimed, verdict: &Verdict) -> store::Result<()> {
     match verdict {
-        Verdict::Tried(outcome) => finish(state, claimed.version, outcome).await,
+        Verdict::Tried(outcome, findings) => {
+            finish(state, claimed.version, outcome, findings.as_ref()).await
+        }
         Verdict::OurFault(_) => {
             let not_before = state.database.now() + AFTER_FAULT;
             trials::give_back(&state.database, claimed, not_before).await
@@ -191,17 +233,28 @@ async fn settle(state: &State, claimed: &Claimed, verdict: &Verdict) -> store::R
 }
 
 /// Writes down what a trial found, and gives the version to those that waited for it.
-async fn finish(state: &State, id: VersionId, outcome: &TrialOutcome) -> store::Result<()> {
+async fn finish(
+    state: &State,
+    id: VersionId,
+    outcome: &TrialOutcome,
+    findings: Option<&Findings>,
+) -> store::Result<()> {
     let mut change = Change::begin(&state.database).await?;
     // It may have been deleted, or tried by somebody else who thought us dead.
     let Some(before) = versions::lock(&mut change, id).await? else { return Ok(()) };
-    if !versions::finish_trial(&mut change, id, outcome).await? {
+    if let Some(findings) = findings {
+        versions::set_findings(&mut change, id, findings).await?;
+    }
+    // One that is ready or rejected already is here for its pickles only.
+    let tried = versions::finish_trial(&mut change, id, outcome).await?;
+    if !tried && findings.is_none() {
         return Ok(());
     }
     let Some(after) = versions::lock(&mut change, id).await? else { return Ok(()) };
     let resource = Resource::Model(after.model.to_string());
     let detail = json!({
         "version": after.number, "status": after.status, "servable": after.servable, "reason": after.reason,
+        "pickles": findings.map(|findings| findings.verdict),
     });
     change.emit("version.tried", &resource.to_string(), &detail).await?;
     let permit = state.access.system::<verbs::Register>("trial", resource);

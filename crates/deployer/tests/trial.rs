@@ -15,7 +15,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use domain::{Servable, VersionStatus};
+use domain::{Servable, VersionStatus, pickle::Verdict};
 use libtest_mimic::{Arguments, Trial};
 use seed::{World, model};
 use store::{testing::ChaosProxy, trials, versions::Version};
@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     let tests = tests![
         a_good_version_becomes_servable,
         an_unknown_operator_rejects_the_version_by_name,
+        a_pickle_beside_the_model_is_scanned_before_anything_serves_it,
         an_example_that_does_not_fit_rejects_the_version,
         a_version_that_ends_its_deployer_three_times_is_rejected,
         a_fault_of_ours_rejects_nothing_and_is_tried_again_later,
@@ -87,6 +88,22 @@ async fn a_good_version_becomes_servable() {
     );
     assert_eq!(recorded[0].detail["status"], "ready");
     assert!(recorded[0].before.is_some() && recorded[0].before != recorded[0].after);
+}
+
+async fn a_pickle_beside_the_model_is_scanned_before_anything_serves_it() {
+    let world = World::new().await;
+    let onnx = model("breast_cancer.onnx");
+    let files = [("model.onnx", onnx.as_slice()), ("scaler.pkl", b"cos\nsystem\n(S'id'\ntR.")];
+    let version = world.version_of(&files, false).await;
+    let tried = tried(&world, &version).await;
+    assert_eq!((tried.status, tried.servable), (VersionStatus::Ready, Servable::Yes));
+    let findings = tried.findings.clone().unwrap();
+    assert_eq!(findings.verdict, Verdict::Dangerous);
+    assert_eq!(findings.files[0].path, "scaler.pkl");
+    let obstacle = tried.obstacle().unwrap();
+    assert!(obstacle.contains("os.system"), "{obstacle}");
+    let recorded = world.recorded("version.tried").await;
+    assert_eq!(recorded[0].detail["pickles"], "dangerous");
 }
 
 async fn an_unknown_operator_rejects_the_version_by_name() {

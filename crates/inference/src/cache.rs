@@ -17,6 +17,7 @@ use std::{
 
 use artifacts::Artifacts;
 use domain::{Digest, FileEntry, FilePath, Hasher, Manifest};
+use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 use crate::{Error, ModelFolder, sync::lock};
@@ -65,6 +66,19 @@ impl ModelCache {
         lock(&self.turns).retain(|_, turn| Arc::strong_count(turn) > 1);
         folder
     }
+
+    /// Files in a folder of their own, which is deleted with the answer.
+    ///
+    /// # Errors
+    /// A blob is gone or damaged; the disk is full or broken.
+    pub async fn lent(&self, files: &Manifest) -> Result<TempDir, Error> {
+        let folder = beside(&self.folder).map_err(|error| broken(&self.folder, error))?;
+        let fetch = |digest: Digest, to: PathBuf| async move {
+            self.artifacts.fetch(&digest, &to).await.map(drop).map_err(Error::from)
+        };
+        fetch_all(&self.folder, folder.path(), files, fetch).await?;
+        Ok(folder)
+    }
 }
 
 async fn provide<F: Future<Output = Result<(), Error>>>(
@@ -104,9 +118,29 @@ async fn fill<F: Future<Output = Result<(), Error>>>(
     fetch: impl Fn(Digest, PathBuf) -> F,
 ) -> Result<(), Error> {
     let unfinished = beside(cache).map_err(|error| broken(cache, error))?;
+    fetch_all(cache, unfinished.path(), manifest, fetch).await?;
+    let (cache, place) = (cache.to_owned(), cache.join(manifest.digest().hex()));
+    blocking(cache.clone(), move || {
+        sync_folders(unfinished.path())?;
+        match fs::rename(unfinished.path(), place) {
+            // Another process was faster, with the same files.
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+            renamed => renamed.and_then(|()| File::open(cache)?.sync_all()),
+        }
+    })
+    .await
+}
+
+/// Fetches files into a folder within the cache.
+async fn fetch_all<F: Future<Output = Result<(), Error>>>(
+    cache: &Path,
+    folder: &Path,
+    manifest: &Manifest,
+    fetch: impl Fn(Digest, PathBuf) -> F,
+) -> Result<(), Error> {
     for (path, entry) in manifest.files() {
-        let to = unfinished.path().join(path.as_str());
-        make_folders(unfinished.path(), path).map_err(|error| broken(cache, error))?;
+        let to = folder.join(path.as_str());
+        make_folders(folder, path).map_err(|error| broken(cache, error))?;
         fetch(entry.digest, to.clone()).await?;
         let size = fs::metadata(&to).map_err(|error| broken(cache, error))?.len();
         if size != entry.size {
@@ -118,16 +152,7 @@ async fn fill<F: Future<Output = Result<(), Error>>>(
         fs::set_permissions(&to, Permissions::from_mode(0o444))
             .map_err(|error| broken(cache, error))?;
     }
-    let (cache, place) = (cache.to_owned(), cache.join(manifest.digest().hex()));
-    blocking(cache.clone(), move || {
-        sync_folders(unfinished.path())?;
-        match fs::rename(unfinished.path(), place) {
-            // Another process was faster, with the same files.
-            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
-            renamed => renamed.and_then(|()| File::open(cache)?.sync_all()),
-        }
-    })
-    .await
+    Ok(())
 }
 
 /// Whether all files are there and have their digests. What cannot be read is not sound.
@@ -166,7 +191,7 @@ async fn remove(cache: &Path, digest: &Digest) -> Result<(), Error> {
 }
 
 /// A folder beside the places of finished ones, deleted unless it is renamed into one.
-fn beside(cache: &Path) -> io::Result<tempfile::TempDir> {
+fn beside(cache: &Path) -> io::Result<TempDir> {
     tempfile::Builder::new()
         .prefix(UNFINISHED)
         .permissions(Permissions::from_mode(0o755))

@@ -26,6 +26,7 @@ mod probe;
 mod queue;
 mod replica;
 mod runtime;
+pub mod scan;
 mod sync;
 pub mod trial;
 mod watchdog;

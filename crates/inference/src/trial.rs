@@ -17,12 +17,12 @@ use std::{
     time::Duration,
 };
 
-use domain::{FilePath, Signature, Tensor};
+use domain::{FilePath, Signature, Tensor, pickle::FileFindings};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 pub(crate) use self::verdict::{too_large, too_slow};
-use crate::{Error, Profile, wire};
+use crate::{Error, Profile, scan::ScanJob, wire};
 
 /// What to try.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,12 +89,25 @@ pub struct TrialReport {
 /// [`Error::Worker`]: the process could not be started or confined, or ended before it touched the
 /// model.
 pub async fn run(exe: &Path, job: TrialJob, limits: TrialLimits) -> Result<TrialOutcome, Error> {
+    match work(exe, Work::Trial(job), limits).await? {
+        Ok(Report::Ready(report)) => Ok(TrialOutcome::Ready(report)),
+        Ok(_) => Err(Error::Worker("it answered something else".to_owned())),
+        Err(reason) => Ok(TrialOutcome::Rejected { reason }),
+    }
+}
+
+/// Has a worker do this. What the files brought about, and not we, is a reason.
+pub(crate) async fn work(
+    exe: &Path,
+    work: Work,
+    limits: TrialLimits,
+) -> Result<Result<Report, String>, Error> {
     let exe = exe.to_owned();
     let (reply, outcome) = oneshot::channel();
     // The kernel kills the worker when the thread that started it ends. This one ends after it.
     thread::Builder::new()
         .name("trial".to_owned())
-        .spawn(move || process::watch(&exe, &job, &limits, reply))
+        .spawn(move || process::watch(&exe, &work, &limits, reply))
         .map_err(Error::Thread)?;
     outcome.await.unwrap_or_else(|_| Err(Error::Worker("its thread panicked".to_owned())))
 }
@@ -104,18 +117,37 @@ pub async fn run(exe: &Path, job: TrialJob, limits: TrialLimits) -> Result<Trial
 pub(crate) struct Order {
     /// Who started it, so that it can tell an orphan's life from its own.
     pub(crate) parent: u32,
-    pub(crate) job: TrialJob,
+    pub(crate) work: Work,
     pub(crate) limits: TrialLimits,
 }
 
+/// What a worker is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Work {
+    Trial(TrialJob),
+    Scan(ScanJob),
+}
+
+impl Work {
+    /// The folder that it happens in.
+    pub(crate) fn folder(&self) -> &Path {
+        match self {
+            Self::Trial(job) => &job.folder,
+            Self::Scan(job) => &job.folder,
+        }
+    }
+}
+
 /// What comes back, each on a line.
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Report {
     /// Confined and about to touch the model: what happens from now on is the model's doing.
     Confined,
     /// It works.
     Ready(Box<TrialReport>),
+    /// What was found in files that have to do with pickles.
+    Scanned(Vec<FileFindings>),
     /// It does not, and why.
     Rejected(String),
     /// The trial could not take place.

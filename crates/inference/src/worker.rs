@@ -7,6 +7,7 @@ mod confine;
 
 use std::{
     io::{self, Read, Write},
+    path::Path,
     process::ExitCode,
     time::Instant,
 };
@@ -15,15 +16,16 @@ use crate::{
     Engine, Error, ModelFolder, Runtime, arrange,
     onnx::{OnnxEngine, OnnxOptions},
     probe::probe,
-    trial::{Order, Report, TrialLimits, TrialReport, too_large, too_slow},
+    scan::{self, ScanJob},
+    trial::{Order, Report, TrialJob, TrialLimits, TrialReport, Work, too_large, too_slow},
 };
 
 /// The whole worker.
 #[must_use]
 pub fn main() -> ExitCode {
     let report = match prepare() {
-        Ok((runtime, order)) => match tell(&Report::Confined) {
-            Ok(()) => try_out(&runtime, &order),
+        Ok((task, limits)) => match tell(&Report::Confined) {
+            Ok(()) => task.perform(&limits),
             Err(_) => return ExitCode::FAILURE,
         },
         Err(error) => Report::Failed(error.to_string()),
@@ -43,7 +45,7 @@ fn tell(report: &Report) -> io::Result<()> {
 }
 
 /// Everything that needs more than a model may have.
-fn prepare() -> Result<(Runtime, Order), Error> {
+fn prepare() -> Result<(Task, TrialLimits), Error> {
     let ours =
         |what: &str, error: &dyn std::fmt::Display| Error::Worker(format!("{what}: {error}"));
     let left = confine::leave().map_err(|error| ours("moving out", &error))?;
@@ -51,32 +53,52 @@ fn prepare() -> Result<(Runtime, Order), Error> {
     io::stdin().read_to_end(&mut text).map_err(|error| ours("reading its order", &error))?;
     let order: Order =
         serde_json::from_slice(&text).map_err(|error| ours("reading its order", &error))?;
-    let runtime = Runtime::load(&order.job.library)?;
+    let runtime = match &order.work {
+        Work::Trial(job) => Some(Runtime::load(&job.library)?),
+        Work::Scan(_) => None,
+    };
     confine::confine(&order, left).map_err(|error| ours("confining itself", &error))?;
-    Ok((runtime, order))
+    let task = match (order.work, runtime) {
+        (Work::Trial(job), Some(runtime)) => Task::Trial(runtime, job),
+        (Work::Trial(_), None) => return Err(Error::Worker("it has no runtime".to_owned())),
+        (Work::Scan(job), _) => Task::Scan(job),
+    };
+    Ok((task, order.limits))
 }
 
-fn try_out(runtime: &Runtime, order: &Order) -> Report {
-    match attempt(runtime, order) {
-        Ok(report) => Report::Ready(Box::new(report)),
-        Err(error) => Report::Rejected(reason(error, &order.limits)),
+/// What is left to do once confined.
+enum Task {
+    Trial(Runtime, TrialJob),
+    Scan(ScanJob),
+}
+
+impl Task {
+    fn perform(self, limits: &TrialLimits) -> Report {
+        match self {
+            Self::Trial(runtime, job) => match attempt(&runtime, job, limits) {
+                Ok(report) => Report::Ready(Box::new(report)),
+                Err(error) => Report::Rejected(reason(error, limits)),
+            },
+            Self::Scan(job) => {
+                let look = |path| scan::look(Path::new("."), path).transpose();
+                match job.files.iter().filter_map(look).collect() {
+                    Ok(files) => Report::Scanned(files),
+                    Err(error) => Report::Failed(format!("reading the files: {error}")),
+                }
+            }
+        }
     }
 }
 
-fn attempt(runtime: &Runtime, order: &Order) -> Result<TrialReport, Error> {
+fn attempt(runtime: &Runtime, job: TrialJob, limits: &TrialLimits) -> Result<TrialReport, Error> {
     let start = Instant::now();
-    let deadline = start + order.limits.time;
+    let deadline = start + limits.time;
     // Confined, the model's folder is the present one.
-    let model = ModelFolder { path: ".".into(), file: order.job.file.clone(), bytes: 0 };
-    let options = OnnxOptions { threads: 1, max_output_bytes: order.limits.output_bytes };
+    let model = ModelFolder { path: ".".into(), file: job.file, bytes: 0 };
+    let options = OnnxOptions { threads: 1, max_output_bytes: limits.output_bytes };
     let mut engine = OnnxEngine::load(runtime, &model, &options)?;
     let loading = start.elapsed();
-    let example = order
-        .job
-        .example
-        .clone()
-        .map(|example| arrange(engine.signature(), example))
-        .transpose()?;
+    let example = job.example.map(|example| arrange(engine.signature(), example)).transpose()?;
     let (profile, outputs) = probe(&mut engine, example.as_deref(), deadline)?;
     Ok(TrialReport { signature: engine.signature().clone(), profile, outputs, loading })
 }

@@ -32,6 +32,7 @@ pub mod releases;
 pub mod resolve;
 pub mod rules;
 pub mod search;
+pub mod settings;
 pub mod stages;
 pub mod text;
 pub mod versions;

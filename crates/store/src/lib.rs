@@ -33,6 +33,7 @@ pub mod releases;
 pub mod rules;
 pub mod search;
 pub mod serving;
+pub mod settings;
 pub mod stages;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -18,6 +18,7 @@ pub mod pull;
 pub mod push;
 pub mod rollout;
 pub mod rules;
+pub mod settings;
 pub mod status;
 pub mod versions;
 pub mod webhooks;

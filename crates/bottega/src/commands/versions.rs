@@ -37,6 +37,8 @@ pub const FIELDS: &[Column<'_>] = &[
     ("servable", "/servable"),
     ("runtime", "/runtime"),
     ("reason", "/reason"),
+    ("pickles", "/findings/verdict"),
+    ("pickled files", "/findings/files"),
     ("aliases", "/aliases"),
     ("stage", "/stage"),
     ("description", "/description"),

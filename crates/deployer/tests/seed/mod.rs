@@ -67,16 +67,25 @@ impl World {
 
     /// Registers a version of the model `fraud`, which waits for its trial.
     pub async fn version(&self, model: &[u8], example: bool) -> Version {
+        self.version_of(&[("model.onnx", model)], example).await
+    }
+
+    /// The same, of several files.
+    pub async fn version_of(&self, files: &[(&str, &[u8])], example: bool) -> Version {
         let (by, database) = (Actor::user("ana"), &self.state.database);
-        let bytes = stream::iter([Ok::<_, Problem>(Bytes::copy_from_slice(model))]);
-        let stored = self.artifacts.upload(&by, None, bytes).await.unwrap();
-        let entry = FileEntry { digest: stored.digest, size: stored.size };
+        let mut entries = Vec::new();
+        for (path, content) in files {
+            let bytes = stream::iter([Ok::<_, Problem>(Bytes::copy_from_slice(content))]);
+            let stored = self.artifacts.upload(&by, None, bytes).await.unwrap();
+            let entry = FileEntry { digest: stored.digest, size: stored.size };
+            entries.push((path.parse().unwrap(), entry));
+        }
         let signature = json!({
             "inputs": [{"name": "x", "datatype": "INT64", "shape": ["n"]}],
             "outputs": [{"name": "y", "datatype": "FP32", "shape": ["n", 2]}],
         });
         let new = NewVersion {
-            manifest: Manifest::new([("model.onnx".parse().unwrap(), entry)]).unwrap(),
+            manifest: Manifest::new(entries).unwrap(),
             runtime: Runtime::Onnx,
             model_file: Some("model.onnx".to_owned()),
             facts: None,

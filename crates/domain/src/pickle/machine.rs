@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use super::{
-    Findings, Step, Verdict, arrays, malformed,
+    Found, Step, Verdict, arrays, malformed,
     source::Source,
     values::{Item, Values},
 };
@@ -37,7 +37,7 @@ impl Machine {
         &mut self,
         source: &mut Source<impl BufRead>,
         values: &mut Values,
-        findings: &mut Findings,
+        findings: &mut Found,
     ) -> Step<Next> {
         let code = source.u8()?;
         match code {
@@ -90,7 +90,7 @@ impl Machine {
         code: u8,
         source: &mut Source<impl BufRead>,
         values: &mut Values,
-        findings: &mut Findings,
+        findings: &mut Found,
     ) -> Step {
         match code {
             b'c' => {
@@ -154,7 +154,7 @@ impl Machine {
         callee: Item,
         arguments: Item,
         values: &mut Values,
-        findings: &mut Findings,
+        findings: &mut Found,
     ) -> Step {
         let Some(name) = own(values, callee).filter(|_| matches!(callee, Item::Import(_))) else {
             findings.note(Verdict::Unknown, "it calls something that comes out of another call");
@@ -177,7 +177,7 @@ impl Machine {
         &mut self,
         source: &mut Source<impl BufRead>,
         values: &mut Values,
-        findings: &mut Findings,
+        findings: &mut Found,
     ) -> Step<Next> {
         let (state, object) = (self.pop()?, self.pop()?);
         match object {
@@ -290,7 +290,7 @@ impl Machine {
         code: u8,
         source: &mut Source<impl BufRead>,
         values: &mut Values,
-        findings: &mut Findings,
+        findings: &mut Found,
     ) -> Step {
         match code {
             b'(' if self.marks.len() >= MOST_ITEMS => {
@@ -353,7 +353,7 @@ fn import(
     module: Option<&str>,
     name: Option<&str>,
     values: &mut Values,
-    findings: &mut Findings,
+    findings: &mut Found,
 ) -> Step<Item> {
     let (Some(module), Some(name)) = (module, name) else {
         findings.note(
@@ -371,7 +371,7 @@ fn import(
 
 /// Whoever makes joblib's mark on a detour wants its bytes to be taken for instructions, or the
 /// other way round.
-fn hides_arrays(taken: &[Item], values: &Values, findings: &mut Findings) {
+fn hides_arrays(taken: &[Item], values: &Values, findings: &mut Found) {
     let is_mark = |item: &&Item| {
         matches!(item, Item::Wrapper)
             || (matches!(item, Item::Import(_)) && values.read(**item) == Some(arrays::WRAPPER))

@@ -14,6 +14,7 @@
 //! (`inference`), what may be deployed (`registry`).
 
 mod arrays;
+mod findings;
 mod machine;
 mod source;
 #[cfg(test)]
@@ -28,7 +29,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-pub use self::verdict::{Verdict, judge};
+pub use self::{
+    findings::{FileFindings, Findings, Format, Policy, may_hold_pickles, named},
+    verdict::{Verdict, judge},
+};
 use self::{machine::Machine, source::Source, values::Values};
 
 /// The most imports and notes that one file's findings list.
@@ -106,12 +110,12 @@ fn malformed<T>(what: impl Into<String>) -> Step<T> {
 
 /// What was found so far.
 #[derive(Default)]
-struct Findings {
+struct Found {
     imports: BTreeMap<String, Import>,
     notes: Vec<Note>,
 }
 
-impl Findings {
+impl Found {
     fn note(&mut self, verdict: Verdict, text: impl Into<String>) {
         let note = Note { verdict, text: text.into() };
         if self.notes.len() < MOST && !self.notes.contains(&note) {
@@ -148,7 +152,7 @@ impl Findings {
 /// # Errors
 /// The file could not be read.
 pub fn scan(file: impl BufRead) -> io::Result<Report> {
-    let (mut source, mut findings) = (Source::new(file), Findings::default());
+    let (mut source, mut findings) = (Source::new(file), Found::default());
     let mut pickles = 0_u64;
     loop {
         let begin = source.position();
@@ -179,7 +183,7 @@ pub fn scan(file: impl BufRead) -> io::Result<Report> {
 }
 
 /// Walks one pickle, and those that lie in arrays within it.
-fn one(source: &mut Source<impl BufRead>, findings: &mut Findings) -> Step {
+fn one(source: &mut Source<impl BufRead>, findings: &mut Found) -> Step {
     let mut values = Values::default();
     let mut machines = vec![Machine::default()];
     while let Some(machine) = machines.last_mut() {

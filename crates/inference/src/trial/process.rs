@@ -17,7 +17,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{Order, TrialJob, TrialLimits, TrialOutcome, verdict};
+use super::{Order, Report, TrialLimits, Work, verdict};
 use crate::Error;
 
 /// Of what the worker complains, as much is kept.
@@ -35,14 +35,14 @@ pub(super) struct Remains {
 /// Starts a worker and stays with it to its end, or till nobody wants to know.
 pub(super) fn watch(
     exe: &Path,
-    job: &TrialJob,
+    work: &Work,
     limits: &TrialLimits,
-    mut reply: oneshot::Sender<Result<TrialOutcome, Error>>,
+    mut reply: oneshot::Sender<Result<Result<Report, String>, Error>>,
 ) {
     let remains = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .and_then(|runtime| runtime.block_on(try_out(exe, job, limits, &mut reply)));
+        .and_then(|runtime| runtime.block_on(try_out(exe, work, limits, &mut reply)));
     let outcome = match remains {
         Ok(remains) => verdict::judge(remains, limits),
         Err(error) => Err(Error::Worker(error.to_string())),
@@ -54,13 +54,13 @@ pub(super) fn watch(
 /// What is left of a worker that ended by itself; nothing of one that had to be killed.
 async fn try_out(
     exe: &Path,
-    job: &TrialJob,
+    work: &Work,
     limits: &TrialLimits,
-    reply: &mut oneshot::Sender<Result<TrialOutcome, Error>>,
+    reply: &mut oneshot::Sender<Result<Result<Report, String>, Error>>,
 ) -> io::Result<Option<Remains>> {
     let order = serde_json::to_vec(&Order {
         parent: std::process::id(),
-        job: job.clone(),
+        work: work.clone(),
         limits: limits.clone(),
     })?;
     // Base64 makes four bytes of three.

@@ -4,17 +4,20 @@ use std::os::unix::process::ExitStatusExt;
 
 use nix::sys::signal::Signal;
 
-use super::{Report, TrialLimits, TrialOutcome, process::Remains};
+use super::{Report, TrialLimits, process::Remains};
 use crate::Error;
 
 /// Judges what is left of a worker; nothing is left of one that was killed at the time limit.
-pub(super) fn judge(remains: Option<Remains>, limits: &TrialLimits) -> Result<TrialOutcome, Error> {
+pub(super) fn judge(
+    remains: Option<Remains>,
+    limits: &TrialLimits,
+) -> Result<Result<Report, String>, Error> {
     let Some(remains) = remains else { return rejected(too_slow(limits)) };
     let mut confined = false;
     for line in remains.reports.split(|&byte| byte == b'\n') {
         match serde_json::from_slice(line) {
             Ok(Report::Confined) => confined = true,
-            Ok(Report::Ready(report)) => return Ok(TrialOutcome::Ready(report)),
+            Ok(report @ (Report::Ready(_) | Report::Scanned(_))) => return Ok(Ok(report)),
             Ok(Report::Rejected(reason)) => return rejected(reason),
             Ok(Report::Failed(why)) => return Err(Error::Worker(why)),
             // The rest of a worker that died while it wrote.
@@ -49,8 +52,8 @@ pub(crate) fn too_large(limits: &TrialLimits) -> String {
     format!("the model took more than {} MiB of memory", limits.memory_bytes >> 20)
 }
 
-fn rejected(reason: String) -> Result<TrialOutcome, Error> {
-    Ok(TrialOutcome::Rejected { reason })
+fn rejected(reason: String) -> Result<Result<Report, String>, Error> {
+    Ok(Err(reason))
 }
 
 #[cfg(test)]
@@ -60,7 +63,11 @@ mod tests {
     use super::*;
 
     /// A status as `wait` gives it: a signal in the low bits, an exit code above them.
-    fn judged(status: i32, reports: &str, complaints: &str) -> Result<TrialOutcome, Error> {
+    fn judged(
+        status: i32,
+        reports: &str,
+        complaints: &str,
+    ) -> Result<Result<Report, String>, Error> {
         let remains = Remains {
             status: ExitStatus::from_raw(status),
             reports: reports.as_bytes().to_vec(),
@@ -71,7 +78,7 @@ mod tests {
 
     fn reason(status: i32, complaints: &str) -> String {
         match judged(status, "\"confined\"\n", complaints) {
-            Ok(TrialOutcome::Rejected { reason }) => reason,
+            Ok(Err(reason)) => reason,
             other => panic!("{other:?}"),
         }
     }
@@ -99,14 +106,13 @@ mod tests {
     fn a_report_counts_even_if_the_worker_dies_after_it() {
         let reports = "\"confined\"\n{\"rejected\":\"no good\"}\n";
         let outcome = judged(11, reports, "").unwrap();
-        assert_eq!(outcome, TrialOutcome::Rejected { reason: "no good".to_owned() });
+        assert_eq!(outcome.unwrap_err(), "no good");
         assert!(judged(11, "\"confined\"\n{\"rejec", "").is_ok());
     }
 
     #[test]
     fn who_was_killed_at_the_limit_was_too_slow() {
         let outcome = judge(None, &TrialLimits::default()).unwrap();
-        let reason = "the model did not finish within 60 s".to_owned();
-        assert_eq!(outcome, TrialOutcome::Rejected { reason });
+        assert_eq!(outcome.unwrap_err(), "the model did not finish within 60 s");
     }
 }

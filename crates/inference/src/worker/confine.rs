@@ -45,7 +45,7 @@ pub(super) fn leave() -> io::Result<bool> {
 
 /// Gives up the rest. Afterwards the model's folder is the present one.
 pub(super) fn confine(order: &Order, left: bool) -> io::Result<()> {
-    chdir(&order.job.folder)?;
+    chdir(order.work.folder())?;
     if left && let Err(error) = shut_in() {
         tracing::debug!(%error, "a root directory of its own is not possible here");
     }

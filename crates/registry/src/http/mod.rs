@@ -15,6 +15,7 @@ mod path;
 mod releases;
 mod resolve;
 mod rules;
+mod settings;
 mod signature;
 mod stages;
 mod versions;
@@ -47,6 +48,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(stages::routes)
         .configure(deleted::routes)
         .configure(rules::routes)
+        .configure(settings::routes)
         .configure(resolve::routes)
         .configure(blobs::routes)
         .configure(archives::routes)

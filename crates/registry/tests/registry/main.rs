@@ -15,4 +15,5 @@ mod platform;
 mod releases;
 mod resolve;
 mod rules;
+mod settings;
 mod versions;

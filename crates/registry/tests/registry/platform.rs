@@ -185,6 +185,12 @@ impl Platform {
         number
     }
 
+    /// The event of a change that a test makes by itself.
+    pub fn event(&self) -> domain::AuditEvent {
+        let permit = self.access.system::<verbs::Register>("test", Resource::Platform);
+        permit.event("version.tried", json!({}))
+    }
+
     /// What the deployer does when a trial is over.
     pub async fn end_trial(&self, model: &str, number: i64, outcome: TrialOutcome) {
         let number = i32::try_from(number).unwrap();

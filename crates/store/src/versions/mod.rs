@@ -5,7 +5,10 @@ mod write;
 
 use domain::{
     Digest, Manifest, ModelId, ModelName, Problem, Runtime, Servable, Signature, Stage, Timestamp,
-    VersionId, VersionStatus, onnx::OnnxFacts, tracking::LoggedModelId,
+    VersionId, VersionStatus,
+    onnx::OnnxFacts,
+    pickle::{Findings, Policy},
+    tracking::LoggedModelId,
 };
 use serde_json::{Value, json};
 
@@ -15,8 +18,8 @@ pub use self::{
         lock_by_number, lock_newest_in_stage, manifest, newest, newest_in_stages,
     },
     write::{
-        TrialOutcome, delete, delete_tag, dependents, finish_trial, insert, restore, set_tag,
-        update,
+        TrialOutcome, delete, delete_tag, dependents, finish_trial, insert, restore, set_findings,
+        set_tag, update,
     },
 };
 use crate::{Error, Result, models::Tags};
@@ -54,8 +57,6 @@ pub struct Packaging {
     pub flavors: Option<Value>,
     /// The Python module that loads it.
     pub loader_module: Option<String>,
-    /// What the scan of pickled files found.
-    pub findings: Option<Value>,
 }
 
 /// A version of a model.
@@ -89,6 +90,10 @@ pub struct Version {
     pub signature: Option<Signature>,
     /// A request body that it must be able to answer.
     pub input_example: Option<Value>,
+    /// What its pickles would do; absent where it has none, or they are not scanned yet.
+    pub findings: Option<Findings>,
+    /// Which pickles may be deployed, as the platform's setting stands.
+    pub policy: Policy,
     /// Whether rows of several requests may be run together, as the trial found.
     pub batchable: bool,
     /// MLflow's stage.
@@ -119,13 +124,21 @@ impl Version {
     pub fn obstacle(&self) -> Option<String> {
         let (model, number) = (&self.model, self.number);
         match self.servable {
-            Servable::Yes => None,
+            Servable::Yes => {
+                self.forbidden().map(|why| format!("`{model}/{number}` may not be deployed: {why}"))
+            }
             Servable::Checking => Some(format!("the trial of `{model}/{number}` is not over")),
             Servable::No => {
                 let reason = self.reason.as_deref().unwrap_or("no reason is known");
-                Some(format!("`{model}/{number}` cannot be served: {reason}"))
+                let also = self.forbidden().map(|why| format!("; {why}")).unwrap_or_default();
+                Some(format!("`{model}/{number}` cannot be served: {reason}{also}"))
             }
         }
+    }
+
+    /// Why the platform's setting forbids its pickles; absent where it does not.
+    fn forbidden(&self) -> Option<String> {
+        self.findings.as_ref().and_then(|findings| findings.obstacle(self.policy))
     }
 
     /// How the audit trail describes it.

@@ -2,7 +2,7 @@
 
 use domain::{
     AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Stage,
-    Timestamp, VersionId, tracking::LoggedModelId,
+    Timestamp, VersionId, pickle::Policy, tracking::LoggedModelId,
 };
 use serde_json::Value;
 
@@ -24,6 +24,8 @@ struct Row {
     facts: Option<Value>,
     signature: Option<Value>,
     input_example: Option<Value>,
+    findings: Option<Value>,
+    policy: Option<Value>,
     batchable: bool,
     stage: String,
     description: String,
@@ -37,7 +39,6 @@ struct Row {
     run_link: Option<String>,
     flavors: Option<Value>,
     loader_module: Option<String>,
-    findings: Option<Value>,
     tags: Value,
     aliases: Vec<String>,
     created_by: String,
@@ -72,6 +73,16 @@ impl TryFrom<Row> for Version {
                 .transpose()
                 .map_err(broken("signature"))?,
             input_example: row.input_example,
+            findings: row
+                .findings
+                .map(serde_json::from_value)
+                .transpose()
+                .map_err(broken("findings"))?,
+            policy: match row.policy {
+                Some(policy) => serde_json::from_value(policy)
+                    .map_err(|_| Error::inconsistent("platform_settings", "value", "pickle"))?,
+                None => Policy::default(),
+            },
             batchable: row.batchable,
             stage: row.stage.parse().map_err(wrong("stage"))?,
             description: row.description,
@@ -87,11 +98,7 @@ impl TryFrom<Row> for Version {
                 logged_model_id: row.logged_model_id.map(LoggedModelId),
                 run_link: row.run_link,
             },
-            packaging: Packaging {
-                flavors: row.flavors,
-                loader_module: row.loader_module,
-                findings: row.findings,
-            },
+            packaging: Packaging { flavors: row.flavors, loader_module: row.loader_module },
             tags: tags("version_tags", row.id, row.tags)?,
             aliases: row.aliases,
             created_by: row.created_by,
@@ -113,6 +120,7 @@ macro_rules! select_version {
                       v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.findings, v.created_by,
                       v.created_at, v.updated_at,
                       (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM version_tags WHERE version_id = v.id) AS "tags!",
+                      (SELECT value FROM platform_settings WHERE key = 'pickle') AS policy,
                       ARRAY(SELECT alias FROM aliases WHERE version_id = v.id ORDER BY alias) AS "aliases!"
                FROM model_versions v
                JOIN models m ON m.id = v.model_id AND m.deleted_at IS NULL AND v.deleted_at IS NULL "# + $rest

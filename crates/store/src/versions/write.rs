@@ -1,5 +1,6 @@
 //! Making, judging, changing and deleting versions.
 
+use domain::pickle::{Findings, may_hold_pickles};
 use domain::{Actor, Manifest, ModelId, Problem, Servable, VersionId, VersionStatus};
 use serde_json::Value;
 
@@ -40,9 +41,9 @@ pub async fn insert(
         "INSERT INTO model_versions
              (id, model_id, number, digest, size, status, servable, runtime, reason, model_file, facts, signature,
               input_example, description, run_id, dataset_digest, git_commit, source_url, created_by, created_at, updated_at,
-              source, is_external, logged_model_id, run_link, flavors, loader_module, findings)
+              source, is_external, logged_model_id, run_link, flavors, loader_module)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20,
-                 $21, $22, $23, $24, $25, $26, $27)",
+                 $21, $22, $23, $24, $25, $26)",
         id.0,
         model.0,
         number,
@@ -68,14 +69,13 @@ pub async fn insert(
         new.origin.logged_model_id.map(|id| id.0),
         new.origin.run_link,
         new.packaging.flavors,
-        new.packaging.loader_module,
-        new.packaging.findings
+        new.packaging.loader_module
     )
     .execute(change.connection())
     .await?;
     insert_files(change, id, &new.manifest).await?;
     insert_tags(change, id, &new.tags).await?;
-    if new.not_servable.is_none() {
+    if new.not_servable.is_none() || new.manifest.files().any(|(path, _)| may_hold_pickles(path)) {
         sqlx::query!("INSERT INTO trials (version_id, queued_at) VALUES ($1, $2)", id.0, now)
             .execute(change.connection())
             .await?;
@@ -234,6 +234,22 @@ pub async fn finish_trial(
         .execute(change.connection())
         .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Writes down what the version's pickles would do.
+///
+/// # Errors
+/// The version is gone; the database is away.
+pub async fn set_findings(change: &mut Change, id: VersionId, findings: &Findings) -> Result<()> {
+    let done = sqlx::query!(
+        "UPDATE model_versions SET findings = $2, updated_at = $3 WHERE id = $1",
+        id.0,
+        to_json(findings)?,
+        change.now()
+    )
+    .execute(change.connection())
+    .await?;
+    one("model_versions", done.rows_affected())
 }
 
 /// What needs a version: aliases as `alias champion`, endpoints as `endpoint fraud`, past releases

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use domain::{Digest, Problem, Runtime, Servable, Stage, VersionStatus, onnx::OnnxFacts};
+use domain::{
+    Digest, Problem, Runtime, Servable, Stage, VersionStatus, onnx::OnnxFacts, pickle::Findings,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -61,6 +63,11 @@ pub struct Version {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     input_example: Option<serde_json::Value>,
+    /// What its pickles would do if somebody loaded them, each file with its imports; absent where
+    /// it has none, or until they are scanned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    findings: Option<Findings>,
     /// Whether rows of several requests may be run together.
     batchable: bool,
     /// The stage that it is in: one of its model's.
@@ -81,10 +88,6 @@ pub struct Version {
     /// The Python module that loads it.
     #[serde(skip_serializing_if = "Option::is_none")]
     loader_module: Option<String>,
-    /// What the scan of pickled files found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    findings: Option<serde_json::Value>,
     description: String,
     lineage: Lineage,
     tags: BTreeMap<String, String>,
@@ -143,6 +146,7 @@ impl From<store::versions::Version> for Version {
             signature: version.signature.map(Into::into),
             onnx: version.facts.map(Into::into),
             input_example: version.input_example,
+            findings: version.findings,
             batchable: version.batchable,
             stage: version.stage,
             source: version.origin.source,
@@ -150,7 +154,6 @@ impl From<store::versions::Version> for Version {
             logged_model_id: version.origin.logged_model_id.map(|id| id.to_string()),
             flavors: version.packaging.flavors,
             loader_module: version.packaging.loader_module,
-            findings: version.packaging.findings,
             description: version.description,
             lineage: version.lineage.into(),
             tags: version.tags,

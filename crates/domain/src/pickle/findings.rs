@@ -1,0 +1,203 @@
+//! What a version's pickles mean for its deployment.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Import, Report, Verdict, judge};
+use crate::{FilePath, Problem, version::words};
+
+words! {
+    /// How a pickle is packed.
+    Format, "format" {
+        /// It begins where the file does.
+        Pickle = "pickle",
+        /// Within a compressed stream.
+        Compressed = "compressed",
+        /// In an archive: torch's, or one of arrays.
+        Archive = "archive",
+        /// A skops file: no pickle, but types that are imported.
+        Skops = "skops",
+        /// In an array of objects.
+        Array = "array",
+    }
+}
+
+words! {
+    /// Which versions with pickles may be deployed: a setting of the platform.
+    Policy, "pickle" {
+        /// All of them.
+        Allow = "allow",
+        /// Those that hold nothing but known constructors.
+        SafeOnly = "safe-only",
+        /// None.
+        Deny = "deny",
+    }
+}
+
+impl Default for Policy {
+    /// What is known to be harmless may be deployed.
+    fn default() -> Self {
+        Self::SafeOnly
+    }
+}
+
+/// What was found in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileFindings {
+    /// Where it is in the version.
+    pub path: String,
+    /// How the pickle is packed.
+    pub format: Format,
+    /// The worst that was found.
+    pub verdict: Verdict,
+    /// All that was found.
+    #[serde(flatten)]
+    pub report: Report,
+}
+
+/// What was found in a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// The worst that was found.
+    pub verdict: Verdict,
+    /// Its files that have to do with pickles.
+    pub files: Vec<FileFindings>,
+    /// Why the scan did not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub unfinished: Option<String>,
+}
+
+impl Findings {
+    /// Of a scan that came to its end.
+    #[must_use]
+    pub fn of(files: Vec<FileFindings>) -> Self {
+        let verdict = files.iter().map(|file| file.verdict).max().unwrap_or(Verdict::Safe);
+        Self { verdict, files, unfinished: None }
+    }
+
+    /// Of a scan that the files ended: whoever does that has something to hide.
+    #[must_use]
+    pub fn unfinished(why: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Dangerous, files: Vec::new(), unfinished: Some(why.into()) }
+    }
+
+    /// Why the setting forbids the deployment; absent where it does not.
+    #[must_use]
+    pub fn obstacle(&self, policy: Policy) -> Option<String> {
+        let worst = self.files.iter().max_by_key(|file| file.verdict);
+        let what = match (policy, &self.unfinished, worst) {
+            (Policy::Allow, ..) | (_, None, None) => return None,
+            (Policy::SafeOnly, None, Some(file)) if file.verdict == Verdict::Safe => return None,
+            (_, Some(why), _) => format!("its files could not be scanned for pickles ({why})"),
+            (Policy::Deny, None, Some(file)) => format!("`{}` holds a pickle", file.path),
+            (Policy::SafeOnly, None, Some(file)) => file.complaint(),
+        };
+        Some(format!("{what}, and the platform's setting `pickle` is `{policy}`"))
+    }
+}
+
+impl FileFindings {
+    /// The worst, in words.
+    fn complaint(&self) -> String {
+        let import = self.report.imports.iter().find(|import| import.verdict == self.verdict);
+        let note = self.report.notes.iter().find(|note| note.verdict == self.verdict);
+        match (import, note) {
+            (Some(Import { name, reason, .. }), _) => {
+                let why = reason.as_deref().unwrap_or("nothing is known of it");
+                format!("`{}` imports `{name}` ({why})", self.path)
+            }
+            (None, Some(note)) => format!("`{}` is {}: {}", self.path, self.verdict, note.text),
+            (None, None) => format!("`{}` is {}", self.path, self.verdict),
+        }
+    }
+}
+
+/// Whether a file may hold a pickle: its name says nothing else.
+#[must_use]
+pub fn may_hold_pickles(path: &FilePath) -> bool {
+    const OTHERS: [&str; 16] = [
+        "onnx",
+        "data",
+        "json",
+        "yaml",
+        "yml",
+        "toml",
+        "txt",
+        "md",
+        "csv",
+        "parquet",
+        "py",
+        "png",
+        "html",
+        "safetensors",
+        "ubj",
+        "lock",
+    ];
+    let name = path.as_str().rsplit('/').next().unwrap_or_default();
+    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+    match ending {
+        Some(ending) => !OTHERS.contains(&ending.as_str()),
+        None => name != "MLmodel",
+    }
+}
+
+/// A type that a file names without a pickle.
+#[must_use]
+pub fn named(module: &str, name: &str) -> Report {
+    let (verdict, reason) = judge(module, name);
+    let reason = reason.map(ToOwned::to_owned);
+    let import = Import { name: format!("{module}.{name}"), verdict, reason, called: true };
+    Report { imports: vec![import], notes: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(module: &str, name: &str) -> Findings {
+        let report = named(module, name);
+        let verdict = report.verdict();
+        Findings::of(vec![FileFindings {
+            path: "model.pkl".into(),
+            format: Format::Pickle,
+            verdict,
+            report,
+        }])
+    }
+
+    #[test]
+    fn the_setting_decides_what_may_be_deployed() {
+        let (safe, unknown) = (version("builtins", "set"), version("ours", "Scaler"));
+        let dangerous = version("os", "system");
+        let died = Findings::unfinished("it took too long");
+        let none = Findings::of(Vec::new());
+        for (policy, refused) in [
+            (Policy::Allow, [false; 5]),
+            (Policy::SafeOnly, [false, true, true, true, false]),
+            (Policy::Deny, [true, true, true, true, false]),
+        ] {
+            let found =
+                [&safe, &unknown, &dangerous, &died, &none].map(|it| it.obstacle(policy).is_some());
+            assert_eq!(found, refused, "{policy}");
+        }
+        let why = dangerous.obstacle(Policy::SafeOnly).unwrap();
+        for part in ["model.pkl", "os.system", "safe-only"] {
+            assert!(why.contains(part), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_names_something_else_is_not_scanned() {
+        for (path, expected) in [
+            ("model.onnx", false),
+            ("MLmodel", false),
+            ("a/b.YAML", false),
+            ("model.pkl", true),
+            ("data/model", true),
+            ("weights.bin", true),
+        ] {
+            assert_eq!(may_hold_pickles(&path.parse().unwrap()), expected, "{path}");
+        }
+    }
+}
