@@ -22,6 +22,7 @@ use tracking::State;
 
 pub struct Platform {
     pub state: web::Data<State>,
+    registry: web::Data<registry::State>,
     artifacts: Artifacts,
     database: TestDatabase,
     _folder: TempDir,
@@ -65,7 +66,12 @@ impl Platform {
         let artifacts =
             Artifacts::at(&location, &S3Settings::default(), database.database().clone()).unwrap();
         let state = web::Data::new(State::new(database.database().clone(), artifacts.clone()));
-        Self { state, artifacts, database, _folder: folder }
+        let scratch = folder.path().join("scratch");
+        std::fs::create_dir(&scratch).unwrap();
+        let limits = registry::Limits::default();
+        let registry =
+            registry::State::new(database.database().clone(), artifacts.clone(), scratch, limits);
+        Self { state, registry: web::Data::new(registry), artifacts, database, _folder: folder }
     }
 
     pub async fn send(&self, request: TestRequest) -> Answer {
@@ -84,6 +90,7 @@ impl Platform {
     async fn deliver(&self, request: TestRequest, body: Option<Payload>) -> Answer {
         let app = App::new()
             .app_data(self.state.clone())
+            .app_data(self.registry.clone())
             .app_data(web::Data::new(Access::default()))
             .wrap_fn(|request, service| {
                 request.extensions_mut().insert(Actor::system("test"));
