@@ -26,7 +26,7 @@ pub struct Server {
     pub access: web::Data<Access>,
     gate: web::Data<Gate>,
     token: SecretString,
-    pub database: TestDatabase,
+    _database: TestDatabase,
     _folder: TempDir,
 }
 
@@ -48,7 +48,7 @@ impl Server {
             access: web::Data::new(access),
             gate: web::Data::new(Gate::new(authenticator, |_, _| false, refusal)),
             token,
-            database,
+            _database: database,
             _folder: folder,
         }
     }
