@@ -82,7 +82,7 @@ impl Connection {
         let status = response.status().as_u16();
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         match serde_json::from_slice::<ErrorBody>(&body) {
-            Ok(ErrorBody { error }) => Err(Error::Refused { status, error }),
+            Ok(ErrorBody { error }) => Err(Error::Refused { status, error: Box::new(error) }),
             Err(_) => Err(Error::NotBottega { url: self.base.clone(), status }),
         }
     }
@@ -238,7 +238,7 @@ impl Connection {
             rules: Vec::new(),
             request_id,
         };
-        Err(Error::Refused { status, error })
+        Err(Error::Refused { status, error: Box::new(error) })
     }
 
     /// Says how well it is, without a token.

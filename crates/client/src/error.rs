@@ -35,7 +35,7 @@ pub enum Error {
         /// The HTTP status.
         status: u16,
         /// The refusal.
-        error: ApiError,
+        error: Box<ApiError>,
     },
     /// Nobody answers there.
     #[error("{url} cannot be reached: {reason}")]
@@ -93,7 +93,7 @@ impl Error {
             request_id: None,
         };
         match self {
-            Self::Refused { error, .. } => error.clone(),
+            Self::Refused { error, .. } => ApiError::clone(error),
             Self::Unreachable { .. } | Self::NotBottega { .. } => ApiError {
                 hint: Some(
                     "is it running? `bottega up` starts one; --url or BOTTEGA_URL names another"

@@ -77,7 +77,7 @@ impl TestDatabase {
     /// # Panics
     /// They fail.
     pub async fn execute(&self, statements: &str) {
-        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        let mut connection = PgConnection::connect(&self.url).await.expect("the database answers");
         run(&mut connection, statements.to_owned()).await;
     }
 }

@@ -112,11 +112,10 @@ struct Unpacked<R>(R);
 
 impl<R: Read> Read for Unpacked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-                io::ErrorKind::UnexpectedEof.into()
-            }
-            _ => error,
+        self.0.read(buffer).map_err(|error| {
+            let is_damage =
+                matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
+            if is_damage { io::ErrorKind::UnexpectedEof.into() } else { error }
         })
     }
 }
@@ -142,7 +141,10 @@ fn types(content: impl Read) -> io::Result<Option<Report>> {
                 waiting.extend(fields.values());
             }
             serde_json::Value::Array(items) => waiting.extend(items),
-            _ => {}
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_) => {}
         }
     }
     Ok((!report.imports.is_empty()).then_some(report))

@@ -5,7 +5,7 @@ use actix_web::{
     web::{Data, ServiceConfig, delete, get, patch, post, resource},
 };
 use auth::{Access, Caller, verbs};
-use domain::AliasName;
+use domain::{AliasName, ModelName};
 use registry::{
     State, aliases,
     models::{self, Edit, NewModel},
@@ -67,15 +67,14 @@ async fn create(
     };
     let model = models::create(&state, &permit, &new).await.map_err(|error| {
         let refusal = Refusal::creating(error);
-        match refusal.code {
-            Code::ResourceAlreadyExists => {
-                let message = format!("Registered Model (name={name}) already exists.");
-                Refusal { message, ..refusal }
-            }
-            _ => refusal,
-        }
+        if refusal.code == Code::ResourceAlreadyExists { taken(&name) } else { refusal }
     })?;
     Ok(answer(&registered_model_json(&model, &[])))
+}
+
+fn taken(name: &ModelName) -> Refusal {
+    let message = format!("Registered Model (name={name}) already exists.");
+    Refusal::new(Code::ResourceAlreadyExists, message)
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,13 +110,7 @@ async fn rename(
     let permit = permit::<verbs::Edit>(&access, &caller, &old)?;
     let model = models::rename(&state, &permit, &old, &new).await.map_err(|error| {
         let refusal = told(&old, None)(error);
-        match refusal.code {
-            Code::ResourceConflict => Refusal::new(
-                Code::ResourceAlreadyExists,
-                format!("Registered Model (name={new}) already exists."),
-            ),
-            _ => refusal,
-        }
+        if refusal.code == Code::ResourceConflict { taken(&new) } else { refusal }
     })?;
     whole(&caller, &access, &state, &model).await
 }
