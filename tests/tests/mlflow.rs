@@ -34,8 +34,53 @@ fn passes(python: &str, file: &str) {
 }
 
 #[test]
+fn runs_and_what_they_log() {
+    passes("BOTTEGA_MLFLOW3", "test_runs.py");
+}
+
+#[test]
+fn many_clients_at_once() {
+    passes("BOTTEGA_MLFLOW3", "test_races.py");
+}
+
+#[test]
+fn searches_and_metric_histories() {
+    passes("BOTTEGA_MLFLOW3", "test_search.py");
+}
+
+#[test]
+fn files_of_runs() {
+    passes("BOTTEGA_MLFLOW3", "test_artifacts.py");
+}
+
+#[test]
+fn logged_models() {
+    passes("BOTTEGA_MLFLOW3", "test_logged_models.py");
+}
+
+#[test]
+fn registered_models_and_versions() {
+    passes("BOTTEGA_MLFLOW3", "test_registry.py");
+}
+
+#[test]
 fn webhooks() {
     passes("BOTTEGA_MLFLOW3", "test_webhooks.py");
+}
+
+#[test]
+fn the_server_itself() {
+    passes("BOTTEGA_MLFLOW3", "test_server.py");
+}
+
+#[test]
+fn models_of_three_kinds_are_trained_registered_and_loaded_in_every_form_of_address() {
+    passes("BOTTEGA_MLFLOW3", "test_flavours.py");
+}
+
+#[test]
+fn clients_of_mlflow_2() {
+    passes("BOTTEGA_MLFLOW2", "test_second.py");
 }
 
 #[test]

@@ -32,7 +32,7 @@ def test_the_token_is_a_password_too(monkeypatch, client):
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", TOKEN)
     assert client.get_experiment("0").name == "Default"
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "wrong")
-    with pytest.raises(mlflow.MlflowException, match="401"):
+    with pytest.raises(mlflow.MlflowException, match="UNAUTHENTICATED"):
         client.get_experiment("0")
 
 

@@ -150,8 +150,6 @@ fn is_open(method: &Method, path: &str) -> bool {
                 | "/health/ready"
                 | "/docs"
                 | "/api/v1/openapi.json"
-                | "/api/3.0/mlflow/server-info"
-                | "/ajax-api/3.0/mlflow/server-info"
         ) || matches!(path, "/v2/health/live" | "/v2/health/ready")
             || path.starts_with("/docs/"))
 }

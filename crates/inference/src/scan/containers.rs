@@ -39,17 +39,23 @@ pub(super) fn zip(file: &mut File) -> io::Result<Option<(Format, Report)>> {
         if !is_array && !is_schema && !is_named_pickle(&entry.name) {
             continue;
         }
-        let report = match open(file, entry) {
-            Err(why) => Some(closed(why)),
-            Ok(content) if is_schema => {
-                let report = types(content)?;
-                format = if report.is_some() { Format::Skops } else { format };
-                report
+        let looked = match open(file, entry) {
+            Err(why) => Ok(Some(closed(why))),
+            Ok(content) if is_schema => types(content),
+            Ok(content) if is_array => array(content),
+            Ok(content) => scan(content).map(Some),
+        };
+        let report = match looked {
+            // Damage is a finding about the file, not a fault of ours.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Some(closed(format!("`{}` ends early", entry.name)))
             }
-            Ok(content) if is_array => array(content)?,
-            Ok(content) => Some(scan(content)?),
+            looked => looked?,
         };
         if let Some(report) = report {
+            if is_schema {
+                format = Format::Skops;
+            }
             found.get_or_insert_default().merge(report);
         }
     }

@@ -44,7 +44,8 @@ async fn a_model_is_made_filled_and_finalised() {
     assert_eq!(shown["model"]["info"]["model_id"], id);
     assert_eq!(
         platform.recorded().await,
-        ["created", "finalised", "deleted"].map(|it| format!("logged_model.{it} experiment:0"))
+        ["run.created", "logged_model.created", "logged_model.finalised", "logged_model.deleted"]
+            .map(|it| format!("{it} experiment:0"))
     );
 }
 

@@ -69,8 +69,9 @@ async fn a_move_is_refused_with_what_every_rule_found() {
     assert_eq!(found, expected);
     assert_eq!(platform.get("/models/fraud/aliases").await.expect(200)["items"], json!([]));
     let version = format!("{}/1", versions_of("fraud"));
-    platform.patch(&version, json!({"stage": "Production"})).await.expect(403);
-    platform.patch(&version, json!({"stage": "Archived"})).await.expect(200);
+    let stage = format!("{version}/stage");
+    platform.put(&stage, json!({"stage": "Production"})).await.expect(403);
+    platform.put(&stage, json!({"stage": "Archived"})).await.expect(200);
     platform.patch(&version, json!({"description": "still mine"})).await.expect(200);
 }
 
