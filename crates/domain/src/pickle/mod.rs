@@ -156,7 +156,11 @@ pub fn scan(file: impl BufRead) -> io::Result<Report> {
     let mut pickles = 0_u64;
     loop {
         let begin = source.position();
-        let is_over = source.is_over()?;
+        let is_over = match source.is_over() {
+            // A compressed stream without its end: the next step meets it again and notes it.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+            looked => looked?,
+        };
         if is_over && pickles > 0 {
             break;
         }
