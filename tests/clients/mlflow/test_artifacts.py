@@ -138,3 +138,12 @@ def test_a_large_file_goes_and_comes(client, run, tmp_path):
     client.log_artifact(run, tmp_path / "large.bin")
     got = mlflow.artifacts.download_artifacts(run_id=run, artifact_path="large.bin", dst_path=tmp_path / "back")
     assert open(got, "rb").read() == content
+
+
+@pytest.mark.bottega
+@pytest.mark.calls("HEAD mlflow-artifacts/artifacts/{path}")
+def test_what_a_file_is_can_be_asked_without_its_bytes(raw, client, run):
+    client.log_text(run, "twelve bytes", "a.txt")
+    path = client.get_run(run).info.artifact_uri.split(":/", 1)[1]
+    answer = raw("HEAD", f"/api/2.0/mlflow-artifacts/artifacts/{path}/a.txt")
+    assert answer.status_code == 200 and answer.headers["content-length"] == "12" and answer.content == b""

@@ -186,3 +186,10 @@ def test_limits_of_tags(client, name, refused):
 ])
 def test_a_model_that_is_not_there(client, name, refused, call):
     refused("RESOURCE_DOES_NOT_EXIST", call, client, name)
+
+
+@pytest.mark.calls("GET registered-models/get-latest-versions")
+def test_latest_versions_by_a_query_string(raw, client, name):
+    client.create_registered_model(name)
+    answer = raw("GET", "/api/2.0/mlflow/registered-models/get-latest-versions", params={"name": name})
+    assert answer.status_code == 200 and answer.json() == {}

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 
 
 @pytest.fixture
@@ -165,3 +165,45 @@ def test_the_points_of_several_runs_are_sampled(raw, client, experiment):
     for run in runs:
         steps = [int(p["step"]) for p in points if p["run_id"] == run]
         assert steps[0] == 0 and steps[-1] == 99 and 10 <= len(steps) <= 12, steps
+
+
+def shown(raw, method, path, **options):
+    """What MLflow serves to its UI only, and Bottega to everybody."""
+    answer = raw(method, f"/api/2.0/mlflow/{path}", **options)
+    if answer.status_code == 404:
+        answer = raw(method, f"/ajax-api/2.0/mlflow/{path}", **options)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.mark.calls("GET metrics/get-history-bulk")
+def test_the_points_of_several_runs_are_read_whole(raw, client, experiment):
+    runs = [client.create_run(experiment).info.run_id for _ in range(2)]
+    for run in runs:
+        client.log_batch(run, [Metric("loss", float(i), i, i) for i in range(5)])
+        client.log_metric(run, "other", 1.0)
+    found = shown(raw, "GET", "metrics/get-history-bulk", params={"run_id": runs, "metric_key": "loss"})["metrics"]
+    points = sorted((p["run_id"], int(p["step"]), p["value"]) for p in found)
+    assert points == sorted((run, i, float(i)) for run in runs for i in range(5))
+    few = shown(raw, "GET", "metrics/get-history-bulk", params={"run_id": runs, "metric_key": "loss", "max_results": 3})
+    assert len(few["metrics"]) == 3
+
+
+@pytest.mark.calls("POST experiments/search-datasets")
+def test_the_datasets_of_experiments_are_found(raw, client, experiment):
+    for _ in range(2):
+        run = client.create_run(experiment).info.run_id
+        dataset = Dataset(name="iris", digest="d1", source_type="local", source="here")
+        tag = InputTag("mlflow.data.context", "training")
+        client.log_inputs(run, [DatasetInput(dataset, [tag])])
+    found = shown(raw, "POST", "experiments/search-datasets", json={"experiment_ids": [experiment]})
+    assert found["dataset_summaries"] == [
+        {"experiment_id": experiment, "name": "iris", "digest": "d1", "context": "training"}
+    ]
+
+
+@pytest.mark.calls("GET experiments/search")
+def test_experiments_are_found_by_a_query_string(raw, experiment, name):
+    arguments = {"filter": f"name LIKE '%{name}'", "max_results": 5}
+    answer = raw("GET", "/api/2.0/mlflow/experiments/search", params=arguments)
+    assert [e["experiment_id"] for e in answer.json()["experiments"]] == [experiment]
