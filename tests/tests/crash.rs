@@ -5,8 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use bottega_tests::{Server, model, model_json, wait_for, wait_until};
-use serde_json::Value;
+use bottega_tests::{Caller, Server, model, model_json, wait_for, wait_until};
+use serde_json::{Value, json};
 
 /// A moment between 0 and `most`, another one each time.
 fn moment(most: Duration) -> Duration {
@@ -91,4 +91,103 @@ fn check(server: &Server, promised: &mut Promised, turn: usize) {
     let body = model_json("breast_cancer.example.json").to_string();
     let answer = server.cli(["predict", "cancer", "--json", &body]).json();
     assert!(answer["outputs"].is_array(), "turn {turn}: {answer}");
+}
+
+/// How many of each a run and its model must have for ever: so many were answered.
+#[derive(Clone, Copy, Default)]
+struct Logged {
+    batches: usize,
+    files: usize,
+    versions: usize,
+}
+
+const METRICS: usize = 50;
+
+/// What a training script does, again and again until nobody answers: a batch, a file, a version.
+fn train(server: &Server, run: &str, place: &str, mut logged: Logged) -> Logged {
+    let (http, url, token) = (server.plain(), server.url.clone(), server.token);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let says_yes = async |request: reqwest::RequestBuilder| {
+        let answer = request.bearer_auth(token).send().await;
+        answer.is_ok_and(|answer| {
+            assert!(answer.status().is_success(), "{answer:?}");
+            true
+        })
+    };
+    let (api, files) = (format!("{url}/api/2.0/mlflow"), format!("{url}/api/2.0/mlflow-artifacts"));
+    runtime.block_on(async {
+        loop {
+            let step = logged.batches;
+            let metrics: Vec<_> = (0..METRICS)
+                .map(|i| json!({"key": format!("m{i}"), "value": step, "timestamp": 1, "step": step}))
+                .collect();
+            let batch = json!({"run_id": run, "metrics": metrics}).to_string();
+            if !says_yes(http.post(format!("{api}/runs/log-batch")).body(batch)).await {
+                return logged;
+            }
+            logged.batches += 1;
+            let file = format!("{files}/artifacts/{place}/file-{}", logged.files);
+            if !says_yes(http.put(file).body(logged.files.to_string())).await {
+                return logged;
+            }
+            logged.files += 1;
+            let source = format!("mlflow-artifacts:/{place}");
+            let version = json!({"name": "trained", "source": source, "run_id": run}).to_string();
+            if !says_yes(http.post(format!("{api}/model-versions/create")).body(version)).await {
+                return logged;
+            }
+            logged.versions += 1;
+        }
+    })
+}
+
+#[test]
+fn ten_kills_while_a_script_logs_lose_nothing_that_was_answered() {
+    let mut server = Server::start();
+    let caller = Caller::of(&server);
+    let made = caller.json("POST", "/api/2.0/mlflow/runs/create", &json!({"experiment_id": "0"}));
+    let run = made.expect(200)["run"]["info"]["run_id"].as_str().unwrap().to_owned();
+    let place = format!("0/{run}/artifacts");
+    let model = json!({"name": "trained"});
+    caller.json("POST", "/api/2.0/mlflow/registered-models/create", &model).expect(200);
+    let mut logged = Logged::default();
+    for _ in 0..10 {
+        let before = logged;
+        logged = std::thread::scope(|scope| {
+            let script = scope.spawn(|| train(&server, &run, &place, before));
+            std::thread::sleep(moment(Duration::from_millis(500)));
+            nix::sys::signal::kill(server.pid(), nix::sys::signal::Signal::SIGKILL).unwrap();
+            script.join().unwrap()
+        });
+        server = server.kill_and_restart();
+        logged = recount(&Caller::of(&server), &run, &place, logged);
+    }
+    assert!(
+        logged.batches > 10 && logged.files > 5 && logged.versions > 5,
+        "hardly anything was tried"
+    );
+}
+
+/// That all is there which was answered; answers what is there.
+fn recount(caller: &Caller, run: &str, place: &str, logged: Logged) -> Logged {
+    let points = |metric: usize| {
+        let path = format!("/api/2.0/mlflow/metrics/get-history?run_id={run}&metric_key=m{metric}");
+        caller.ask("GET", &path).expect(200)["metrics"].as_array().map_or(0, Vec::len)
+    };
+    let batches = points(0);
+    assert!(batches >= logged.batches, "a batch is lost");
+    assert_eq!(points(METRICS - 1), batches, "a batch is there in part");
+    for file in 0..logged.files {
+        let path = format!("/api/2.0/mlflow-artifacts/artifacts/{place}/file-{file}");
+        assert_eq!(caller.ask("GET", &path).expect(200), &json!(file), "a file is lost");
+    }
+    let version = |number: usize| {
+        let path = format!("/api/2.0/mlflow/model-versions/get?name=trained&version={number}");
+        caller.ask("GET", &path)
+    };
+    for number in 1..=logged.versions {
+        assert_eq!(version(number).expect(200)["model_version"]["status"], "READY");
+    }
+    let more = (logged.versions + 1..).take_while(|number| version(*number).status == 200).count();
+    Logged { batches, files: logged.files, versions: logged.versions + more }
 }

@@ -1,7 +1,7 @@
 //! How fast bytes go in and out, and how much memory that takes.
 //!
 //! ```text
-//! BOTTEGA_TEST_DATABASE_URL=… cargo run --release -p artifacts --example throughput -- FILE LOCATION
+//! BOTTEGA_TEST_DATABASE_URL=… cargo run --release -p artifacts --example streaming -- FILE LOCATION
 //! ```
 //!
 //! `LOCATION` is a folder or `s3://bucket/prefix`, reached by the `AWS_*` variables. Compare with
