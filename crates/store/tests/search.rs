@@ -68,6 +68,15 @@ async fn runs_come_in_the_order_that_mlflow_gives_them() {
     ] {
         assert_eq!(numbers(test.database(), &search("", by)).await, expected, "{by:?}");
     }
+    for (text, by, expected) in [
+        ("metrics.a >= 1", "metrics.a DESC", vec![4, 1, 3]),
+        ("metrics.a != 3", "metrics.a DESC", vec![4, 3, 2]),
+        ("params.p LIKE 'v%'", "metrics.a", vec![3, 1, 2]),
+        ("params.p IS NULL", "metrics.a", vec![4, 5]),
+    ] {
+        let search = search(text, &[by]);
+        assert_eq!(numbers(test.database(), &search).await, expected, "{text} {by}");
+    }
 }
 
 #[tokio::test]
@@ -95,21 +104,51 @@ async fn filters_find_what_mlflow_finds() {
 }
 
 #[tokio::test]
+async fn long_values_are_told_apart_behind_the_beginning_that_is_indexed() {
+    let test = filled().await;
+    let beginning = "ä".repeat(99);
+    let values = [beginning.clone(), format!("{beginning}x"), format!("{beginning}xy")];
+    for (n, value) in values.iter().enumerate() {
+        let run = n + 1;
+        test.execute(&format!(
+            "INSERT INTO run_tags (run_id, key, value) VALUES (lpad('{run}', 32, '0')::uuid, 'long', '{value}')"
+        ))
+        .await;
+    }
+    for (n, value) in values.iter().enumerate() {
+        let search = search(&format!("tags.long = '{value}'"), &[]);
+        assert_eq!(numbers(test.database(), &search).await, [n as u128 + 1]);
+    }
+}
+
+#[tokio::test]
 async fn pages_hold_every_run_once_in_every_order() {
     let test = filled().await;
-    for by in [&[][..], &["metrics.a"], &["metrics.a DESC"], &["params.p DESC", "status"]] {
-        let whole = numbers(test.database(), &search("", by)).await;
-        let mut search = Search { limit: 1, ..search("", by) };
-        let mut pages = Vec::new();
-        loop {
-            let found = find::<Uuid>(test.database(), &search).await.unwrap();
-            pages.extend(numbers(test.database(), &search).await);
-            let Some(next) = found.next else { break };
-            let fingerprint = Fingerprint::of(&by);
-            let token = fingerprint.token(&next);
-            search.after = Some(fingerprint.position(&token, next.len()).unwrap());
+    for (text, by) in [
+        ("", &[][..]),
+        ("", &["metrics.a"]),
+        ("", &["metrics.a DESC"]),
+        ("", &["start_time ASC"]),
+        ("", &["params.p DESC", "status"]),
+        ("", &["status", "metrics.a DESC"]),
+        ("metrics.a != 3", &["metrics.a DESC"]),
+        ("metrics.a > 0", &["metrics.a"]),
+    ] {
+        let whole = numbers(test.database(), &search(text, by)).await;
+        for limit in 1..=3 {
+            let mut search = Search { limit, ..search(text, by) };
+            let mut pages = Vec::new();
+            loop {
+                pages.extend(numbers(test.database(), &search).await);
+                let Some(next) = find::<Uuid>(test.database(), &search).await.unwrap().next else {
+                    break;
+                };
+                let fingerprint = Fingerprint::of(&by);
+                let token = fingerprint.token(&next);
+                search.after = Some(fingerprint.position(&token, next.len()).unwrap());
+            }
+            assert_eq!(pages, whole, "{text} {by:?}, {limit} at a time");
         }
-        assert_eq!(pages, whole, "{by:?}");
     }
 }
 

@@ -8,6 +8,9 @@ use sqlx::{Postgres, QueryBuilder};
 
 use super::{OnDataset, Search, keys};
 
+/// How many characters of a value are in the indexes of params and tags of runs.
+const BEGINNING: usize = 100;
+
 /// The tag that tells prompts, which MLflow keeps among models, from models.
 const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
 
@@ -73,15 +76,17 @@ fn push_condition(query: &mut QueryBuilder<Postgres>, search: &Search, condition
     match value {
         Value::Nothing => {}
         Value::Text(text) => {
-            // Long values are found by their beginnings, as they are indexed.
-            if *comparator == Comparator::Equal && subject == Subject::Runs {
-                query
-                    .push(" AND left(c.value, 100) = left(")
-                    .push_bind(text.clone())
-                    .push(", 100)");
+            // Values are found by their beginnings, as they are indexed. One that is shorter than
+            // that is its whole beginning: comparing it again would only mislead the planner.
+            let is_indexed = *comparator == Comparator::Equal && subject == Subject::Runs;
+            if is_indexed {
+                let beginning: String = text.chars().take(BEGINNING).collect();
+                query.push(" AND left(c.value, 100) = ").push_bind(beginning);
             }
-            query.push(" AND ");
-            push_comparison(query, "c.value", *comparator, value);
+            if !is_indexed || text.chars().count() >= BEGINNING {
+                query.push(" AND ");
+                push_comparison(query, "c.value", *comparator, value);
+            }
         }
         Value::List(_) => {
             query.push(" AND ");

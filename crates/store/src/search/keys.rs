@@ -1,6 +1,6 @@
 //! What results are ordered by, and what comes behind an item.
 
-use domain::search::{Field, Fingerprint, Position, Sort, Subject};
+use domain::search::{Comparator, Field, Fingerprint, Position, Sort, Subject};
 use sqlx::{Postgres, QueryBuilder, types::Uuid};
 
 use super::{OnDataset, Search};
@@ -15,11 +15,24 @@ pub(super) enum Type {
     Uuid,
 }
 
+/// What of an order one statement reads. Indexes know an order only of what has a value: so what
+/// has one in the first key is read apart from the rest, which comes behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// All of it.
+    Whole,
+    /// What has a value in the first key.
+    Valued,
+    /// What has none, or a number that is none.
+    Rest,
+}
+
 /// One key of an order. What has no value comes last; of numbers NaN is the last, either way.
 pub(super) struct Key {
-    pub(super) expression: String,
-    pub(super) ascending: bool,
+    expression: String,
+    ascending: bool,
     value: Type,
+    part: Part,
     joined: Option<Join>,
 }
 
@@ -98,37 +111,95 @@ pub fn length(search: &Search) -> usize {
     sorts(search).len()
 }
 
-pub(super) fn of(search: &Search) -> Vec<Key> {
+/// The parts in which a search is read, in order, from where it begins on.
+pub(super) fn parts(search: &Search) -> &'static [Part] {
+    let first = sorts(search).into_iter().next().map(|(sort, _)| sort.field);
+    let by_metric = matches!(first, Some(Field::Metric(_)));
+    // A run whose metric is compared has it, and it is a number.
+    let is_number = search.subject == Subject::Runs
+        && search.conditions.iter().any(|condition| {
+            Some(&condition.field) == first.as_ref() && condition.comparator != Comparator::NotEqual
+        });
+    match search.after.as_ref().and_then(|after| after.first()) {
+        None if !by_metric => &[Part::Whole],
+        Some(None) => &[Part::Rest],
+        Some(Some(value)) if by_metric && value == "NaN" => &[Part::Rest],
+        _ if by_metric && is_number => &[Part::Valued],
+        _ => &[Part::Valued, Part::Rest],
+    }
+}
+
+/// The keys of a part.
+pub(super) fn of(search: &Search, part: Part) -> Vec<Key> {
     let key = |(at, (sort, dataset)): (usize, (Sort, Option<OnDataset>))| {
-        key(search.subject, at, sort, dataset)
+        key(search.subject, at, sort, dataset, if at == 0 { part } else { Part::Whole })
     };
     sorts(search).into_iter().enumerate().map(key).collect()
 }
 
-fn key(subject: Subject, at: usize, sort: Sort, dataset: Option<OnDataset>) -> Key {
+fn key(subject: Subject, at: usize, sort: Sort, dataset: Option<OnDataset>, part: Part) -> Key {
     let Sort { field, ascending } = sort;
     if let Field::Attribute(attribute) = field {
         let (column, value) = column(subject, attribute);
         let collation = if value == Type::Text { " COLLATE \"C\"" } else { "" };
         let expression = format!("{column}{collation}");
-        return Key { expression, ascending, value, joined: None };
+        return Key { expression, ascending, value, part, joined: None };
     }
     let alias = format!("o{at}");
     let is_metric = matches!(field, Field::Metric(_));
-    let joined = Some(Join { subject, alias: alias.clone(), field, dataset });
-    match (is_metric, ascending) {
+    let (expression, ascending, value) = match (is_metric, part) {
+        (false, _) => (format!("{alias}.value COLLATE \"C\""), ascending, Type::Text),
+        (true, Part::Valued) => (format!("{alias}.value"), ascending, Type::Decimal),
+        (true, Part::Rest) => (format!("{alias}.value"), true, Type::Decimal),
         // NaN is the greatest number to Postgres, and stays so when the sign is turned.
-        (true, true) => {
-            Key { expression: format!("{alias}.value"), ascending, value: Type::Decimal, joined }
+        (true, Part::Whole) => {
+            let sign = if ascending { "" } else { "-" };
+            (format!("{sign}{alias}.value"), true, Type::Decimal)
         }
-        (true, false) => {
-            let expression = format!("-{alias}.value");
-            Key { expression, ascending: true, value: Type::Decimal, joined }
+    };
+    let joined = Some(Join { subject, alias, field, dataset });
+    Key { expression, ascending, value, part, joined }
+}
+
+/// Adds the columns that tell an item's place.
+pub(super) fn push_places(query: &mut QueryBuilder<Postgres>, keys: &[Key]) {
+    for (at, key) in keys.iter().enumerate() {
+        query.push(if at == 0 { "(" } else { ", (" }).push(&key.expression).push(")::text");
+    }
+}
+
+/// Adds which part is read.
+pub(super) fn push_part(query: &mut QueryBuilder<Postgres>, keys: &[Key]) {
+    let Some(Key { expression, value, part, .. }) = keys.first() else { return };
+    let is_number = *value == Type::Decimal;
+    match part {
+        Part::Whole => {}
+        Part::Valued => {
+            query.push(format_args!(" AND {expression} IS NOT NULL"));
+            if is_number {
+                query.push(format_args!(" AND {expression} <> 'NaN'"));
+            }
         }
-        (false, _) => {
-            let expression = format!("{alias}.value COLLATE \"C\"");
-            Key { expression, ascending, value: Type::Text, joined }
+        Part::Rest => {
+            query.push(format_args!(" AND ({expression} IS NULL"));
+            if is_number {
+                query.push(format_args!(" OR {expression} = 'NaN'"));
+            }
+            query.push(")");
         }
+    }
+}
+
+/// Adds the order.
+pub(super) fn push_order(query: &mut QueryBuilder<Postgres>, keys: &[Key]) {
+    for (at, key) in keys.iter().enumerate() {
+        query.push(if at == 0 { " ORDER BY " } else { ", " }).push(&key.expression);
+        query.push(match (key.ascending, key.part, key.value) {
+            (true, ..) => " ASC NULLS LAST",
+            // There are none, and backwards the index of metrics would have them first.
+            (false, Part::Valued, Type::Decimal) => " DESC",
+            (false, ..) => " DESC NULLS LAST",
+        });
     }
 }
 
@@ -143,16 +214,17 @@ impl Key {
             // These are columns, or are no order.
             Field::Attribute(_) | Field::Dataset(_) => return,
         };
+        query.push(if self.part == Part::Valued { " JOIN " } else { " LEFT JOIN " });
         if subject != Subject::LoggedModels {
             query
-                .push(format_args!(
-                    " LEFT JOIN {table} {alias} ON {alias}.run_id = t.id AND {alias}.key = "
-                ))
+                .push(format_args!("{table} {alias} ON {alias}.run_id = t.id AND {alias}.key = "))
                 .push_bind(name);
             return;
         }
         query
-            .push(" LEFT JOIN LATERAL (SELECT value FROM logged_model_metrics WHERE model_id = t.id AND key = ")
+            .push(
+                "LATERAL (SELECT value FROM logged_model_metrics WHERE model_id = t.id AND key = ",
+            )
             .push_bind(name);
         if let Some(OnDataset { name, digest }) = dataset {
             for (column, value) in [("dataset_name", name), ("dataset_digest", digest)] {
@@ -187,8 +259,14 @@ pub(super) fn push_after(
     keys: &[Key],
     after: &Position,
 ) -> Result<()> {
-    query.push(" AND (FALSE");
     let pairs: Vec<(&Key, &Option<String>)> = keys.iter().zip(after).collect();
+    // Said by itself, an index begins there instead of passing what is before.
+    if let Some((first @ Key { part: Part::Valued, .. }, Some(value))) = pairs.first() {
+        let comparison = if first.ascending { " >= " } else { " <= " };
+        query.push(" AND ").push(&first.expression).push(comparison);
+        first.bind(query, value)?;
+    }
+    query.push(" AND (FALSE");
     for (at, (key, value)) in pairs.iter().enumerate() {
         // Nothing comes behind what has no value.
         let Some(value) = value else { continue };

@@ -15,7 +15,7 @@ use domain::{
     search::{Condition, Position, Sort, Subject},
     tracking::ExperimentId,
 };
-use sqlx::{Postgres, QueryBuilder, Row as _};
+use sqlx::{Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
 use crate::{Database, Error, Result};
 
@@ -76,29 +76,16 @@ pub struct Found<T> {
 /// # Errors
 /// The database is away, or the position is none of this search.
 pub async fn find<T: FromStr>(database: &Database, search: &Search) -> Result<Found<T>> {
-    let mut keys = keys::of(search);
-    let mut query = QueryBuilder::new("SELECT t.id::text AS id, ARRAY[");
-    for (at, key) in keys.iter().enumerate() {
-        query.push(if at == 0 { "(" } else { ", (" }).push(&key.expression).push(")::text");
+    let mut rows = Vec::new();
+    let mut after = search.after.as_ref();
+    for part in keys::parts(search) {
+        let wanted = search.limit.saturating_add(1).saturating_sub_unsigned(rows.len() as u64);
+        if wanted > 0 {
+            rows.append(&mut read(database, search, *part, after, wanted).await?);
+        }
+        // The next part is all behind it.
+        after = None;
     }
-    query.push("] AS keys FROM ").push(table(search.subject));
-    for key in &mut keys {
-        key.join(&mut query);
-    }
-    within(&mut query, search);
-    conditions::push(&mut query, search);
-    if let Some(after) = &search.after {
-        keys::push_after(&mut query, &keys, after)?;
-    }
-    for (at, key) in keys.iter().enumerate() {
-        query
-            .push(if at == 0 { " ORDER BY " } else { ", " })
-            .push(&key.expression)
-            .push(if key.ascending { " ASC NULLS LAST" } else { " DESC NULLS LAST" });
-    }
-    query.push(" LIMIT ").push_bind(search.limit.saturating_add(1));
-
-    let mut rows = query.build().fetch_all(database.pool()).await?;
     let size = usize::try_from(search.limit).unwrap_or_default();
     let more = rows.len() > size;
     rows.truncate(size);
@@ -114,6 +101,33 @@ pub async fn find<T: FromStr>(database: &Database, search: &Search) -> Result<Fo
         })
         .collect::<Result<_>>()?;
     Ok(Found { ids, next })
+}
+
+/// The first items of a part of a search: their ids, and their places in the order.
+async fn read(
+    database: &Database,
+    search: &Search,
+    part: keys::Part,
+    after: Option<&Position>,
+    limit: i64,
+) -> Result<Vec<PgRow>> {
+    let mut keys = keys::of(search, part);
+    let mut query = QueryBuilder::new("SELECT t.id::text AS id, ARRAY[");
+    keys::push_places(&mut query, &keys);
+    query.push("] AS keys FROM ").push(table(search.subject));
+    for key in &mut keys {
+        key.join(&mut query);
+    }
+    within(&mut query, search);
+    conditions::push(&mut query, search);
+    keys::push_part(&mut query, &keys);
+    if let Some(after) = after {
+        keys::push_after(&mut query, &keys, after)?;
+    }
+    keys::push_order(&mut query, &keys);
+    query.push(" LIMIT ").push_bind(limit);
+    // Not kept: of a kept statement Postgres soon makes one plan for all values, rare and common.
+    Ok(query.build().persistent(false).fetch_all(database.pool()).await?)
 }
 
 const fn table(subject: Subject) -> &'static str {

@@ -29,7 +29,7 @@ async fn application_is_no_superuser_and_nothing_listens_on_tcp() {
     assert_eq!(ask(&app, "SELECT current_setting('is_superuser')").await, "off");
     assert_eq!(ask(&app, "SELECT current_setting('listen_addresses')").await, "");
     assert_eq!(ask(&app, "SELECT current_setting('fsync')").await, "on");
-    assert_eq!(ask(&app, "SELECT current_setting('shared_buffers')").await, "32MB");
+    assert_eq!(ask(&app, "SELECT current_setting('shared_buffers')").await, "128MB");
     let owner = "SELECT datdba::regrole::text FROM pg_database WHERE datname = 'bottega'";
     assert_eq!(ask(&app, owner).await, "bottega_owner");
     postgres.stop().await;
