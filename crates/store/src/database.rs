@@ -4,11 +4,15 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use domain::{Clock, Timestamp};
 use sqlx::{
-    ConnectOptions, PgPool,
+    ConnectOptions, Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
 use crate::{Error, Result};
+
+/// Which connections are asked for a sign of life before they are used: those that nobody used for
+/// that long. The others answered a moment ago, and asking them would double the way of a short query.
+const RESTED: Duration = Duration::from_secs(1);
 
 /// A database whose schema is ours, used as `bottega_app`.
 #[derive(Clone)]
@@ -28,6 +32,15 @@ impl Database {
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > RESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(options)
             .await?;
         Ok(Self { pool, clock })

@@ -101,7 +101,7 @@ pub async fn of_runs(
 }
 
 /// Of each run at most `most` points of a metric, evenly over those whose step is in the range: the
-/// first of each of `most` parts of the same size, and the last of all.
+/// first of each of `most` parts of the same size, but of the last part the last.
 ///
 /// # Errors
 /// The database is away.
@@ -112,27 +112,29 @@ pub async fn sample(
     range: Option<(i64, i64)>,
     most: i64,
 ) -> Result<Vec<Point>> {
-    // The points of a series are read in the order of their index and counted as they pass.
+    // The points of a series are read once, in the order of their index, into arrays, out of which
+    // those that are wanted are taken by their places.
     let rows = sqlx::query_as!(
         Row,
-        r#"WITH wanted AS (
-             SELECT m.series, m.run_id, s.size, s.size / $5 AS part, s.size % $5 AS longer
+        r#"WITH series AS MATERIALIZED (
+             SELECT m.run_id, p.*, cardinality(steps) AS size,
+                    cardinality(steps) / $5::bigint AS part, cardinality(steps) % $5::bigint AS longer
              FROM run_metrics m, LATERAL (
-               SELECT count(*) AS size FROM metric_points p
-               WHERE p.series = m.series AND ($3::bigint IS NULL OR p.step BETWEEN $3 AND $4::bigint)) s
+               SELECT array_agg(step ORDER BY step, timestamp, value) AS steps,
+                      array_agg(timestamp ORDER BY step, timestamp, value) AS timestamps,
+                      array_agg(value ORDER BY step, timestamp, value) AS values
+               FROM metric_points
+               WHERE series = m.series AND ($3::bigint IS NULL OR step BETWEEN $3 AND $4::bigint)) p
              WHERE m.run_id = ANY($1) AND m.key = $2)
-           SELECT w.run_id, p.timestamp, p.step, p.value
-           FROM wanted w, LATERAL (
-             SELECT step, timestamp, value,
-                    row_number() OVER (ORDER BY step, timestamp, value) - 1 AS place
-             FROM metric_points
-             WHERE series = w.series AND ($3::bigint IS NULL OR step BETWEEN $3 AND $4::bigint)) p
-           WHERE CASE
-             WHEN w.size <= $5 THEN TRUE
-             WHEN p.place = w.size - 1 THEN TRUE
-             WHEN p.place < w.longer * (w.part + 1) THEN p.place % (w.part + 1) = 0
-             ELSE (p.place - w.longer) % w.part = 0 END
-           ORDER BY array_position($1, w.run_id), p.step, p.timestamp, p.value"#,
+           SELECT run_id, timestamps[place] AS "timestamp!", steps[place] AS "step!", values[place] AS "value!"
+           FROM series, LATERAL (
+             SELECT CASE
+               WHEN size <= $5 THEN nth
+               WHEN nth = $5 THEN size
+               WHEN nth <= longer THEN (nth - 1) * (part + 1) + 1
+               ELSE (nth - 1) * part + longer + 1 END AS place
+             FROM generate_series(1, least($5, size)) nth) places
+           ORDER BY array_position($1, run_id), place"#,
         &ids(runs),
         key,
         range.map(|(first, _)| first),
@@ -141,23 +143,7 @@ pub async fn sample(
     )
     .fetch_all(database.pool())
     .await?;
-    Ok(with_last_in_place(rows.into_iter().map(Point::from).collect(), most))
-}
-
-/// Where a run has one point more than asked for, its last takes the place of the one before.
-fn with_last_in_place(points: Vec<Point>, most: i64) -> Vec<Point> {
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let mut kept = Vec::with_capacity(points.len());
-    for run in points.chunk_by(|one, next| one.run == next.run) {
-        match run {
-            [firsts @ .., _, last] if run.len() > most => {
-                kept.extend_from_slice(firsts);
-                kept.push(*last);
-            }
-            _ => kept.extend_from_slice(run),
-        }
-    }
-    kept
+    Ok(rows.into_iter().map(Point::from).collect())
 }
 
 fn ids(runs: &[RunId]) -> Vec<Uuid> {
