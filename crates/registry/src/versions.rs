@@ -5,8 +5,8 @@ use std::{ops::Range, time::Duration};
 use artifacts::Download;
 use auth::{Permit, verbs};
 use domain::{
-    Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName, Page, Problem, TagKey,
-    TagValue, VersionId, VersionStatus,
+    AliasName, Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName, Page, Problem,
+    TagKey, TagValue, VersionId, VersionStatus,
 };
 use serde_json::json;
 use store::{
@@ -65,6 +65,19 @@ pub async fn get(
     let newest = list(state, permit, model, None, Limit::new(Some(SHOWN))?).await?;
     let newest: Vec<_> = newest.items.iter().map(|version| version.number).collect();
     Err(absent(model, number, &newest).into())
+}
+
+/// The version that an alias points to; absent where there is no such model, or it has no such alias.
+///
+/// # Errors
+/// The database is away.
+pub async fn of_alias(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    model: &ModelName,
+    alias: &AliasName,
+) -> Result<Option<Version>> {
+    Ok(versions::get_by_alias(&state.database, model, alias).await?)
 }
 
 /// One version, as soon as its trial is over or `wait` has passed.
