@@ -37,7 +37,7 @@ fmt: (_install "rust lints")
     cargo fmt --all
 
 # Benchmarks, as ratios against a reference in the same run
-bench *ARGS: (_install "rust postgres onnxruntime")
+bench *ARGS: (_install "rust postgres onnxruntime mlflow3 mlflow_auth")
     cargo run --release --locked -p bottega-benches -- "$@"
 
 # Renew the checked query data after a change to SQL or migrations

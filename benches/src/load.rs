@@ -3,7 +3,10 @@
 use std::{
     fmt,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,7 +15,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::Result;
+use crate::{Result, http::Server};
 
 /// One-row request bodies out of an example with many rows: different ones, so that nothing can
 /// answer from memory.
@@ -37,23 +40,39 @@ pub fn bodies(example: &Path) -> Result<Vec<String>> {
 /// What is pressed.
 pub struct Target {
     address: String,
-    requests: Arc<Vec<Vec<u8>>>,
+    requests: Arc<Requests>,
+}
+
+/// Requests, taken in turn by whichever connection is free.
+struct Requests {
+    all: Vec<Vec<u8>>,
+    next: AtomicUsize,
+    again: bool,
+}
+
+impl Requests {
+    /// The next one; none when all are through, unless they begin again.
+    fn next(&self) -> Option<&[u8]> {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let at = if self.again { next % self.all.len() } else { next };
+        self.all.get(at).map(Vec::as_slice)
+    }
 }
 
 impl Target {
-    /// A server's path, asked with these bodies in turn.
-    pub fn new(address: &str, path: &str, token: Option<&str>, bodies: &[String]) -> Self {
-        let authorization =
-            token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
-        let requests = bodies.iter().map(|body| {
-            let length = body.len();
-            format!(
-                "POST {path} HTTP/1.1\r\nhost: {address}\r\n{authorization}content-type: application/json\r\n\
-                 content-length: {length}\r\n\r\n{body}"
-            )
-            .into_bytes()
-        });
-        Self { address: address.to_owned(), requests: Arc::new(requests.collect()) }
+    /// A server that is asked this again and again.
+    pub fn again(server: &Server, requests: Vec<Vec<u8>>) -> Self {
+        Self::new(server, requests, true)
+    }
+
+    /// A server that is asked each of these once.
+    pub fn once(server: &Server, requests: Vec<Vec<u8>>) -> Self {
+        Self::new(server, requests, false)
+    }
+
+    fn new(server: &Server, all: Vec<Vec<u8>>, again: bool) -> Self {
+        let requests = Requests { all, next: AtomicUsize::new(0), again };
+        Self { address: server.address.clone(), requests: Arc::new(requests) }
     }
 
     /// Presses for a while; an answer other than 200 ends it with an error.
@@ -63,13 +82,9 @@ impl Target {
             let until = Instant::now() + time;
             let begun = Instant::now();
             let workers: Vec<_> = (0..connections)
-                .map(|n| {
-                    tokio::spawn(connection(
-                        self.address.clone(),
-                        Arc::clone(&self.requests),
-                        n,
-                        until,
-                    ))
+                .map(|_| {
+                    let requests = Arc::clone(&self.requests);
+                    tokio::spawn(connection(self.address.clone(), requests, until))
                 })
                 .collect();
             let mut latencies = Vec::new();
@@ -83,19 +98,19 @@ impl Target {
 
 async fn connection(
     address: String,
-    requests: Arc<Vec<Vec<u8>>>,
-    first: usize,
+    requests: Arc<Requests>,
     until: Instant,
 ) -> Result<Vec<Duration>> {
     let mut stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let mut latencies = Vec::new();
     let mut buffer = Vec::with_capacity(4096);
-    for request in requests.iter().cycle().skip(first) {
+    loop {
         let begun = Instant::now();
         if begun >= until {
             break;
         }
+        let Some(request) = requests.next() else { break };
         stream.write_all(request).await?;
         answer(&mut stream, &mut buffer).await?;
         latencies.push(begun.elapsed());
@@ -136,8 +151,10 @@ pub struct Figures {
     /// Requests answered.
     pub requests: f64,
     seconds: f64,
-    p50: f64,
-    p99: f64,
+    /// Half were answered within this, in milliseconds.
+    pub p50: f64,
+    /// Of a hundred one took longer, in milliseconds.
+    pub p99: f64,
 }
 
 impl Figures {

@@ -5,17 +5,20 @@
 //!   take turns, so that a busy machine hurts both; the figure is the median of the turns' ratios.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
 //! - Starting and sitting idle: milliseconds and resident memory.
+//! - MLflow's protocol, against the real `mlflow server` ([`mlflow`]).
 //!
 //! No figure here makes anything fail: machines differ, ratios tell.
 
+mod http;
 mod load;
+mod mlflow;
 mod platform;
 mod push;
 mod reference;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use crate::{load::Target, platform::Platform};
+use crate::{http::Server, load::Target, platform::Platform};
 
 /// What goes wrong here goes to the reader as it is.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -35,8 +38,12 @@ fn main() -> ExitCode {
         Some("predict") => predict(),
         Some("push") => push::run(),
         Some("start") => platform::start_times(),
-        None => predict().and_then(|()| push::run()).and_then(|()| platform::start_times()),
-        Some(other) => Err(format!("`{other}`: expected predict, push or start").into()),
+        Some("mlflow") => mlflow::run(&arguments.collect::<Vec<_>>()),
+        None => predict()
+            .and_then(|()| push::run())
+            .and_then(|()| platform::start_times())
+            .and_then(|()| mlflow::run(&[])),
+        Some(other) => Err(format!("`{other}`: expected predict, push, start or mlflow").into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,9 +65,12 @@ fn predict() -> Result<()> {
     platform.deploy(&model, "cancer")?;
     let reference = platform::Child::reference(&model)?;
     let bodies = load::bodies(&repository("tests/models/data/breast_cancer.example.json"))?;
-    let ours =
-        Target::new(&platform.address, "/v2/models/cancer/infer", Some(&platform.token), &bodies);
-    let bare = Target::new(&reference.address, "/infer", None, &bodies);
+    let pressed = |server: &Server, path| {
+        let requests = bodies.iter().map(|body| server.request("POST", path, body));
+        Target::again(server, requests.collect())
+    };
+    let ours = pressed(&platform.server(), "/v2/models/cancer/infer");
+    let bare = pressed(&Server::new(&reference.address, None), "/infer");
     anstream::println!(
         "predictions: one row, V2 JSON, logistic regression (requests/s; p50 / p99 in ms)"
     );

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tempfile::TempDir;
 
-use crate::Result;
+use crate::{Result, http::Server};
 
 /// The administrator's token in benchmarks.
 const TOKEN: &str = "bench-token-0123456789abcdef";
@@ -76,10 +77,6 @@ impl Drop for Child {
 pub struct Platform {
     child: Child,
     folder: TempDir,
-    /// `HOST:PORT` of its HTTP.
-    pub address: String,
-    /// Its administrator's token.
-    pub token: String,
 }
 
 fn bottega() -> Result<std::path::PathBuf> {
@@ -109,16 +106,39 @@ impl Platform {
             folder.path(),
             std::os::unix::fs::PermissionsExt::from_mode(0o755),
         )?;
-        let child = up(folder.path())?;
-        Ok(Self { address: child.address.clone(), token: TOKEN.to_owned(), child, folder })
+        Ok(Self { child: up(folder.path())?, folder })
+    }
+
+    /// It, asked as its administrator.
+    pub fn server(&self) -> Server {
+        Server::new(&self.child.address, Some(format!("Bearer {TOKEN}")))
+    }
+
+    /// It, asked as its administrator by user name and password.
+    pub fn server_by_password(&self) -> Server {
+        let pair = BASE64_STANDARD.encode(format!("admin:{TOKEN}"));
+        Server::new(&self.child.address, Some(format!("Basic {pair}")))
+    }
+
+    /// Runs a file of SQL in its database: what would take too long over its API.
+    pub fn sql(&self, file: &Path, variables: &[(&str, String)]) -> Result<()> {
+        let programs = std::env::var_os("BOTTEGA_PG_BIN_DIR").ok_or("BOTTEGA_PG_BIN_DIR")?;
+        let mut psql = Command::new(Path::new(&programs).join("psql"));
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "bottega", "-d", "bottega", "-h"]);
+        psql.arg(self.folder().join("postgres/run")).arg("-f").arg(file);
+        for (name, value) in variables {
+            psql.arg("-v").arg(format!("{name}={value}"));
+        }
+        let done = psql.stdout(Stdio::null()).status()?;
+        if done.success() { Ok(()) } else { Err(format!("{psql:?}: {done}").into()) }
     }
 
     /// Runs a command of the CLI against it.
     pub fn cli(&self, arguments: &[&str]) -> Result<()> {
         let done = Command::new(bottega()?)
             .args(arguments)
-            .env("BOTTEGA_URL", format!("http://{}", self.address))
-            .env("BOTTEGA_TOKEN", &self.token)
+            .env("BOTTEGA_URL", format!("http://{}", self.child.address))
+            .env("BOTTEGA_TOKEN", TOKEN)
             .stdout(Stdio::null())
             .status()?;
         if done.success() { Ok(()) } else { Err(format!("bottega {arguments:?}: {done}").into()) }

@@ -9,7 +9,8 @@ use std::{
 
 use crate::{Result, platform::Platform};
 
-const SIZE: usize = 1 << 30;
+/// How many bytes.
+pub const SIZE: usize = 1 << 30;
 
 /// Measures, and prints the ratio.
 pub fn run() -> Result<()> {
@@ -43,7 +44,7 @@ fn run_quietly(command: &mut Command) -> Result<()> {
 }
 
 /// Bytes that look random (SplitMix64) and differ by seed.
-fn fill(file: &Path, seed: u64) -> Result<()> {
+pub fn fill(file: &Path, seed: u64) -> Result<()> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut out = std::io::BufWriter::with_capacity(1 << 20, std::fs::File::create(file)?);
     for _ in 0..SIZE / 8 {
