@@ -208,14 +208,14 @@ async fn try_out(state: &State, claimed: &Claimed) -> Verdict {
 async fn prepare(state: &State, version: VersionId) -> Result<TrialJob, Verdict> {
     let Trials { cache, library, decode_example, .. } = &state.trials;
     let nothing = || rejected("it has no model file that could be loaded");
-    let Loadable { signature, input_example, .. } =
+    let Loadable { model_file, signature, input_example, .. } =
         serving::loadable(&state.database, version).await?.ok_or_else(nothing)?;
     let example = input_example.map(|example| decode_example(&example, &signature)).transpose();
     let example = example.map_err(|problem| {
         rejected(format!("its input example does not fit it: {}", problem.message))
     })?;
     let manifest = versions::manifest(&state.database, version).await?;
-    let folder = cache.folder(&manifest).await;
+    let folder = cache.folder(&manifest, &model_file).await;
     let folder = folder.map_err(|error| Verdict::OurFault(error.to_string()))?;
     Ok(TrialJob { library: library.clone(), folder: folder.path, file: folder.file, example })
 }

@@ -60,7 +60,7 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
     let loadable = loadable.map_err(Failure::Passing)?.ok_or_else(gone)?;
     let manifest = in_time(versions::manifest(database, version)).await;
     let manifest = manifest.map_err(Failure::Passing)?;
-    let folder = state.given.cache.folder(&manifest).await?;
+    let folder = state.given.cache.folder(&manifest, &loadable.model_file).await?;
     let example =
         loadable.input_example.as_ref().and_then(|example| tensors(example, &loadable.signature));
     let (runtime, options) = (state.given.runtime.clone(), state.given.settings.replica.clone());

@@ -49,18 +49,19 @@ impl ModelCache {
         Ok(Self { folder, artifacts, verify, turns: Mutex::default() })
     }
 
-    /// A version's files on this node's disk, fetched if they are not there yet.
+    /// A version's files on this node's disk, fetched if they are not there yet. `file` is the one
+    /// to load.
     ///
     /// # Errors
-    /// The manifest has no file to load; a blob is gone or damaged; the disk is full or broken.
-    pub async fn folder(&self, manifest: &Manifest) -> Result<ModelFolder, Error> {
+    /// The manifest has no such file; a blob is gone or damaged; the disk is full or broken.
+    pub async fn folder(&self, manifest: &Manifest, file: &FilePath) -> Result<ModelFolder, Error> {
         let digest = manifest.digest();
         let turn = Arc::clone(lock(&self.turns).entry(digest).or_default());
         let held = turn.lock().await;
         let fetch = |digest: Digest, to: PathBuf| async move {
             self.artifacts.fetch(&digest, &to).await.map(drop).map_err(Error::from)
         };
-        let folder = provide(&self.folder, manifest, self.verify, fetch).await;
+        let folder = provide(&self.folder, manifest, file, self.verify, fetch).await;
         drop(held);
         drop(turn);
         lock(&self.turns).retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -84,16 +85,16 @@ impl ModelCache {
 async fn provide<F: Future<Output = Result<(), Error>>>(
     cache: &Path,
     manifest: &Manifest,
+    file: &FilePath,
     verify: bool,
     fetch: impl Fn(Digest, PathBuf) -> F,
 ) -> Result<ModelFolder, Error> {
     let digest = manifest.digest();
-    let file = manifest.onnx_file().cloned().ok_or_else(|| {
-        Error::Model(
-            "its files hold no `model.onnx`, and not exactly one other `.onnx` file".to_owned(),
-        )
-    })?;
-    let folder = ModelFolder { path: cache.join(digest.hex()), file, bytes: manifest.size() };
+    if manifest.get(file).is_none() {
+        return Err(Error::Model(format!("its files hold no `{file}`")));
+    }
+    let place = cache.join(digest.hex());
+    let folder = ModelFolder { path: place, file: file.clone(), bytes: manifest.size() };
     let present = folder.path.is_dir();
     if present && (!verify || is_sound(&folder.path, manifest).await) {
         return Ok(folder);

@@ -8,12 +8,14 @@ use domain::{
     onnx::{Interface, OnnxFacts, Scanner},
 };
 use futures_util::TryStreamExt as _;
-use store::blobs;
+use serde_json::Value;
+use store::{blobs, versions::Packaging};
 
-use crate::{Error, Result, State, models::listed};
-
-/// The file by which MLflow describes a model that its Python packages load.
-const PACKAGE: &str = "MLmodel";
+use crate::{
+    Error, Result, State, example,
+    models::listed,
+    package::{self, Package, is_onnx},
+};
 
 /// What was found.
 #[derive(Debug)]
@@ -22,8 +24,17 @@ pub(crate) struct Examined {
     pub model_file: Option<FilePath>,
     pub facts: Option<OnnxFacts>,
     pub signature: Option<Signature>,
+    pub input_example: Option<Value>,
+    pub packaging: Packaging,
     /// Why no trial is needed to know that it is not servable.
     pub not_servable: Option<String>,
+}
+
+/// What its author says of a version beside its files.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    pub signature: Option<Signature>,
+    pub input_example: Option<Value>,
 }
 
 impl Examined {
@@ -34,6 +45,8 @@ impl Examined {
             model_file: None,
             facts: None,
             signature: None,
+            input_example: None,
+            packaging: Packaging::default(),
             not_servable: Some(why),
         }
     }
@@ -64,49 +77,93 @@ pub(crate) async fn require_bytes(state: &State, manifest: &Manifest) -> Result<
     Ok(())
 }
 
-/// Finds out what would run these files. `given` is the signature that their author gave.
-pub(crate) async fn examine(
-    state: &State,
-    manifest: &Manifest,
-    given: Option<Signature>,
-) -> Result<Examined> {
-    let Some(path) = model_file(manifest)? else {
-        let is_packaged = manifest.files().any(|(path, _)| path.as_str() == PACKAGE);
-        let (runtime, why) = match is_packaged {
-            true => (Runtime::Python, "it needs the Python runtime, which is not here yet"),
-            false => (Runtime::None, "no runtime here can serve it: it holds no .onnx file"),
-        };
-        let nothing = Examined::nothing(why.to_owned());
-        return Ok(Examined { runtime, signature: given, ..nothing });
-    };
-    let facts = scan(state, manifest, &path).await?;
-    require_external_files(manifest, &path, &facts)?;
-    let (signature, not_servable) = match &facts.interface {
-        Interface::Signature(read) => {
-            let signature = match given {
-                Some(given) => read.overridden_by(given)?,
-                None => read.clone(),
-            };
-            (Some(signature), None)
+/// Finds out what would run these files.
+pub(crate) async fn examine(state: &State, manifest: &Manifest, given: Given) -> Result<Examined> {
+    let package = package::read(state, manifest).await?;
+    let (runtime, model_file, obstacle) = runtime(manifest, package.as_ref())?;
+    let facts = match &model_file {
+        Some(path) => {
+            let facts = scan(state, manifest, path).await?;
+            require_external_files(manifest, path, &facts)?;
+            Some(facts)
         }
-        Interface::Unsupported(why) => (None, Some(why.clone())),
+        None => None,
+    };
+    let mut notes = Vec::new();
+    let interface = facts.as_ref().map(|facts| &facts.interface);
+    let (signature, unsupported) =
+        signature(interface, package.as_ref(), given.signature, &mut notes)?;
+    let input_example = match (given.input_example, &package) {
+        (Some(example), _) => {
+            example::check(&example, signature.as_ref())?;
+            Some(example)
+        }
+        (None, Some(package)) => {
+            package.example(state, manifest, signature.as_ref(), &mut notes).await?
+        }
+        (None, None) => None,
     };
     Ok(Examined {
-        runtime: Runtime::Onnx,
-        model_file: Some(path),
-        facts: Some(facts),
+        runtime,
+        model_file,
+        facts,
         signature,
-        not_servable,
+        input_example,
+        packaging: package.map(|package| package.packaging(notes)).unwrap_or_default(),
+        not_servable: obstacle.or(unsupported),
     })
 }
 
-/// The file that would be loaded; absent where none is ONNX.
+/// What runs it, the file that this loads, and why nothing here does.
+fn runtime(
+    manifest: &Manifest,
+    package: Option<&Package>,
+) -> Result<(Runtime, Option<FilePath>, Option<String>), Problem> {
+    let onnx = match package {
+        Some(package) => package.onnx_file(manifest)?,
+        None => model_file(manifest)?,
+    };
+    Ok(match (onnx, package) {
+        (Some(file), _) => (Runtime::Onnx, Some(file), None),
+        (None, Some(package)) if package.mlmodel.is_python() => {
+            (Runtime::Python, None, Some(package.obstacle()))
+        }
+        (None, Some(package)) => (Runtime::None, None, Some(package.obstacle())),
+        (None, None) => {
+            let why = "no runtime here can serve it: it holds no .onnx file";
+            (Runtime::None, None, Some(why.to_owned()))
+        }
+    })
+}
+
+/// What goes in and comes out, or why an ONNX file does not say it. The file's own word stands,
+/// but for what its author adds to it, here or in an `MLmodel` file.
+fn signature(
+    interface: Option<&Interface>,
+    package: Option<&Package>,
+    given: Option<Signature>,
+    notes: &mut Vec<String>,
+) -> Result<(Option<Signature>, Option<String>), Problem> {
+    let read = match interface {
+        Some(Interface::Unsupported(why)) => return Ok((None, Some(why.clone()))),
+        Some(Interface::Signature(read)) => Some(read),
+        None => None,
+    };
+    let told = match (given, read) {
+        (Some(given), Some(read)) => Some(read.overridden_by(given)?),
+        (Some(given), None) => Some(given),
+        (None, read) => package.and_then(|package| package.signature(read, notes)),
+    };
+    Ok((told.or_else(|| read.cloned()), None))
+}
+
+/// The file that would be loaded where no `MLmodel` names it; absent where none is ONNX.
 fn model_file(manifest: &Manifest) -> Result<Option<FilePath>, Problem> {
     if let Some(path) = manifest.onnx_file() {
         return Ok(Some(path.clone()));
     }
-    let is_onnx = |path: &&FilePath| path.as_str().to_ascii_lowercase().ends_with(".onnx");
-    let candidates: Vec<_> = manifest.files().map(|(path, _)| path).filter(is_onnx).collect();
+    let candidates: Vec<_> =
+        manifest.files().map(|(path, _)| path).filter(|path| is_onnx(path)).collect();
     if candidates.is_empty() {
         return Ok(None);
     }

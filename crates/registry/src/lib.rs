@@ -17,6 +17,7 @@
 mod error;
 mod examine;
 mod example;
+mod package;
 mod publish;
 mod state;
 

@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 use store::{
     Change,
     models::{self, Model, Tags},
-    versions::{self, Lineage, NewVersion, Origin, Packaging, Version},
+    versions::{self, Lineage, NewVersion, Origin, Version},
 };
 
 use crate::{
     Error, Result, State, aliases,
-    examine::{Examined, examine, require_bytes},
-    example,
+    examine::{Examined, Given, examine, require_bytes},
     publish::publish,
 };
 
@@ -71,7 +70,8 @@ pub async fn register(
     submission: Submission,
     promotion: Option<&Promotion>,
 ) -> Result<Registered> {
-    let (new, force) = prepare(state, submission).await?;
+    let force = submission.force;
+    let new = prepare(state, submission).await?;
 
     let mut change = Change::begin(&state.database).await?;
     let (model, is_new) = models::ensure(&mut change, model, permit.actor()).await?;
@@ -107,58 +107,58 @@ pub async fn add(
 /// What is found out of files that were stored before anybody thought of serving them: what keeps
 /// them from being served is the version's reason, not a refusal.
 async fn stored(state: &State, submission: Submission) -> Result<NewVersion> {
-    let is_external = submission.origin.is_external;
     let manifest = match submission.files.is_empty() {
         true => Manifest::empty(),
-        false => Manifest::new(submission.files)?,
+        false => Manifest::new(submission.files.clone())?,
     };
     require_bytes(state, &manifest).await?;
-    let examined = match examine(state, &manifest, submission.signature).await {
-        Err(Error::Refused(problem)) => Examined::nothing(problem.message),
-        Ok(_) if is_external => Examined::nothing("its bytes are not here".to_owned()),
-        Ok(_) if manifest.is_empty() => Examined::nothing("it has no files".to_owned()),
-        Ok(examined) => examined,
-        Err(error) => return Err(error),
+    let examined = match elsewhere(&submission.origin) {
+        Some(why) => Examined::nothing(why),
+        None if manifest.is_empty() => Examined::nothing("it has no files".to_owned()),
+        None => match examine(state, &manifest, Given::default()).await {
+            Err(Error::Refused(problem)) => Examined::nothing(problem.message),
+            examined => examined?,
+        },
     };
-    Ok(NewVersion {
-        manifest,
-        runtime: examined.runtime,
-        model_file: examined.model_file.map(|path| path.to_string()),
-        facts: examined.facts,
-        signature: examined.signature,
-        input_example: None,
-        not_servable: examined.not_servable,
-        description: submission.description,
-        lineage: submission.lineage,
-        origin: submission.origin,
-        packaging: Packaging::default(),
-        tags: submission.tags,
-    })
+    Ok(described(submission, manifest, examined))
+}
+
+/// Why a version has no bytes here; absent where it has.
+fn elsewhere(origin: &Origin) -> Option<String> {
+    let source = origin.source.as_deref().unwrap_or("unknown");
+    let shown: String = source.chars().take(200).flat_map(char::escape_default).collect();
+    origin.is_external.then(|| format!("its bytes are not here: its source is `{shown}`"))
 }
 
 /// All that is found out before the transaction.
-async fn prepare(state: &State, submission: Submission) -> Result<(NewVersion, bool)> {
-    let manifest = Manifest::new(submission.files)?;
+async fn prepare(state: &State, mut submission: Submission) -> Result<NewVersion> {
+    let manifest = Manifest::new(submission.files.clone())?;
     require_bytes(state, &manifest).await?;
-    let examined = examine(state, &manifest, submission.signature).await?;
-    if let Some(example) = &submission.input_example {
-        example::check(example, examined.signature.as_ref())?;
-    }
-    let new = NewVersion {
+    let given = Given {
+        signature: submission.signature.take(),
+        input_example: submission.input_example.take(),
+    };
+    let examined = examine(state, &manifest, given).await?;
+    let run = examined.packaging.mlmodel.as_ref().and_then(|facts| facts.run_id.clone());
+    submission.lineage.run_id = submission.lineage.run_id.or(run);
+    Ok(described(submission, manifest, examined))
+}
+
+fn described(submission: Submission, manifest: Manifest, examined: Examined) -> NewVersion {
+    NewVersion {
         manifest,
         runtime: examined.runtime,
         model_file: examined.model_file.map(|path| path.to_string()),
         facts: examined.facts,
         signature: examined.signature,
-        input_example: submission.input_example,
+        input_example: examined.input_example,
         not_servable: examined.not_servable,
         description: submission.description,
         lineage: submission.lineage,
         origin: submission.origin,
-        packaging: Packaging::default(),
+        packaging: examined.packaging,
         tags: submission.tags,
-    };
-    Ok((new, submission.force))
+    }
 }
 
 /// The same files are here: nothing to do but, perhaps, to move the alias.

@@ -122,9 +122,14 @@ pub(crate) async fn ask(
     Ok(outcomes)
 }
 
-const fn has(version: &Version, asset: Asset) -> bool {
+fn is_told(version: &Version) -> bool {
+    version.packaging.mlmodel.as_ref().is_some_and(|facts| !facts.inputs.is_empty())
+}
+
+fn has(version: &Version, asset: Asset) -> bool {
     match asset {
-        Asset::Signature => version.signature.is_some(),
+        // One that V2 has no words for is one as well.
+        Asset::Signature => version.signature.is_some() || is_told(version),
         Asset::InputExample => version.input_example.is_some(),
         // Baselines are made by monitoring, which is not here yet.
         Asset::Baseline => false,

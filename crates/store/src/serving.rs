@@ -1,6 +1,6 @@
 //! What gateways must hold and answer: read whole, as often as anything changes.
 
-use domain::{EndpointId, EndpointRef, ModelName, Signature, VersionId, WeightedVersion};
+use domain::{EndpointId, EndpointRef, FilePath, ModelName, Signature, VersionId, WeightedVersion};
 use serde_json::Value;
 
 use crate::{Database, Error, Result};
@@ -63,7 +63,7 @@ pub struct Loadable {
     /// Its number.
     pub number: i32,
     /// The file that the runtime loads.
-    pub model_file: String,
+    pub model_file: FilePath,
     /// What goes in and comes out.
     pub signature: Signature,
     /// A request body that it must be able to answer.
@@ -81,6 +81,8 @@ pub async fn loadable(database: &Database, id: VersionId) -> Result<Option<Loada
     let (Some(model_file), Some(signature)) = (version.model_file, version.signature) else {
         return Ok(None);
     };
+    let model_file =
+        model_file.parse().map_err(|_| Error::inconsistent("model_versions", "model_file", id))?;
     Ok(Some(Loadable {
         id,
         model: version.model,

@@ -46,6 +46,10 @@ pub const FIELDS: &[Column<'_>] = &[
     ("lineage", "/lineage"),
     ("inputs", "/signature/inputs"),
     ("outputs", "/signature/outputs"),
+    ("flavours", "/flavors"),
+    ("loader module", "/loader_module"),
+    ("written by MLflow", "/mlmodel/mlflow_version"),
+    ("notes", "/notes"),
     ("created by", "/created_by"),
     ("created", "/created_at"),
 ];

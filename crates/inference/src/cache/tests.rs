@@ -29,7 +29,7 @@ impl Source {
             };
             tokio::fs::write(to, content).await.map_err(|error| broken(cache, error))
         };
-        provide(cache, &manifest(files), true, fetch).await
+        provide(cache, &manifest(files), &"model.onnx".parse().unwrap(), true, fetch).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! The registry as MLflow's clients speak it.
 
 use actix_web::http::Method;
+use domain::{Runtime, Servable};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
@@ -219,4 +220,104 @@ async fn a_versions_files_are_read_by_the_proxy_and_outlive_those_of_the_run() {
     assert_eq!((file.status.as_u16(), &file.body[..]), (200, &b"abc"[..]));
     let write = Platform::file(Method::PUT, &format!("{path}/MLmodel")).set_payload("x");
     assert!(platform.send(write).await.status.is_client_error(), "a version never changes");
+}
+
+/// A version made of these files of a run, as our own API shows it.
+async fn packaged(platform: &Platform, files: &[(&str, &'static str)]) -> store::versions::Version {
+    let run = platform.run().await;
+    for (path, content) in files {
+        platform.put(&format!("0/{run}/artifacts/model/{path}"), content).await.expect(200);
+    }
+    let body = json!({"name": "fraud", "source": format!("runs:/{run}/model"), "run_id": run});
+    let made = post(platform, "model-versions/create", body).await.expect(200);
+    assert_eq!(made["model_version"]["status"], "READY", "the bytes are stored");
+    let number = made["model_version"]["version"].as_str().unwrap();
+    platform.version("fraud", number.parse().unwrap()).await
+}
+
+#[actix_web::test]
+async fn a_packaged_model_is_registered_whatever_is_wrong_with_it() {
+    let platform = Platform::start().await;
+    register(&platform, "fraud").await;
+    let sklearn = "flavors:\n  python_function: {loader_module: mlflow.sklearn}\n  sklearn: {}\n";
+    for (files, runtime, reason) in [
+        (
+            vec![("MLmodel", sklearn), ("model.pkl", "x")],
+            Runtime::Python,
+            "its flavour `sklearn` needs the Python runtime, which is not here yet",
+        ),
+        (
+            vec![("MLmodel", "flavors: [\n")],
+            Runtime::None,
+            "`MLmodel`: expected mapping start at line 1, column 10",
+        ),
+        (
+            vec![("MLmodel", "flavors: {onnx: {data: model.onnx}}\n")],
+            Runtime::None,
+            "`MLmodel` names the ONNX file `model.onnx`, which is not given",
+        ),
+        (
+            vec![("MLmodel", "flavors: {onnx: {data: model.onnx}}\n"), ("model.onnx", "text")],
+            Runtime::None,
+            "`model.onnx`: the model file is not ONNX",
+        ),
+    ] {
+        let version = packaged(&platform, &files).await;
+        assert_eq!((version.servable, version.runtime), (Servable::No, runtime), "{files:?}");
+        let why = version.reason.unwrap();
+        assert!(why.starts_with(reason), "{why}");
+    }
+    let version = platform.version("fraud", 1).await;
+    assert_eq!(version.packaging.loader_module.as_deref(), Some("mlflow.sklearn"));
+}
+
+#[actix_web::test]
+async fn what_lies_elsewhere_is_registered_and_never_served() {
+    let platform = Platform::start().await;
+    register(&platform, "fraud").await;
+    for (at, source) in [
+        "s3://bucket/model",
+        "http://elsewhere.example/model",
+        "https://elsewhere.example/api/2.0/models/m",
+        "gs://bucket/model",
+        "dbfs:/model",
+        "hdfs://host/model",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let body = json!({"name": "fraud", "source": source});
+        let made = post(&platform, "model-versions/create", body).await.expect(200);
+        assert_eq!(made["model_version"]["status"], "READY");
+        assert_eq!(made["model_version"]["source"], json!(source));
+        let number = i32::try_from(at + 1).unwrap();
+        let version = platform.version("fraud", number).await;
+        assert_eq!((version.servable, version.runtime), (Servable::No, Runtime::None));
+        let obstacle = version.obstacle().unwrap();
+        assert_eq!(
+            obstacle,
+            format!(
+                "`fraud/{number}` cannot be served: its bytes are not here: its source is `{source}`"
+            )
+        );
+        let uri = platform
+            .get(&format!("mlflow/model-versions/get-download-uri?name=fraud&version={number}"))
+            .await;
+        assert_eq!(uri.expect(200)["artifact_uri"], json!(source));
+    }
+    let copy = json!({"name": "fraud", "source": "models:/fraud/1"});
+    post(&platform, "model-versions/create", copy).await.expect(200);
+    let copied = platform.version("fraud", 7).await;
+    assert!(copied.origin.is_external && copied.servable == Servable::No);
+    for (source, code) in [
+        ("models:/other/1", "RESOURCE_DOES_NOT_EXIST"),
+        ("models:/fraud@nobody", "RESOURCE_DOES_NOT_EXIST"),
+        ("models://registry/fraud/1", "INVALID_PARAMETER_VALUE"),
+        ("file:///srv/model", "INVALID_PARAMETER_VALUE"),
+    ] {
+        let body = json!({"name": "fraud", "source": source});
+        let answer = post(&platform, "model-versions/create", body).await;
+        let status = if code == "RESOURCE_DOES_NOT_EXIST" { 404 } else { 400 };
+        answer.refusal(status, code);
+    }
 }

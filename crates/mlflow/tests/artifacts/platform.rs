@@ -136,6 +136,12 @@ impl Platform {
         made["run"]["info"]["run_id"].as_str().unwrap().to_owned()
     }
 
+    /// A version, with what only our own API shows.
+    pub async fn version(&self, model: &str, number: i32) -> store::versions::Version {
+        let (database, model) = (self.database.database(), model.parse().unwrap());
+        store::versions::get(database, &model, number).await.unwrap().unwrap()
+    }
+
     /// All files of the folder that a URI names.
     pub async fn folder(&self, uri: &str) -> tracking::Result<Vec<(FilePath, FileEntry)>> {
         let home = tracking::files::owner(&self.state, uri).await?;

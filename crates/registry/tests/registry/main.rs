@@ -8,6 +8,7 @@ mod blobs;
 mod document;
 mod endpoints;
 mod files;
+mod mlmodels;
 mod models;
 mod nodes;
 mod onnx;

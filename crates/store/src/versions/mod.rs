@@ -6,6 +6,7 @@ mod write;
 use domain::{
     Digest, Manifest, ModelId, ModelName, Problem, Runtime, Servable, Signature, Stage, Timestamp,
     VersionId, VersionStatus,
+    mlmodel::Facts,
     onnx::OnnxFacts,
     pickle::{Findings, Policy},
     tracking::LoggedModelId,
@@ -57,6 +58,10 @@ pub struct Packaging {
     pub flavors: Option<Value>,
     /// The Python module that loads it.
     pub loader_module: Option<String>,
+    /// What else the file says.
+    pub mlmodel: Option<Facts>,
+    /// What of it could not be taken over, in sentences.
+    pub notes: Vec<String>,
 }
 
 /// A version of a model.

@@ -39,6 +39,8 @@ struct Row {
     run_link: Option<String>,
     flavors: Option<Value>,
     loader_module: Option<String>,
+    mlmodel: Option<Value>,
+    notes: Vec<String>,
     tags: Value,
     aliases: Vec<String>,
     created_by: String,
@@ -98,7 +100,16 @@ impl TryFrom<Row> for Version {
                 logged_model_id: row.logged_model_id.map(LoggedModelId),
                 run_link: row.run_link,
             },
-            packaging: Packaging { flavors: row.flavors, loader_module: row.loader_module },
+            packaging: Packaging {
+                flavors: row.flavors,
+                loader_module: row.loader_module,
+                mlmodel: row
+                    .mlmodel
+                    .map(serde_json::from_value)
+                    .transpose()
+                    .map_err(broken("mlmodel"))?,
+                notes: row.notes,
+            },
             tags: tags("version_tags", row.id, row.tags)?,
             aliases: row.aliases,
             created_by: row.created_by,
@@ -117,7 +128,7 @@ macro_rules! select_version {
             r#"SELECT v.id, v.model_id, m.name AS model, v.number, v.digest, v.size, v.status, v.servable, v.runtime,
                       v.reason, v.model_file, v.facts, v.signature, v.input_example, v.batchable, v.stage,
                       v.description, v.run_id, v.dataset_digest, v.git_commit, v.source_url, v.source, v.is_external,
-                      v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.findings, v.created_by,
+                      v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.mlmodel, v.notes, v.findings, v.created_by,
                       v.created_at, v.updated_at,
                       (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM version_tags WHERE version_id = v.id) AS "tags!",
                       (SELECT value FROM platform_settings WHERE key = 'pickle') AS policy,

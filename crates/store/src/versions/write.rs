@@ -36,14 +36,15 @@ pub async fn insert(
     };
     let digest = new.manifest.digest();
     let facts = new.facts.as_ref().map(to_json).transpose()?;
+    let mlmodel = new.packaging.mlmodel.as_ref().map(to_json).transpose()?;
     let signature = new.signature.as_ref().map(to_json).transpose()?;
     sqlx::query!(
         "INSERT INTO model_versions
              (id, model_id, number, digest, size, status, servable, runtime, reason, model_file, facts, signature,
               input_example, description, run_id, dataset_digest, git_commit, source_url, created_by, created_at, updated_at,
-              source, is_external, logged_model_id, run_link, flavors, loader_module)
+              source, is_external, logged_model_id, run_link, flavors, loader_module, mlmodel, notes)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20,
-                 $21, $22, $23, $24, $25, $26)",
+                 $21, $22, $23, $24, $25, $26, $27, $28)",
         id.0,
         model.0,
         number,
@@ -69,7 +70,9 @@ pub async fn insert(
         new.origin.logged_model_id.map(|id| id.0),
         new.origin.run_link,
         new.packaging.flavors,
-        new.packaging.loader_module
+        new.packaging.loader_module,
+        mlmodel,
+        &new.packaging.notes
     )
     .execute(change.connection())
     .await?;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Digest, Problem, Runtime, Servable, Stage, VersionStatus, onnx::OnnxFacts, pickle::Findings,
+    Digest, Problem, Runtime, Servable, Stage, VersionStatus, mlmodel::Facts, onnx::OnnxFacts,
+    pickle::Findings,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -26,6 +27,16 @@ use crate::text;
         "ir_version": 10, "producer_name": "skl2onnx", "producer_version": "1.19.1",
         "opset": {"ai.onnx": 21}, "operators": ["Gemm", "Sigmoid"],
     },
+    "flavors": {
+        "onnx": {"data": "model.onnx", "onnx_version": "1.23.2"},
+        "python_function": {"data": "model.onnx", "loader_module": "mlflow.onnx", "python_version": "3.11.7"},
+    },
+    "loader_module": "mlflow.onnx",
+    "mlmodel": {
+        "mlflow_version": "3.17.2", "utc_time_created": "2026-01-02 03:04:05.678901",
+        "run_id": "9d1c2d5f1e0b4d0c8f3a5b6c7d8e9f00", "inputs": ["float32 [-1, 30]"], "outputs": ["float32 [-1, 1]"],
+    },
+    "notes": ["the input example `input_example.json` is left out: the file is not given"],
     "batchable": true, "stage": "None", "is_external": false, "description": "Trained on June",
     "lineage": {"run_id": "9d1c2d5f1e0b4d0c8f3a5b6c7d8e9f00", "git_commit": "3e088bc"},
     "tags": {"ticket": "R-12"}, "aliases": ["champion"], "created_by": "user:ana",
@@ -88,6 +99,14 @@ pub struct Version {
     /// The Python module that loads it.
     #[serde(skip_serializing_if = "Option::is_none")]
     loader_module: Option<String>,
+    /// What else its `MLmodel` file says: who wrote it and when, inputs and outputs in MLflow's
+    /// words, the params that MLflow takes at a prediction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    mlmodel: Option<Facts>,
+    /// What of its `MLmodel` file could not be taken over, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     description: String,
     lineage: Lineage,
     tags: BTreeMap<String, String>,
@@ -154,6 +173,8 @@ impl From<store::versions::Version> for Version {
             logged_model_id: version.origin.logged_model_id.map(|id| id.to_string()),
             flavors: version.packaging.flavors,
             loader_module: version.packaging.loader_module,
+            mlmodel: version.packaging.mlmodel,
+            notes: version.packaging.notes,
             description: version.description,
             lineage: version.lineage.into(),
             tags: version.tags,
