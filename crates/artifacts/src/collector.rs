@@ -6,14 +6,11 @@
 //! finds it, and the same bytes would come in under a new key. Its object goes after a grace, when
 //! those who had found it before have read it.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
 use futures_util::{StreamExt as _, stream};
 use store::blobs::{self, Doomed};
-use tokio_util::sync::CancellationToken;
 
-use crate::{Artifacts, Result};
+use crate::{Artifacts, Error, Result};
 
 const BATCH: i64 = 500;
 const AT_ONCE: usize = 8;
@@ -41,68 +38,66 @@ pub struct Report {
     pub expired: u64,
     /// Blobs that nobody named.
     pub doomed: u64,
-    /// Objects that were deleted.
+    /// Objects that were deleted. One that was gone already counts: its bytes are free.
     pub deleted: u64,
+    /// The bytes of those.
+    pub bytes: u64,
     /// Objects that could not be deleted; the next collection tries again.
     pub failed: u64,
+    /// Whether there may be more to do at once.
+    pub more: bool,
 }
 
 impl Artifacts {
-    /// Collects once.
+    /// Collects once: a bounded number of blobs and objects. As long as there is more to do, the
+    /// caller does it again.
     ///
     /// # Errors
     /// The database is away. An object that cannot be deleted is counted, not an error.
     pub async fn collect(&self, policy: Policy) -> Result<Report> {
         let database = &self.database;
-        let expired = blobs::expire_uploads(database).await?;
-        let mut report = Report { expired, ..Report::default() };
-        loop {
-            let since = database.now() - policy.untouched;
-            let doomed = blobs::collect(database, since, policy.grace, BATCH).await?;
-            report.doomed += doomed;
-            if doomed < BATCH.unsigned_abs() {
-                break;
-            }
-        }
-        loop {
-            let due = blobs::due(database, BATCH).await?;
-            let is_last = (due.len() as u64) < BATCH.unsigned_abs();
-            let mut deletions =
-                stream::iter(due).map(|doomed| self.delete(doomed)).buffer_unordered(AT_ONCE);
-            while let Some(deleted) = deletions.next().await {
-                if deleted? { report.deleted += 1 } else { report.failed += 1 }
-            }
-            // Those that failed would be due again at once.
-            if is_last || report.failed > 0 {
-                return Ok(report);
-            }
-        }
-    }
-
-    /// Collects every so often, until it is told to stop.
-    pub async fn collect_forever(&self, policy: Policy, every: Duration, stop: CancellationToken) {
-        loop {
-            match stop.run_until_cancelled(self.collect(policy)).await {
-                None => return,
-                Some(Ok(report)) if report == Report::default() => {}
-                Some(Ok(Report { expired, doomed, deleted, failed })) => {
-                    tracing::info!(expired, doomed, deleted, failed, "collected artifacts");
+        let mut report =
+            Report { expired: blobs::expire_uploads(database).await?, ..Report::default() };
+        let since = database.now() - policy.untouched;
+        report.doomed = blobs::collect(database, since, policy.grace, BATCH).await?;
+        blobs::hasten(database, policy.grace).await?;
+        let due = blobs::due(database, BATCH).await?;
+        let is_full = [report.doomed, due.len() as u64].contains(&BATCH.unsigned_abs());
+        let mut deletions = stream::iter(due)
+            .map(|doomed| async move { Ok::<_, Error>((doomed.size, self.delete(doomed).await?)) })
+            .buffer_unordered(AT_ONCE);
+        while let Some(deleted) = deletions.next().await {
+            match deleted? {
+                (size, Deletion::Done) => {
+                    report.deleted += 1;
+                    report.bytes += size;
                 }
-                Some(Err(error)) => tracing::error!(%error, "artifacts were not collected"),
-            }
-            if stop.run_until_cancelled(tokio::time::sleep(every)).await.is_none() {
-                return;
+                (_, Deletion::Elsewhere) => {}
+                (_, Deletion::Failed) => report.failed += 1,
             }
         }
+        // Those that failed would be due again at once.
+        report.more = is_full && report.failed == 0;
+        Ok(report)
     }
 
-    /// Deletes an object for good. `false` if that did not work.
-    async fn delete(&self, doomed: Doomed) -> Result<bool> {
+    /// Deletes an object for good.
+    async fn delete(&self, doomed: Doomed) -> Result<Deletion> {
         if let Err(error) = self.objects.delete(doomed.key, doomed.multipart_id.as_deref()).await {
             tracing::warn!(%error, blob.key = %doomed.key, "an object could not be deleted");
-            return Ok(false);
+            return Ok(Deletion::Failed);
         }
-        blobs::forget(&self.database, doomed.key).await?;
-        Ok(true)
+        let is_ours = blobs::forget(&self.database, doomed.key).await?;
+        Ok(if is_ours { Deletion::Done } else { Deletion::Elsewhere })
     }
+}
+
+/// What became of an object.
+enum Deletion {
+    /// It is gone.
+    Done,
+    /// Another collector was first, and counts it.
+    Elsewhere,
+    /// It is still there.
+    Failed,
 }

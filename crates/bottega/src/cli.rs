@@ -108,6 +108,8 @@ pub enum Question {
     /// List and change the platform's settings
     #[command(subcommand)]
     Settings(commands::settings::Verb),
+    /// Delete for good what was deleted long ago, and the bytes that nothing names any more
+    Collect(commands::collect::Options),
     /// Read the audit trail
     #[command(subcommand)]
     Audit(commands::audit::Verb),

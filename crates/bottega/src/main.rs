@@ -74,6 +74,7 @@ async fn ask(
         Question::Rollback(options) => commands::rollout::rollback(server, options, output).await,
         Question::Webhooks(verb) => commands::webhooks::run(server, verb, output).await,
         Question::Settings(verb) => commands::settings::run(server, verb, output).await,
+        Question::Collect(options) => commands::collect::run(server, options, output).await,
         Question::Audit(verb) => commands::audit::run(server, verb, output).await,
     }
 }

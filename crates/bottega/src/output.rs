@@ -200,7 +200,7 @@ fn cell(value: &Value, pointer: &str) -> Option<String> {
 }
 
 /// Whoever named a model must not be able to steer the reader's terminal.
-fn visible(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 

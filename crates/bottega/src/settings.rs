@@ -4,15 +4,13 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use domain::Problem;
+use domain::{Problem, parse_duration};
 use figment::{
     Figment, Metadata, Source,
     providers::{Env, Format as _, Serialized, Toml},
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, de};
-
-use crate::commands;
 
 /// Every key, in the order in which `bottega config` lists them. Each may also be set by
 /// `BOTTEGA_` and its name in capitals.
@@ -37,6 +35,7 @@ pub const KEYS: &[&str] = &[
     "trial_timeout",
     "trial_memory_bytes",
     "webhook_allow",
+    "retention",
 ];
 
 /// Keys whose values are never shown.
@@ -114,6 +113,9 @@ pub struct Settings {
     /// Networks that webhooks may reach although they are not public, as `10.0.0.0/8,fd00::/8`.
     #[serde(default)]
     pub webhook_allow: Option<String>,
+    /// How long what is deleted can be restored, before it is purged.
+    #[serde(deserialize_with = "duration")]
+    pub retention: Duration,
 }
 
 #[derive(Serialize)]
@@ -130,10 +132,11 @@ struct Defaults {
     request_timeout: &'static str,
     trial_timeout: &'static str,
     trial_memory_bytes: u64,
+    retention: &'static str,
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    commands::duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
 /// The data directory unless told otherwise: `$XDG_DATA_HOME/bottega`, as root `/var/lib/bottega`.
@@ -172,6 +175,7 @@ impl Layers {
             request_timeout: "30s",
             trial_timeout: "60s",
             trial_memory_bytes: 4 << 30,
+            retention: "30d",
         };
         let here = PathBuf::from("bottega.toml");
         let from_file = match file.or_else(|| here.is_file().then_some(here)) {

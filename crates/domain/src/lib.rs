@@ -12,9 +12,11 @@ mod actor;
 mod audit;
 mod clock;
 mod digest;
+mod duration;
 mod endpoint;
 mod id;
 pub mod json;
+pub mod lineage;
 mod manifest;
 pub mod mlmodel;
 mod name;
@@ -39,6 +41,7 @@ pub use actor::{Actor, ActorKind, RequestId};
 pub use audit::AuditEvent;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use digest::{Digest, Hasher};
+pub use duration::parse_duration;
 pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
     BlobKey, DeliveryId, EndpointId, ModelId, NodeId, RuleId, TokenId, UploadId, VersionId,

@@ -4,11 +4,11 @@ use auth::{Permit, verbs};
 use domain::{Cursor, Limit, ModelName, Page, Problem, TagKey, TagValue};
 use serde_json::{Value, json};
 use store::{
-    Change,
+    Change, lineage,
     models::{self, Deleted, Model, Tags},
 };
 
-use crate::{Error, Result, State, publish::publish};
+use crate::{Error, Result, State, dependents, publish::publish};
 
 /// What a new model is made of.
 #[derive(Debug, Clone)]
@@ -97,11 +97,8 @@ pub async fn update(
 pub async fn delete(state: &State, permit: &Permit<verbs::Delete>, name: &ModelName) -> Result<()> {
     let mut change = Change::begin(&state.database).await?;
     let model = lock(&mut change, name).await?;
-    let needed_by = models::dependents(&mut change, model.id).await?;
-    if !needed_by.is_empty() {
-        let message = format!("`{name}` is needed by the endpoints {}", listed(&needed_by));
-        return Err(Problem::conflict(message).hint("delete these endpoints first").into());
-    }
+    let needing = lineage::needing_model(&mut change, model.id).await?;
+    dependents::require_none(&format!("`{name}`"), &needing, "delete these endpoints first")?;
     models::delete(&mut change, model.id).await?;
     let event = permit.event("model.deleted", json!({"model": name}));
     publish(change, event.changed(Some(&model.describe()), None)).await

@@ -3,11 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use artifacts::Artifacts;
+use chrono::TimeDelta;
 use store::{Database, outbox::Listener};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::Result;
+use crate::{Result, collections::RETENTION};
 
 /// How often a long poll looks although nobody told it to.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -35,6 +36,7 @@ pub struct State {
     pub(crate) artifacts: Artifacts,
     pub(crate) scratch: PathBuf,
     pub(crate) limits: Limits,
+    pub(crate) retention: TimeDelta,
     /// Sent whenever something changed; `true` once the process stops.
     changes: watch::Sender<bool>,
 }
@@ -43,7 +45,14 @@ impl State {
     /// Archives are put into the folder `scratch` before they are unpacked; it must exist.
     #[must_use]
     pub fn new(database: Database, artifacts: Artifacts, scratch: PathBuf, limits: Limits) -> Self {
-        Self { database, artifacts, scratch, limits, changes: watch::Sender::new(false) }
+        let (retention, changes) = (RETENTION, watch::Sender::new(false));
+        Self { database, artifacts, scratch, limits, retention, changes }
+    }
+
+    /// The same, where what is deleted can be restored for another time than [`RETENTION`].
+    #[must_use]
+    pub fn with_retention(self, retention: TimeDelta) -> Self {
+        Self { retention, ..self }
     }
 
     /// Reads until `is_over` says so, `wait` has passed or the process stops; answers what was read

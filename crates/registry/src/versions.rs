@@ -10,13 +10,13 @@ use domain::{
 };
 use serde_json::json;
 use store::{
-    Change,
+    Change, lineage,
     models::{Model, Tags},
-    versions::{self, Version},
+    versions::{self, Deleted, Version},
 };
 
 use crate::{
-    Result, State, aliases,
+    Result, State, aliases, dependents,
     models::{self, listed},
     publish::publish,
     stages,
@@ -261,15 +261,9 @@ pub async fn delete_with_aliases(
 }
 
 async fn require_unneeded(change: &mut Change, version: &Version) -> Result<()> {
-    let needed_by = versions::dependents(change, version.id).await?;
-    if needed_by.is_empty() {
-        return Ok(());
-    }
-    let message =
-        format!("`{}/{}` is needed by {}", version.model, version.number, listed(&needed_by));
-    Err(Problem::conflict(message)
-        .hint("move these aliases and delete these endpoints first; endpoints keep the versions of past releases, to go back to")
-        .into())
+    let what = format!("`{}/{}`", version.model, version.number);
+    let hint = "move these aliases and delete these endpoints first; endpoints keep the versions of past releases, to go back to";
+    dependents::require_none(&what, &lineage::needing_version(change, version.id).await?, hint)
 }
 
 async fn remove(
@@ -282,6 +276,20 @@ async fn remove(
     let event = permit.event("version.deleted", detail);
     stages::fall_back(&mut change, version, &event).await?;
     publish(change, event.changed(Some(&version.describe()), None)).await
+}
+
+/// Lists the versions of a model that are deleted and can be restored, the last one first.
+///
+/// # Errors
+/// The model is not there.
+pub async fn deleted(
+    state: &State,
+    permit: &Permit<verbs::View>,
+    model: &ModelName,
+    limit: Limit,
+) -> Result<Vec<Deleted>> {
+    let model = models::get(state, permit, model).await?;
+    Ok(versions::deleted(&state.database, model.id, limit).await?)
 }
 
 /// Restores a deleted version.
@@ -298,7 +306,9 @@ pub async fn restore(
     let model = models::lock(&mut change, model).await?;
     let version = versions::restore(&mut change, model.id, number).await?.ok_or_else(|| {
         let message = format!("`{}` has no deleted version {number} to restore", model.name);
-        Problem::new(ErrorCode::NotFound, message).at("version")
+        Problem::new(ErrorCode::NotFound, message)
+            .at("version")
+            .hint("GET /api/v1/models/{name}/deleted-versions lists them")
     })?;
     let detail = json!({"model": model.name, "version": number});
     let event = permit.event("version.restored", detail);

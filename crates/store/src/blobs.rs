@@ -23,8 +23,26 @@ pub struct Blob {
 pub struct Doomed {
     /// Its key.
     pub key: BlobKey,
+    /// How many bytes; 0 where its upload did not end.
+    pub size: u64,
     /// The id of its upload in parts, if it was one that did not end.
     pub multipart_id: Option<String>,
+}
+
+/// Some blobs or objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heap {
+    /// How many.
+    pub count: u64,
+    /// The bytes of all of them.
+    pub bytes: u64,
+}
+
+impl Heap {
+    /// What Postgres counted and summed.
+    pub(crate) const fn of(count: i64, bytes: i64) -> Self {
+        Self { count: count.unsigned_abs(), bytes: bytes.unsigned_abs() }
+    }
 }
 
 /// Where a blob lies, if it is here.
@@ -269,7 +287,7 @@ pub async fn collect(
 /// The database is away.
 pub async fn due(database: &Database, limit: i64) -> Result<Vec<Doomed>> {
     let rows = sqlx::query!(
-        "SELECT key, multipart_id FROM doomed_objects WHERE delete_at <= $1 ORDER BY delete_at LIMIT $2",
+        "SELECT key, size, multipart_id FROM doomed_objects WHERE delete_at <= $1 ORDER BY delete_at LIMIT $2",
         database.now(),
         limit
     )
@@ -277,17 +295,53 @@ pub async fn due(database: &Database, limit: i64) -> Result<Vec<Doomed>> {
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Doomed { key: BlobKey(row.key), multipart_id: row.multipart_id })
+        .map(|row| Doomed {
+            key: BlobKey(row.key),
+            size: row.size.unsigned_abs(),
+            multipart_id: row.multipart_id,
+        })
         .collect())
 }
 
-/// Notes that a doomed object is deleted.
+/// Lets no doomed object stay longer than `grace` from now.
 ///
 /// # Errors
 /// The database is away.
-pub async fn forget(database: &Database, key: BlobKey) -> Result<()> {
-    sqlx::query!("DELETE FROM doomed_objects WHERE key = $1", key.0)
+pub async fn hasten(database: &Database, grace: TimeDelta) -> Result<()> {
+    sqlx::query!(
+        "UPDATE doomed_objects SET delete_at = $1 WHERE delete_at > $1",
+        database.now() + grace
+    )
+    .execute(database.pool())
+    .await?;
+    Ok(())
+}
+
+/// Notes that a doomed object is deleted. `false` if another collector did so first.
+///
+/// # Errors
+/// The database is away.
+pub async fn forget(database: &Database, key: BlobKey) -> Result<bool> {
+    let done = sqlx::query!("DELETE FROM doomed_objects WHERE key = $1", key.0)
         .execute(database.pool())
         .await?;
-    Ok(())
+    Ok(done.rows_affected() == 1)
+}
+
+/// The objects that are doomed and not deleted yet: all of them, and those whose time will have
+/// come at that instant.
+///
+/// # Errors
+/// The database is away.
+pub async fn doomed(database: &Database, at: Timestamp) -> Result<(Heap, Heap)> {
+    let row = sqlx::query!(
+        r#"SELECT count(*) AS "all!", coalesce(sum(size), 0)::bigint AS "bytes!",
+                  count(*) FILTER (WHERE delete_at <= $1) AS "due!",
+                  coalesce(sum(size) FILTER (WHERE delete_at <= $1), 0)::bigint AS "due_bytes!"
+           FROM doomed_objects"#,
+        at
+    )
+    .fetch_one(database.pool())
+    .await?;
+    Ok((Heap::of(row.all, row.bytes), Heap::of(row.due, row.due_bytes)))
 }

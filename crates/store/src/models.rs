@@ -259,27 +259,6 @@ async fn set_tags(change: &mut Change, id: ModelId, tags: &Tags) -> Result<()> {
     Ok(())
 }
 
-/// The endpoints that need a model: those that follow it, and those whose releases, past ones
-/// included, name a version of it. By their names on the wire, at most 20.
-///
-/// # Errors
-/// The database is away.
-pub async fn dependents(change: &mut Change, id: ModelId) -> Result<Vec<String>> {
-    let rows = sqlx::query!(
-        r#"SELECT CASE env WHEN 'production' THEN name ELSE name || '.' || env END AS "wire!"
-           FROM endpoints
-           WHERE model_id = $1
-              OR EXISTS (SELECT FROM release_versions JOIN model_versions ON model_versions.id = version_id
-                         WHERE endpoint_id = endpoints.id AND model_versions.model_id = $1)
-           ORDER BY 1
-           LIMIT 20"#,
-        id.0
-    )
-    .fetch_all(change.connection())
-    .await?;
-    Ok(rows.into_iter().map(|row| row.wire).collect())
-}
-
 /// Renames a model; rows that refer to it follow.
 ///
 /// # Errors
@@ -440,48 +419,6 @@ pub async fn restore(change: &mut Change, name: &ModelName) -> Result<Option<Mod
     .execute(change.connection())
     .await?;
     lock(change, name).await
-}
-
-/// Deletes for good what was deleted before `before` and nothing names any more: at most `limit`
-/// models and as many versions. Answers how many rows went; 0 when all is done. Blobs are left to
-/// collection.
-///
-/// # Errors
-/// The database is away.
-pub async fn purge(database: &Database, before: Timestamp, limit: i64) -> Result<u64> {
-    let mut tx = database.pool().begin().await?;
-    let doomed = sqlx::query!(
-        "SELECT id FROM models WHERE deleted_at < $1 ORDER BY deleted_at LIMIT $2 FOR UPDATE SKIP LOCKED",
-        before,
-        limit
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    let ids: Vec<uuid::Uuid> = doomed.into_iter().map(|row| row.id).collect();
-    // Aliases point to versions: they go first.
-    sqlx::query!("DELETE FROM aliases WHERE model_id = ANY($1)", &ids).execute(&mut *tx).await?;
-    let models = sqlx::query!("DELETE FROM models WHERE id = ANY($1)", &ids)
-        .execute(&mut *tx)
-        .await?
-        .rows_affected();
-    let versions = sqlx::query!(
-        "DELETE FROM model_versions WHERE id IN (
-             SELECT v.id FROM model_versions v
-             WHERE v.deleted_at < $1
-               AND NOT EXISTS (SELECT FROM aliases a WHERE a.version_id = v.id)
-               AND NOT EXISTS (SELECT FROM release_versions r WHERE r.version_id = v.id)
-               AND NOT EXISTS (SELECT FROM endpoints e WHERE e.pinned_version = v.id)
-             ORDER BY v.deleted_at
-             LIMIT $2
-             FOR UPDATE SKIP LOCKED)",
-        before,
-        limit
-    )
-    .execute(&mut *tx)
-    .await?
-    .rows_affected();
-    tx.commit().await?;
-    Ok(models + versions)
 }
 
 fn taken(error: sqlx::Error, name: &ModelName) -> Error {

@@ -13,11 +13,9 @@ pub mod files;
 pub mod log;
 pub mod logged_models;
 mod name;
-mod purge;
 pub mod runs;
 pub mod search;
 mod state;
 
 pub use error::{Error, Result};
-pub use purge::{Purged, purge};
 pub use state::State;

@@ -1,5 +1,6 @@
 //! Where bytes lie: on S3, on a disk that rots, on a disk that is full.
 
+mod collection;
 mod damage;
 mod full;
 mod s3;

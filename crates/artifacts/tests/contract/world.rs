@@ -11,7 +11,7 @@ use domain::{
 };
 use futures_util::{Stream, StreamExt as _, stream};
 use store::{
-    Change, Database, models,
+    Change, Database, models, purge,
     testing::TestDatabase,
     versions::{self, NewVersion},
 };
@@ -90,7 +90,9 @@ impl World {
         versions::delete(&mut change, version).await.unwrap();
         change.commit(&event()).await.unwrap();
         let soon = self.database().now() + TimeDelta::seconds(1);
-        assert_eq!(models::purge(self.database(), soon, 10).await.unwrap(), 1);
+        let mut change = Change::begin(self.database()).await.unwrap();
+        assert_eq!(purge::some(&mut change, soon).await.unwrap().len(), 1);
+        change.commit(&event()).await.unwrap();
     }
 
     pub(crate) fn wait(&self, time: TimeDelta) {

@@ -7,7 +7,7 @@ use client::{Connection, path};
 use domain::Problem;
 use serde_json::{Value, json};
 
-use super::{Done, duration, wire_name};
+use super::{Done, wire_name};
 use crate::output::{Failure, Output};
 
 #[derive(Args)]
@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long)]
     wait: bool,
     /// How long to wait
-    #[arg(long, default_value = "60s", value_parser = duration)]
+    #[arg(long, default_value = "60s", value_parser = domain::parse_duration)]
     timeout: Duration,
 }
 

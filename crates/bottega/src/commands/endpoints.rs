@@ -1,10 +1,12 @@
 //! `bottega endpoints …`
 
+use std::process::ExitCode;
+
 use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::{Done, wire_name};
+use super::{Done, graph, wire_name};
 use crate::output::{Column, Output};
 
 #[derive(Subcommand)]
@@ -34,6 +36,17 @@ pub enum Verb {
         /// Its environment [default: production]
         #[arg(long)]
         env: Option<String>,
+    },
+    /// Show what an endpoint serves, and where that comes from
+    Lineage {
+        /// The endpoint
+        endpoint: String,
+        /// Its environment [default: production]
+        #[arg(long)]
+        env: Option<String>,
+        /// How many steps in each direction
+        #[arg(long, value_name = "STEPS", default_value_t = 10)]
+        depth: u32,
     },
     /// List the releases of an endpoint: who was live when
     Releases {
@@ -114,6 +127,13 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             } else {
                 output.object(&shown, &fields)
             })
+        }
+        Verb::Lineage { endpoint, env, depth } => {
+            let wire = wire_name(&endpoint, env.as_deref())?;
+            let query = [("depth", depth.to_string())];
+            let graph: Value = server.get(&path(&["endpoints", &wire, "lineage"]), &query).await?;
+            graph::show(&graph, output);
+            Ok(ExitCode::SUCCESS)
         }
         Verb::Releases { endpoint, env } => {
             let wire = wire_name(&endpoint, env.as_deref())?;

@@ -1,15 +1,17 @@
 //! One file for each noun or verb of the command line: its options, and `run`.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use crate::output::Failure;
 
 pub mod audit;
+pub mod collect;
 pub mod completions;
 pub mod config;
 pub mod deploy;
 pub mod doctor;
 pub mod endpoints;
+mod graph;
 pub mod login;
 pub mod models;
 pub mod predict;
@@ -26,23 +28,6 @@ pub mod worker;
 
 /// What a command answers.
 type Done = Result<ExitCode, Failure>;
-
-/// Reads `30s`, `5m`, `1h`, `30d`, `500ms`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let wrong = || format!("`{text}` is no duration: expected 30s, 5m, 1h or 30d");
-    let number: u64 = number.parse().map_err(|_| wrong())?;
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)
-}
 
 /// Reads `key=value`.
 pub fn pair(text: &str) -> Result<(String, String), String> {
@@ -77,17 +62,6 @@ fn version_reference(text: &str) -> Result<(String, i32), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_carry_their_unit() {
-        for (text, seconds) in [("30s", 30), ("5m", 300), ("1h", 3_600), ("30d", 2_592_000)] {
-            assert_eq!(duration(text).unwrap(), Duration::from_secs(seconds));
-        }
-        for wrong in ["", "30", "s", "1y", "-1s", "99999999999999999999s", "18446744073709551615d"]
-        {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn an_endpoint_of_production_goes_by_its_bare_name() {

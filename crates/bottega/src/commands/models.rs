@@ -4,7 +4,7 @@ use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::Done;
+use super::{Done, graph::Dependents};
 use crate::output::{Column, Output};
 
 #[derive(Subcommand)]
@@ -27,8 +27,23 @@ pub enum Verb {
         #[command(subcommand)]
         verb: super::rules::Verb,
     },
-    /// Delete a model with all its versions
+    /// List what would break, or lose its origin, if a model were deleted
+    Dependents {
+        /// The model
+        name: String,
+    },
+    /// Delete a model with all its versions, until it is restored or its retention time is over
     Delete {
+        /// The model
+        name: String,
+        /// Do not ask, whatever loses its origin
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List the models that are deleted and can be restored
+    Deleted,
+    /// Restore the model of this name that was deleted last
+    Restore {
         /// The model
         name: String,
     },
@@ -69,10 +84,28 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             Ok(output.object(&model, FIELDS))
         }
         Verb::Rules { name, verb } => super::rules::run(server, &name, verb, output).await,
-        Verb::Delete { name } => {
-            server.delete(&path(&["models", &name])).await?;
-            Ok(output
-                .done(&json!({"name": name, "deleted": true}), &format!("model {name} is deleted")))
+        Verb::Dependents { name } => {
+            Ok(Dependents::get(server, &path(&["models", &name])).await?.show(output))
+        }
+        Verb::Delete { name, yes } => {
+            let path = path(&["models", &name]);
+            let dependents = Dependents::get(server, &path).await?;
+            if !yes {
+                dependents.confirm(&format!("model {name}"), output)?;
+            }
+            server.delete(&path).await?;
+            let gone = json!({"name": name, "deleted": true, "dependents": dependents.items()});
+            Ok(output.done(&gone, &format!("model {name} is deleted")))
+        }
+        Verb::Deleted => {
+            let deleted = server.list("/deleted-models", &[]).await?;
+            let columns = [("name", "/name"), ("deleted", "/deleted_at")];
+            Ok(output.list(&deleted, &columns, "No model can be restored."))
+        }
+        Verb::Restore { name } => {
+            let path = path(&["models", &name, "restore"]);
+            let restored: Value = server.post(&path, &json!({})).await?;
+            Ok(output.done(&restored, &format!("model {name} is restored")))
         }
     }
 }

@@ -11,7 +11,7 @@ use client::{Connection, path, push};
 use domain::Problem;
 use serde_json::{Map, Value, json};
 
-use super::{Done, duration, pair};
+use super::{Done, pair};
 use crate::output::{Failure, Output, exit};
 
 #[derive(Args)]
@@ -61,7 +61,7 @@ pub struct Options {
     #[arg(long)]
     no_wait: bool,
     /// How long to wait for the trial
-    #[arg(long, default_value = "120s", value_parser = duration)]
+    #[arg(long, default_value = "120s", value_parser = domain::parse_duration)]
     timeout: Duration,
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::{Done, deploy, duration, wire_name};
+use super::{Done, deploy, wire_name};
 use crate::output::Output;
 
 #[derive(Subcommand)]
@@ -38,7 +38,7 @@ pub struct Rollback {
     #[arg(long)]
     wait: bool,
     /// How long to wait
-    #[arg(long, default_value = "60s", value_parser = duration)]
+    #[arg(long, default_value = "60s", value_parser = domain::parse_duration)]
     timeout: Duration,
 }
 

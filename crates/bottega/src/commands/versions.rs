@@ -1,11 +1,17 @@
 //! `bottega versions …`
 
+use std::process::ExitCode;
+
 use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::{Done, version_reference};
-use crate::output::{Column, Output};
+use super::{
+    Done,
+    graph::{self, Dependents},
+    version_reference,
+};
+use crate::output::{Column, Failure, Output};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -20,8 +26,37 @@ pub enum Verb {
         #[arg(value_name = "NAME/VERSION")]
         version: String,
     },
-    /// Delete a version that nothing needs
+    /// Show where a version comes from and what serves it
+    Lineage {
+        /// The version
+        #[arg(value_name = "NAME/VERSION")]
+        version: String,
+        /// How many steps in each direction
+        #[arg(long, value_name = "STEPS", default_value_t = 10)]
+        depth: u32,
+    },
+    /// List what would break, or lose its origin, if a version were deleted
+    Dependents {
+        /// The version
+        #[arg(value_name = "NAME/VERSION")]
+        version: String,
+    },
+    /// Delete a version that nothing needs, until it is restored or its retention time is over
     Delete {
+        /// The version
+        #[arg(value_name = "NAME/VERSION")]
+        version: String,
+        /// Do not ask, whatever loses its origin
+        #[arg(long)]
+        yes: bool,
+    },
+    /// List the versions of a model that are deleted and can be restored
+    Deleted {
+        /// The model
+        name: String,
+    },
+    /// Restore a deleted version
+    Restore {
         /// The version
         #[arg(value_name = "NAME/VERSION")]
         version: String,
@@ -54,6 +89,13 @@ pub const FIELDS: &[Column<'_>] = &[
     ("created", "/created_at"),
 ];
 
+const DELETED: &[Column<'_>] = &[
+    ("version", "/version"),
+    ("deleted", "/deleted_at"),
+    ("size (bytes)", "/size"),
+    ("digest", "/digest"),
+];
+
 const COLUMNS: &[Column<'_>] = &[
     ("version", "/version"),
     ("status", "/status"),
@@ -82,11 +124,45 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
                 .await?;
             Ok(output.object(&version, FIELDS))
         }
-        Verb::Delete { version } => {
+        Verb::Lineage { version, depth } => {
+            let query = [("depth", depth.to_string())];
+            let graph: Value = server.get(&below(&version, &["lineage"])?, &query).await?;
+            graph::show(&graph, output);
+            Ok(ExitCode::SUCCESS)
+        }
+        Verb::Dependents { version } => {
+            let found = Dependents::get(server, &below(&version, &[])?).await?;
+            Ok(found.show(output))
+        }
+        Verb::Delete { version, yes } => {
             let (model, number) = version_reference(&version)?;
-            server.delete(&path(&["models", &model, "versions", &number.to_string()])).await?;
-            let gone = json!({"name": model, "version": number, "deleted": true});
+            let path = below(&version, &[])?;
+            let dependents = Dependents::get(server, &path).await?;
+            if !yes {
+                dependents.confirm(&format!("version {version}"), output)?;
+            }
+            server.delete(&path).await?;
+            let gone = json!({
+                "name": model, "version": number, "deleted": true, "dependents": dependents.items(),
+            });
             Ok(output.done(&gone, &format!("version {version} is deleted")))
         }
+        Verb::Deleted { name } => {
+            let deleted = server.list(&path(&["models", &name, "deleted-versions"]), &[]).await?;
+            Ok(output.list(&deleted, DELETED, "No version of this model can be restored."))
+        }
+        Verb::Restore { version } => {
+            let nothing = json!({});
+            let restored: Value = server.post(&below(&version, &["restore"])?, &nothing).await?;
+            Ok(output.done(&restored, &format!("version {version} is restored")))
+        }
     }
+}
+
+/// Where something of a version is.
+fn below(version: &str, rest: &[&str]) -> Result<String, Failure> {
+    let (model, number) = version_reference(version)?;
+    let number = number.to_string();
+    let segments = [&["models", &model, "versions", &number], rest].concat();
+    Ok(path(&segments))
 }

@@ -87,4 +87,8 @@ pub struct Flags {
     #[arg(long, value_name = "NETWORKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_allow: Option<String>,
+    /// How long what is deleted can be restored, before it is purged [default: 30d]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention: Option<String>,
 }

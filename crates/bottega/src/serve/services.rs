@@ -2,8 +2,9 @@
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use artifacts::{Artifacts, Policy};
+use artifacts::Artifacts;
 use auth::{Access, Authenticator, Vault};
+use chrono::TimeDelta;
 use domain::{Problem, Signature, Tensor};
 use inference::trial::TrialLimits;
 use inference::{ModelCache, Runtime};
@@ -22,7 +23,7 @@ use crate::{output::Failure, settings::Settings};
 /// How often tokens are read again, should every notice be lost.
 const REFRESH: Duration = Duration::from_secs(1);
 
-/// How often unnamed blobs are looked for.
+/// How often is looked for what was deleted long ago, and for bytes that nothing names.
 const COLLECT: Duration = Duration::from_secs(600);
 
 /// What this process serves. Cheap to clone.
@@ -64,7 +65,10 @@ impl Services {
                 archive_bytes: settings.max_artifact_bytes,
             };
             let scratch = settings.data_dir.join("scratch");
-            Arc::new(registry::State::new(database.clone(), artifacts.clone(), scratch, limits))
+            // What no calendar reaches is kept for good.
+            let retention = TimeDelta::from_std(settings.retention).unwrap_or(TimeDelta::MAX);
+            let state = registry::State::new(database.clone(), artifacts.clone(), scratch, limits);
+            Arc::new(state.with_retention(retention))
         });
         let tracking = roles
             .registry
@@ -116,12 +120,12 @@ impl Services {
     pub fn start_work(&self, work: &TaskTracker, stop: &CancellationToken) {
         work.spawn(refresh_tokens(self.clone(), stop.clone()));
         if let Some(registry) = self.registry.clone() {
-            let watched = stop.clone();
-            work.spawn(async move { registry::watch(&registry, watched).await });
-            let (artifacts, stop) = (self.artifacts.clone(), stop.clone());
-            work.spawn(
-                async move { artifacts.collect_forever(Policy::default(), COLLECT, stop).await },
-            );
+            let (watched, watching) = (Arc::clone(&registry), stop.clone());
+            work.spawn(async move { registry::watch(&watched, watching).await });
+            let (access, stop) = (self.access.clone(), stop.clone());
+            work.spawn(async move {
+                registry::collections::collect_forever(&registry, &access, COLLECT, stop).await;
+            });
         }
         if let Some(notify) = self.notify.clone() {
             work.spawn(notify::run(notify, stop.clone()));

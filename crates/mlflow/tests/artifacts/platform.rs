@@ -15,6 +15,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use domain::{Actor, FileEntry, FilePath, Limit, Resource};
 use futures_util::stream;
+use registry::collections::{Collection, Order};
 use serde_json::{Value, json};
 use store::{audit, testing::TestDatabase};
 use tempfile::TempDir;
@@ -154,6 +155,14 @@ impl Platform {
     pub async fn collect(&self) -> u64 {
         let policy = Policy { untouched: TimeDelta::seconds(-60), grace: TimeDelta::zero() };
         self.artifacts.collect(policy).await.unwrap().doomed
+    }
+
+    /// Purges whatever is deleted, and collects what nobody names then, at once.
+    pub async fn collect_deleted(&self) -> Collection {
+        let permit = Access::default().system::<verbs::Administer>("test", Resource::Platform);
+        let at_once = Some(TimeDelta::zero());
+        let order = Order { older_than: at_once, grace: at_once };
+        registry::collections::collect(&self.registry, &permit, order).await.unwrap()
     }
 
     /// All that was recorded, oldest first.

@@ -1,8 +1,5 @@
 //! `/runs`
 
-use auth::verbs;
-use chrono::TimeDelta;
-use domain::Resource;
 use serde_json::json;
 
 use crate::server::Server;
@@ -84,24 +81,4 @@ async fn what_is_no_run_is_absent() {
     assert!(message.starts_with("Missing value for required parameter 'run_id'"), "{message}");
     let answer = server.post("runs/create", json!({"experiment_id": "77"})).await;
     Server::refused(&answer, 404, "RESOURCE_DOES_NOT_EXIST");
-}
-
-#[actix_web::test]
-async fn purging_takes_what_was_deleted_long_ago_and_nothing_else() {
-    let server = Server::start().await;
-    let (doomed, kept) = (server.experiment("doomed").await, server.experiment("kept").await);
-    for _ in 0..3 {
-        server.run(&doomed).await;
-    }
-    let (gone, stays) = (server.run(&kept).await, server.run(&kept).await);
-    Server::well(server.post("experiments/delete", json!({"experiment_id": doomed})).await);
-    Server::well(server.post("runs/delete", json!({"run_id": gone})).await);
-    let permit = server.access.system::<verbs::Delete>("purge", Resource::Platform);
-    let hour = tracking::purge(&server.state, &permit, TimeDelta::hours(1)).await.unwrap();
-    assert_eq!(hour, tracking::Purged::default());
-    let all = tracking::purge(&server.state, &permit, TimeDelta::seconds(-1)).await.unwrap();
-    assert_eq!((all.runs, all.logged_models, all.experiments), (4, 0, 1));
-    let answer = server.get(&format!("experiments/get?experiment_id={doomed}")).await;
-    Server::refused(&answer, 404, "RESOURCE_DOES_NOT_EXIST");
-    assert_eq!(server.shown(&stays).await["info"]["lifecycle_stage"], "active");
 }

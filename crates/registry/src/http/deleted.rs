@@ -1,9 +1,9 @@
-//! `/deleted-models`, and restoring.
+//! `/deleted-models`, `/models/{name}/deleted-versions`, and restoring.
 
 use actix_web::{get, post, web::Data};
 use auth::{Access, Caller};
 use chrono::{DateTime, Utc};
-use domain::{Limit, Resource};
+use domain::{Digest, Limit, Resource};
 use rest::{ApiError, Json, Path, openapi};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{State, models, versions};
 
-/// How many deleted models one list names.
+/// How many deleted models or versions one list names.
 const SHOWN: u32 = 1000;
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(restore).service(restore_version);
+    config.service(list).service(restore).service(list_versions).service(restore_version);
 }
 
 /// A deleted model that can be restored.
@@ -66,6 +66,47 @@ pub async fn restore(
 ) -> Result<Json<Model>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     Ok(Json(models::restore(&state, &permit, &name).await?.into()))
+}
+
+/// A deleted version that can be restored.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "model": "fraud", "version": 2, "size": 10485760, "deleted_at": "2026-01-02T03:04:05Z",
+    "digest": "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+}))]
+pub struct DeletedVersion {
+    model: String,
+    version: i32,
+    #[schema(value_type = String)]
+    digest: Digest,
+    /// The bytes of all its files.
+    size: u64,
+    deleted_at: DateTime<Utc>,
+}
+
+/// List the versions of a model that were deleted and can be restored, the last one first.
+#[utoipa::path(
+    tag = "versions",
+    params(ModelPath),
+    responses((status = 200, description = "The deleted versions", body = Items<DeletedVersion>), openapi::Reads),
+)]
+#[get("/models/{name}/deleted-versions")]
+pub async fn list_versions(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Path(ModelPath { name }): Path<ModelPath>,
+) -> Result<Json<Items<DeletedVersion>>, ApiError> {
+    let permit = access.authorize(&caller, path::model(&name))?;
+    let deleted = versions::deleted(&state, &permit, &name, Limit::new(Some(SHOWN))?).await?;
+    let items = deleted.into_iter().map(|version| DeletedVersion {
+        model: name.to_string(),
+        version: version.number,
+        digest: version.digest,
+        size: version.size,
+        deleted_at: version.deleted_at,
+    });
+    Ok(Json(Items { items: items.collect() }))
 }
 
 /// Restore a deleted version. No alias points to it until one is moved there.

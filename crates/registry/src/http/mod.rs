@@ -6,9 +6,12 @@
 mod aliases;
 mod archives;
 mod blobs;
+mod collections;
 mod deleted;
+mod dependents;
 mod endpoints;
 mod files;
+mod lineage;
 mod models;
 mod nodes;
 mod path;
@@ -54,5 +57,8 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(archives::routes)
         .configure(endpoints::routes)
         .configure(releases::routes)
-        .configure(nodes::routes);
+        .configure(nodes::routes)
+        .configure(lineage::routes)
+        .configure(dependents::routes)
+        .configure(collections::routes);
 }

@@ -1,6 +1,8 @@
 //! What stands in the paths of URLs, URLs of ours, and the resources that permission is asked for.
 
-use domain::{AliasName, Digest, EndpointRef, FilePath, ModelName, Resource, RuleId};
+use domain::{
+    AliasName, Digest, EndpointRef, FilePath, ModelName, Resource, RuleId, tracking::ExperimentId,
+};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -90,6 +92,26 @@ pub struct EndpointPath {
     pub endpoint: EndpointRef,
 }
 
+/// A run.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct RunPath {
+    /// 32 hex digits.
+    #[param(example = "0199f0a25f0c7d2f9d2f4ad1a3a0b7c1")]
+    pub run_id: String,
+}
+
+/// An experiment.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct ExperimentPath {
+    /// A decimal number.
+    #[param(example = "3")]
+    pub experiment_id: String,
+}
+
 /// A release.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -127,6 +149,11 @@ pub fn model(name: &ModelName) -> Resource {
 /// What permission is asked for.
 pub fn endpoint(endpoint: &EndpointRef) -> Resource {
     Resource::Endpoint(endpoint.to_string())
+}
+
+/// What permission is asked for.
+pub fn experiment(experiment: ExperimentId) -> Resource {
+    Resource::Experiment(experiment.to_string())
 }
 
 #[cfg(test)]

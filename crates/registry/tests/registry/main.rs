@@ -5,9 +5,11 @@
 mod aliases;
 mod archives;
 mod blobs;
+mod collections;
 mod document;
 mod endpoints;
 mod files;
+mod lineage;
 mod mlmodels;
 mod models;
 mod nodes;

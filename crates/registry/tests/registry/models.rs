@@ -120,7 +120,7 @@ async fn a_model_that_an_endpoint_needs_is_not_deleted() {
     platform.live("scoring.dev", "fraud/1").await;
     let refused = platform.delete("/models/fraud").await;
     let message = refused.refusal(409, None);
-    assert_eq!(message, "`fraud` is needed by the endpoints `scoring.dev`");
+    assert_eq!(message, "`fraud` is needed by `endpoint scoring.dev`");
     platform.delete("/endpoints/scoring.dev").await.expect(204);
     platform.delete("/models/fraud").await.expect(204);
     platform.get("/models/fraud/versions/1").await.expect(404);

@@ -37,7 +37,7 @@ pub struct Platform {
     gate: web::Data<Gate>,
     token: SecretString,
     database: TestDatabase,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What came back.
@@ -101,7 +101,7 @@ impl Platform {
             gate: web::Data::new(Gate::new(authenticator, |_, _| false, refusal)),
             token,
             database,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -112,6 +112,16 @@ impl Platform {
     /// Executes statements: rows that no function of the registry makes.
     pub async fn execute(&self, statements: &str) {
         self.database.execute(statements).await;
+    }
+
+    /// How many objects the artifact store keeps.
+    pub fn objects(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("artifacts/blobs")).unwrap().count()
+    }
+
+    /// To look at models.
+    pub fn permit(&self) -> auth::Permit<verbs::View> {
+        self.access.system("test", Resource::Platform)
     }
 
     /// Sends a request without credentials.

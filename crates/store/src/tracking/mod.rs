@@ -4,7 +4,6 @@
 //! - [`runs::load`]: whole runs, with their latest metrics, params, tags, inputs and outputs.
 //! - [`Log`]: the door for what runs log in bulk: data, not governance, so neither audited nor announced.
 //! - [`inputs`]: which datasets and models a run took in and put out.
-//! - [`purge`]: the end of what was deleted long ago.
 
 pub mod experiments;
 pub mod files;
@@ -13,7 +12,6 @@ mod log;
 pub mod logged_models;
 mod metrics;
 pub mod points;
-pub mod purge;
 pub mod runs;
 
 pub use experiments::Experiment;

@@ -375,3 +375,42 @@ pub async fn manifest(database: &Database, id: VersionId) -> Result<Manifest> {
     }
     Manifest::new(files).map_err(|_| Error::inconsistent("version_files", "path", id))
 }
+
+/// A deleted version that can be restored.
+#[derive(Debug, Clone)]
+pub struct Deleted {
+    /// Its number in the model.
+    pub number: i32,
+    /// The digest of its manifest.
+    pub digest: Digest,
+    /// The bytes of all its files.
+    pub size: u64,
+    /// When it was deleted.
+    pub deleted_at: Timestamp,
+}
+
+/// Lists the versions of a model that are deleted and not yet purged, the last one first.
+///
+/// # Errors
+/// The database is away.
+pub async fn deleted(database: &Database, model: ModelId, limit: Limit) -> Result<Vec<Deleted>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, number, digest, size, deleted_at AS "deleted_at!" FROM model_versions
+           WHERE model_id = $1 AND deleted_at IS NOT NULL
+           ORDER BY deleted_at DESC, number DESC LIMIT $2"#,
+        model.0,
+        limit.get()
+    )
+    .fetch_all(database.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Deleted {
+                number: row.number,
+                digest: digest("model_versions", row.id, &row.digest)?,
+                size: row.size.unsigned_abs(),
+                deleted_at: row.deleted_at,
+            })
+        })
+        .collect()
+}

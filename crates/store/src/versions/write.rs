@@ -255,28 +255,6 @@ pub async fn set_findings(change: &mut Change, id: VersionId, findings: &Finding
     one("model_versions", done.rows_affected())
 }
 
-/// What needs a version: aliases as `alias champion`, endpoints as `endpoint fraud`, past releases
-/// included. At most 20.
-///
-/// # Errors
-/// The database is away.
-pub async fn dependents(change: &mut Change, id: VersionId) -> Result<Vec<String>> {
-    let rows = sqlx::query!(
-        r#"SELECT 'alias ' || alias AS "what!" FROM aliases WHERE version_id = $1
-           UNION
-           SELECT 'endpoint ' || CASE env WHEN 'production' THEN name ELSE name || '.' || env END
-           FROM endpoints
-           WHERE pinned_version = $1
-              OR EXISTS (SELECT FROM release_versions WHERE endpoint_id = endpoints.id AND version_id = $1)
-           ORDER BY 1
-           LIMIT 20"#,
-        id.0
-    )
-    .fetch_all(change.connection())
-    .await?;
-    Ok(rows.into_iter().map(|row| row.what).collect())
-}
-
 /// Deletes a version that nothing needs, until it is restored or purged. Its number is not given
 /// again.
 ///
