@@ -6,7 +6,6 @@
 
 mod caller;
 mod server;
-mod weed;
 
 use std::path::PathBuf;
 

@@ -100,7 +100,7 @@ fn crates_import_downwards_only() {
     let known: BTreeSet<_> = IMPORTS
         .iter()
         .map(|(name, _)| *name)
-        .chain(["bottega", "bottega-tests", "bottega-benches"])
+        .chain(["bottega", "bottega-tests", "bottega-benches", "weed"])
         .collect();
     for name in members.keys() {
         assert!(

@@ -5,12 +5,9 @@ use std::{fs, net::TcpListener, time::Duration};
 use artifacts::{Artifacts, Error, Location, S3Settings};
 use domain::Problem;
 use store::blobs;
+use weed::{BUCKET, Weed};
 
-use crate::{
-    places::Place,
-    weed::{BUCKET, Weed},
-    world::World,
-};
+use crate::{places::Place, world::World};
 
 pub(crate) async fn of_a_folder() {
     let world = World::new(Place::folder()).await;
@@ -39,7 +36,11 @@ pub(crate) async fn of_s3(weed: &Weed) {
     let digest = world.push(b"bytes").await.digest;
     let at = |bucket: &str, changes: &[(&str, &str)]| {
         let location = Location::S3 { bucket: bucket.to_owned(), prefix: "faults".to_owned() };
-        Artifacts::at(&location, &weed.settings(changes), world.database().clone())
+        Artifacts::at(
+            &location,
+            &weed.environment(changes).into_iter().collect(),
+            world.database().clone(),
+        )
     };
 
     let absent = at("absent", &[]).unwrap();

@@ -4,7 +4,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     reason = "a test fails by panicking, and says which case it was at"
@@ -13,7 +12,6 @@
 mod faults;
 mod places;
 mod suite;
-mod weed;
 mod world;
 
 use std::time::Duration;
@@ -21,10 +19,10 @@ use std::time::Duration;
 use artifacts::Report;
 use bytes::Bytes;
 use chrono::TimeDelta;
+use weed::Weed;
 
 use crate::{
     places::Place,
-    weed::Weed,
     world::{World, halting},
 };
 
@@ -54,7 +52,7 @@ async fn a_slow_upload_keeps_its_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s3_keeps_the_contract() {
-    let weed = Weed::start().await;
+    let weed = Weed::start();
     suite::run(|case| Place::s3(&weed, case)).await;
     faults::of_s3(&weed).await;
 }

@@ -9,14 +9,17 @@ use object_store::{
     path::Path,
 };
 use tempfile::TempDir;
-
-use crate::weed::{BUCKET, Weed};
+use weed::{BUCKET, Weed};
 
 /// An empty place of one case.
 pub(crate) struct Place {
     pub(crate) location: Location,
     pub(crate) settings: S3Settings,
     back: Back,
+}
+
+fn path(prefix: &str, key: &str) -> Path {
+    Path::from(format!("{prefix}/blobs/{key}"))
 }
 
 enum Back {
@@ -34,7 +37,7 @@ impl Place {
     pub(crate) fn s3(weed: &Weed, prefix: &str) -> Self {
         let location = Location::S3 { bucket: BUCKET.to_owned(), prefix: prefix.to_owned() };
         let back = Back::S3 { bucket: Box::new(weed.bucket()), prefix: prefix.to_owned() };
-        Self { location, settings: weed.settings(&[]), back }
+        Self { location, settings: weed.environment(&[]).into_iter().collect(), back }
     }
 
     /// The keys of all objects, whole or not.
@@ -67,7 +70,7 @@ impl Place {
                 fs::write(folder.path().join("artifacts/blobs").join(key), bytes).unwrap();
             }
             Back::S3 { bucket, prefix } => {
-                bucket.put(&Weed::path(prefix, key), bytes.into()).await.unwrap();
+                bucket.put(&path(prefix, key), bytes.into()).await.unwrap();
             }
         }
     }
@@ -78,7 +81,7 @@ impl Place {
                 fs::remove_file(folder.path().join("artifacts/blobs").join(key)).unwrap();
             }
             Back::S3 { bucket, prefix } => {
-                bucket.delete(&Weed::path(prefix, key)).await.unwrap();
+                bucket.delete(&path(prefix, key)).await.unwrap();
             }
         }
     }
@@ -93,7 +96,7 @@ impl Place {
         match &self.back {
             Back::Folder(_) => false,
             Back::S3 { bucket, prefix } => {
-                let (path, id) = (Weed::path(prefix, key), multipart_id.to_owned());
+                let (path, id) = (path(prefix, key), multipart_id.to_owned());
                 bucket.put_part(&path, &id, 9, vec![0; 1].into()).await.is_ok()
             }
         }

