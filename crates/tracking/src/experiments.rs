@@ -3,7 +3,7 @@
 use auth::{Permit, verbs};
 use domain::{
     Problem, Resource,
-    tracking::{ExperimentId, Tag, check_experiment_name, check_experiment_tag, check_length},
+    tracking::{ExperimentId, Tag, check_experiment_name, check_experiment_tag},
 };
 use serde_json::json;
 use store::{
@@ -11,7 +11,7 @@ use store::{
     tracking::experiments::{self, Experiment},
 };
 
-use crate::{Error, Result, State};
+use crate::{Error, Result, State, location::Location};
 
 /// What a new experiment is made of.
 #[derive(Debug, Clone)]
@@ -64,11 +64,19 @@ pub async fn create(
 ) -> Result<ExperimentId> {
     check_experiment_name(&new.name)?;
     new.tags.iter().try_for_each(check_experiment_tag)?;
-    if let Some(location) = &new.artifact_location {
-        check_location(location)?;
-    }
+    let location = new.artifact_location.as_deref().map(Location::of).transpose()?;
     let mut change = Change::begin(&state.database).await?;
-    let location = new.artifact_location.as_deref();
+    if let Some(Location::Here(path)) = &location
+        && let Some(other) = experiments::reserve(&mut change, path).await?
+    {
+        let message =
+            format!("`mlflow-artifacts:/{path}` lies in the folder of experiment {other}");
+        return Err(Problem::invalid("artifact_location", message)
+            .hint("choose a folder of its own, or leave it out")
+            .into());
+    }
+    let location = location.map(|location| location.to_string());
+    let location = location.as_deref();
     let id =
         experiments::insert(&mut change, &new.name, location, permit.actor(), &new.tags).await?;
     let after =
@@ -77,22 +85,6 @@ pub async fn create(
     event.resource = Resource::Experiment(id.to_string());
     change.commit(&event.changed(None, Some(&after))).await?;
     Ok(id)
-}
-
-/// Where files may lie: an absolute place that names nothing above itself.
-fn check_location(location: &str) -> Result<(), Problem> {
-    let wrong = |why: &str| {
-        Problem::invalid("artifact_location", format!("Invalid artifact_location: {why}"))
-    };
-    check_length("artifact_location", location, 2048)?;
-    if location.contains(['#', ';']) {
-        return Err(wrong("a location has no fragment and no params"));
-    }
-    let decoded = location.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/");
-    if decoded.split(['/', '\\', '?']).any(|part| part == "..") {
-        return Err(wrong("a location has no `..`"));
-    }
-    Ok(())
 }
 
 /// Renames an experiment.

@@ -43,10 +43,49 @@ async fn what_is_no_experiment_is_refused_in_mlflows_words() {
         let answer = server.post("experiments/create", json!({"name": name})).await;
         Server::refused(&answer, 400, "INVALID_PARAMETER_VALUE");
     }
-    for location in ["s3://b/../c", "s3://b/%2e%2e/c", "s3://b/x#y"] {
+    for location in ["s3://b/../c", "s3://b/%2e%2e/c", "s3://b/x#y", "mlflow-artifacts:/0/x"] {
         let body = json!({"name": "n", "artifact_location": location});
         let answer = server.post("experiments/create", body).await;
         Server::refused(&answer, 400, "INVALID_PARAMETER_VALUE");
+    }
+}
+
+#[actix_web::test]
+async fn a_folder_of_ours_belongs_to_one_experiment_and_other_stores_to_whoever_names_them() {
+    let server = Server::start().await;
+    let make = async |name: &str, location: &str| {
+        let body = json!({"name": name, "artifact_location": location});
+        server.post("experiments/create", body).await
+    };
+    let kept = async |made| {
+        let id = Server::well(made)["experiment_id"].as_str().unwrap().to_owned();
+        let found = Server::well(server.get(&format!("experiments/get?experiment_id={id}")).await);
+        (id, found["experiment"]["artifact_location"].as_str().unwrap().to_owned())
+    };
+    let (first, location) = kept(make("first", "mlflow-artifacts://host:5000/team/a/").await).await;
+    assert_eq!(location, "mlflow-artifacts:/team/a");
+    let run = server.run(&first).await;
+    let uri = format!("mlflow-artifacts:/team/a/{run}/artifacts");
+    assert_eq!(server.shown(&run).await["info"]["artifact_uri"], uri);
+
+    for taken in ["mlflow-artifacts:/team/a", "mlflow-artifacts:/team/a/below"] {
+        let answer = make("second", taken).await;
+        let message = Server::refused(&answer, 400, "INVALID_PARAMETER_VALUE");
+        assert!(message.contains("lies in the folder"), "{message}");
+    }
+    // Beside it is free, and of many who want one folder at once one gets it.
+    kept(make("beside", "mlflow-artifacts:/team/ab").await).await;
+    let names: Vec<_> = (0..8).map(|number| format!("racer {number}")).collect();
+    let racers = names.iter().map(|name| make(name, "mlflow-artifacts:/race"));
+    let won = join_all(racers).await.iter().filter(|(status, _)| status.is_success()).count();
+    assert_eq!(won, 1);
+
+    for name in ["third", "fourth"] {
+        let (id, location) = kept(make(name, "s3://their-bucket/runs?x=1").await).await;
+        assert_eq!(location, "s3://their-bucket/runs?x=1");
+        let run = server.run(&id).await;
+        let uri = format!("s3://their-bucket/runs/{run}/artifacts?x=1");
+        assert_eq!(server.shown(&run).await["info"]["artifact_uri"], uri);
     }
 }
 

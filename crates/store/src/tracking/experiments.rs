@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Actor, Problem, Timestamp,
+    Actor, FilePath, Problem, Timestamp,
     tracking::{ExperimentId, Tag},
 };
 use serde_json::{Value, json};
 
+use super::files;
 use crate::{Change, Database, Error, Result, error::breaks, models::one};
 
 /// An experiment.
@@ -152,6 +153,17 @@ pub async fn insert(
         set_tag(change, ExperimentId(row.id), tag).await?;
     }
     Ok(ExperimentId(row.id))
+}
+
+/// Whose folder a path lies in. Until the change ends nobody else takes a folder.
+///
+/// # Errors
+/// The database is away.
+pub async fn reserve(change: &mut Change, path: &FilePath) -> Result<Option<ExperimentId>> {
+    sqlx::query!("LOCK TABLE experiments IN SHARE ROW EXCLUSIVE MODE")
+        .execute(change.connection())
+        .await?;
+    files::home_within(change.connection(), path).await
 }
 
 fn taken(error: sqlx::Error, name: &str) -> Error {
