@@ -8,7 +8,10 @@
 
 use chrono::TimeDelta;
 use futures_util::{StreamExt as _, stream};
-use store::blobs::{self, Doomed};
+use store::{
+    blobs::{self, Doomed},
+    tracking::direct,
+};
 
 use crate::{Artifacts, Error, Result};
 
@@ -58,6 +61,7 @@ impl Artifacts {
         let database = &self.database;
         let mut report =
             Report { expired: blobs::expire_uploads(database).await?, ..Report::default() };
+        direct::expire(database).await?;
         let since = database.now() - policy.untouched;
         report.doomed = blobs::collect(database, since, policy.grace, BATCH).await?;
         blobs::hasten(database, policy.grace).await?;

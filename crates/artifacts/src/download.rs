@@ -94,7 +94,7 @@ impl Artifacts {
         Ok(size)
     }
 
-    async fn find(&self, digest: &Digest) -> Result<Blob> {
+    pub(crate) async fn find(&self, digest: &Digest) -> Result<Blob> {
         let found = blobs::get(&self.database, digest).await?;
         let blob = found.ok_or_else(|| Problem::not_found("blob", digest))?;
         if blob.corrupt { Err(Error::Damaged(*digest)) } else { Ok(blob) }

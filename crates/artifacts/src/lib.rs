@@ -9,6 +9,8 @@
 //! - An object is whole and durable before its row is committed, and never changes after.
 //! - Bytes stream in and out in constant memory, and are [verified on the way out](Artifacts::open):
 //!   what does not have its digest any more is never served as if it had.
+//! - On S3, clients may send and read [straight](Artifacts::begin_direct): what came so is a blob only
+//!   once it was read and has a digest.
 //!
 //! Where the bytes lie is behind one private trait, `Objects`: `folder` and `s3` implement it, and
 //! `tests/contract` holds both to the same promises. To add a third: implement it, give
@@ -18,6 +20,7 @@
 
 mod check;
 mod collector;
+mod direct;
 mod download;
 mod error;
 mod file;
@@ -35,9 +38,10 @@ use store::{Database, blobs};
 
 pub use check::probe;
 pub use collector::{Policy, Report};
+pub use direct::{DirectUpload, MOST_PARTS};
 pub use download::Download;
 pub use error::Error;
-pub use location::{Location, S3Settings};
+pub use location::{Location, Outside, S3Settings};
 pub use upload::Stored;
 
 use crate::objects::Objects;

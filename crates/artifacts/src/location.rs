@@ -5,7 +5,11 @@ use std::{env, fmt, path::PathBuf, str::FromStr, sync::Arc};
 use domain::Problem;
 use object_store::path::Path;
 
-use crate::{folder::Folder, objects::Objects, s3::S3};
+use crate::{
+    folder::Folder,
+    objects::Objects,
+    s3::{self, S3},
+};
 
 /// A folder, or a bucket on S3 and a prefix of the keys in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +70,37 @@ impl fmt::Display for Location {
 
 /// How S3 is reached: the usual `AWS_*` variables, `AWS_ENDPOINT_URL` for what is not Amazon's.
 #[derive(Clone, Default)]
-pub struct S3Settings(Vec<(String, String)>);
+pub struct S3Settings {
+    variables: Vec<(String, String)>,
+    outside: Outside,
+}
+
+/// How clients reach S3, to send and read what need not pass through this server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Outside {
+    /// As this server does.
+    #[default]
+    Same,
+    /// At another endpoint.
+    At(String),
+    /// Not at all.
+    Closed,
+}
+
+impl FromStr for Outside {
+    type Err = Problem;
+
+    fn from_str(s: &str) -> Result<Self, Problem> {
+        match s {
+            "none" => Ok(Self::Closed),
+            url if s3::scheme(url).is_some() => Ok(Self::At(url.to_owned())),
+            _ => {
+                let message = format!("`{s}` is no address: expected http(s)://HOST:PORT or none");
+                Err(Problem::invalid("artifacts_public_url", message))
+            }
+        }
+    }
+}
 
 impl S3Settings {
     /// As the environment has them.
@@ -77,15 +111,26 @@ impl S3Settings {
             .collect()
     }
 
+    /// The same, where clients reach S3 in a way of their own.
+    #[must_use]
+    pub fn outside(self, outside: Outside) -> Self {
+        Self { outside, ..self }
+    }
+
+    pub(crate) fn for_clients(&self) -> &Outside {
+        &self.outside
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
 impl FromIterator<(String, String)> for S3Settings {
     fn from_iter<T: IntoIterator<Item = (String, String)>>(variables: T) -> Self {
         let ours = |(name, value): &(String, String)| name.starts_with("AWS_") && !value.is_empty();
-        Self(variables.into_iter().filter(ours).collect())
+        let variables = variables.into_iter().filter(ours).collect();
+        Self { variables, outside: Outside::default() }
     }
 }
 
@@ -109,6 +154,17 @@ mod tests {
             let parsed: Location = text.parse().unwrap();
             assert_eq!(parsed, location, "{text}");
             assert_eq!(parsed.to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn clients_reach_s3_at_an_address_or_not_at_all() {
+        let at = Outside::At("https://s3.example.org".to_owned());
+        assert_eq!("https://s3.example.org".parse(), Ok(at));
+        assert_eq!("none".parse(), Ok(Outside::Closed));
+        for wrong in ["", "None", "s3.example.org", "ftp://s3"] {
+            let problem = wrong.parse::<Outside>().unwrap_err();
+            assert!(problem.message.ends_with("expected http(s)://HOST:PORT or none"), "{wrong}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a place that keeps objects must be able to do.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -39,6 +39,54 @@ pub(crate) trait Objects: Send + Sync {
     /// Deletes whatever there is under this key, and the parts of an upload that did not end.
     /// Nothing there is no error.
     async fn delete(&self, key: BlobKey, multipart_id: Option<&str>) -> Result<()>;
+
+    /// Ways to the bytes that do not pass through this server, if clients have any.
+    fn direct(&self) -> Option<&dyn Direct> {
+        None
+    }
+}
+
+/// A place that clients send to and read from themselves, by addresses that are signed for a while.
+#[async_trait]
+pub(crate) trait Direct: Send + Sync {
+    /// Begins an object in parts; answers what the place calls it.
+    async fn begin_parts(&self, key: BlobKey) -> Result<String>;
+
+    /// Where each part is to be PUT.
+    async fn part_urls(
+        &self,
+        key: BlobKey,
+        multipart_id: &str,
+        parts: u16,
+        within: Duration,
+    ) -> Result<Vec<String>>;
+
+    /// Makes one object of the parts, by what the place called each when it was sent. Parts that
+    /// are not those are refused.
+    async fn join_parts(
+        &self,
+        key: BlobKey,
+        multipart_id: &str,
+        etags: Vec<String>,
+    ) -> Result<Joined>;
+
+    /// Where an object is to be read, as a file of this name.
+    async fn read_url(
+        &self,
+        key: BlobKey,
+        name: &str,
+        media_type: &str,
+        within: Duration,
+    ) -> Result<String>;
+}
+
+/// What became of parts that were to be joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// They are one object now.
+    Now,
+    /// No parts are there: they were joined before, or given up.
+    Gone,
 }
 
 /// A long object on its way in. What is dropped on the way is left for [`Objects::delete`].

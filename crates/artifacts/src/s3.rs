@@ -6,6 +6,8 @@
 //! The credentials need `s3:GetObject`, `PutObject`, `DeleteObject`, `AbortMultipartUpload` and,
 //! for S3 to tell an absent object from a forbidden one, `s3:ListBucket`.
 
+mod direct;
+
 use std::{error::Error as _, ops::Range, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
@@ -24,8 +26,8 @@ use reqwest::Url;
 use tokio::task::JoinSet;
 
 use crate::{
-    Error, Result, S3Settings,
-    objects::{Object, Objects, Writer},
+    Error, Outside, Result, S3Settings,
+    objects::{Direct, Object, Objects, Writer},
 };
 
 /// With two parts on their way and one that is being gathered, an upload holds 24 MiB.
@@ -38,10 +40,15 @@ const MOST_PARTS: usize = 10_000;
 /// large object may take hours to read.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Variables that ask of each request what no address can say for it.
+const IN_HEADERS: [&str; 2] = ["AWS_CHECKSUM_ALGORITHM", "AWS_SSE_CUSTOMER_KEY_BASE64"];
+
 /// A bucket, and the prefix of our keys in it.
 #[derive(Clone)]
 pub(crate) struct S3 {
     store: Arc<AmazonS3>,
+    /// Signs what clients ask for themselves, in the name that they know S3 by.
+    signer: Option<Arc<AmazonS3>>,
     bucket: Arc<str>,
     place: Arc<str>,
     prefix: Path,
@@ -71,12 +78,31 @@ impl S3 {
             .get_config_value(&AmazonS3ConfigKey::S3Endpoint)
             .or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
         if let Some(endpoint) = &endpoint {
-            builder = builder.with_allow_http(scheme(endpoint)? == "http");
+            let scheme = scheme(endpoint).ok_or_else(|| {
+                let message =
+                    format!("AWS_ENDPOINT_URL is `{endpoint}`: expected http(s)://HOST:PORT");
+                Problem::invalid("artifacts", message)
+            })?;
+            builder = builder.with_allow_http(scheme == "http");
         }
-        let store = builder.with_bucket_name(bucket).build().map_err(refused)?;
+        let builder = builder.with_bucket_name(bucket);
+        let store = Arc::new(builder.clone().build().map_err(refused)?);
+        let signer = match settings.for_clients() {
+            _ if settings.iter().any(|(name, _)| IN_HEADERS.contains(&name)) => None,
+            Outside::Closed => None,
+            Outside::Same => Some(Arc::clone(&store)),
+            Outside::At(url) => {
+                let builder = builder
+                    .with_allow_http(true)
+                    .with_config(AmazonS3ConfigKey::S3Endpoint, url)
+                    .with_config(AmazonS3ConfigKey::Endpoint, url);
+                Some(Arc::new(builder.build().map_err(refused)?))
+            }
+        };
         let at = endpoint.map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
         Ok(Self {
-            store: Arc::new(store),
+            store,
+            signer,
             bucket: bucket.into(),
             place: format!("s3://{bucket}{at}").into(),
             prefix: Path::parse(prefix).map_err(|error| refused(error.into()))?,
@@ -112,14 +138,9 @@ impl S3 {
 }
 
 /// The scheme of an endpoint; the client would panic later at one that is no URL.
-fn scheme(endpoint: &str) -> Result<String, Problem> {
+pub(crate) fn scheme(endpoint: &str) -> Option<String> {
     let url = Url::parse(endpoint).ok().filter(|url| url.has_host());
-    url.map(|url| url.scheme().to_owned())
-        .filter(|scheme| scheme == "http" || scheme == "https")
-        .ok_or_else(|| {
-            let message = format!("AWS_ENDPOINT_URL is `{endpoint}`: expected http(s)://HOST:PORT");
-            Problem::invalid("artifacts", message)
-        })
+    url.map(|url| url.scheme().to_owned()).filter(|scheme| scheme == "http" || scheme == "https")
 }
 
 /// S3's own word in the XML of an error.
@@ -190,6 +211,10 @@ impl Objects for S3 {
                 .map_err(|error| self.fault(error))?;
         }
         absent_is_fine(self.store.delete(&path).await).map_err(|error| self.fault(error))
+    }
+
+    fn direct(&self) -> Option<&dyn Direct> {
+        self.signer.is_some().then_some(self as &dyn Direct)
     }
 }
 

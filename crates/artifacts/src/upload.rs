@@ -142,15 +142,15 @@ impl Artifacts {
 }
 
 /// The digest of all parts, taken on another thread while they are written.
-struct Hashing(JoinHandle<Hasher>);
+pub(crate) struct Hashing(JoinHandle<Hasher>);
 
 impl Hashing {
-    fn begin() -> Self {
+    pub fn begin() -> Self {
         Self(spawn_blocking(Hasher::default))
     }
 
     /// Waits for the part before, and begins with this one.
-    async fn update(&mut self, part: Bytes) -> Result<()> {
+    pub async fn update(&mut self, part: Bytes) -> Result<()> {
         let mut hasher = (&mut self.0).await?;
         self.0 = spawn_blocking(move || {
             hasher.update(&part);
@@ -159,7 +159,7 @@ impl Hashing {
         Ok(())
     }
 
-    async fn finish(self, expected: Option<Digest>) -> Result<Digest> {
+    pub async fn finish(self, expected: Option<Digest>) -> Result<Digest> {
         let digest = self.0.await?.finish();
         match expected.filter(|expected| *expected != digest) {
             None => Ok(digest),

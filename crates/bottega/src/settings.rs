@@ -20,6 +20,7 @@ pub const KEYS: &[&str] = &[
     "data_dir",
     "database_url",
     "artifacts",
+    "artifacts_public_url",
     "secret_key_file",
     "secret_key",
     "admin_token",
@@ -75,6 +76,9 @@ pub struct Settings {
     /// Where artifacts are: a folder or `s3://bucket/prefix`; absent: in the data directory.
     #[serde(default)]
     pub artifacts: Option<String>,
+    /// How clients reach S3 themselves: an endpoint, or `none`; absent: as this server does.
+    #[serde(default)]
+    pub artifacts_public_url: Option<String>,
     /// The file of the key that hashes are keyed by; absent: in the data directory.
     #[serde(default)]
     pub secret_key_file: Option<PathBuf>,

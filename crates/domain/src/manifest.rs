@@ -17,6 +17,12 @@ impl FilePath {
         &self.0
     }
 
+    /// The file's own name, without folders.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit_once('/').map_or(&self.0, |(_, name)| name)
+    }
+
     /// The folder that the file is in, `""` for the root.
     #[must_use]
     pub fn parent(&self) -> &str {

@@ -3,10 +3,12 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError as _,
-    web::{Data, Path, Payload, ServiceConfig, delete, get, head, post, put, resource},
+    body::{BodyStream, to_bytes_limited},
+    web::{Data, Path, Payload, Query, ServiceConfig, delete, get, head, post, put, resource},
 };
 use auth::{Access, Caller, Permit, Verb, verbs};
 use domain::{FilePath, Resource, tracking::ExperimentId};
+use futures_util::stream;
 use rest::{Content, body};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,31 +18,26 @@ use tracking::{
 };
 
 use crate::{
-    refusal::{Answer, Code, Refusal},
+    refusal::{Answer, Refusal},
     request::{Args, required},
 };
 
 /// Below `/api/2.0/mlflow-artifacts`.
 pub fn proxy(config: &mut ServiceConfig) {
-    config
-        .service(resource("/artifacts").route(get().to(list)))
-        .service(
-            resource("/artifacts/{path:.*}")
-                .route(get().to(download))
-                .route(head().to(download))
-                .route(put().to(upload))
-                .route(delete().to(remove)),
-        )
-        .route("/mpu/create/{path:.*}", post().to(no_parts))
-        .route("/mpu/complete/{path:.*}", post().to(no_parts))
-        .route("/mpu/abort/{path:.*}", post().to(no_parts))
-        .route("/presigned/{path:.*}", get().to(no_presigned));
+    config.service(resource("/artifacts").route(get().to(list))).service(
+        resource("/artifacts/{path:.*}")
+            .route(get().to(download))
+            .route(head().to(download))
+            .route(put().to(upload))
+            .route(delete().to(remove)),
+    );
 }
 
 /// Below `/api/2.0/mlflow`.
 pub fn routes(config: &mut ServiceConfig) {
     config
         .route("/artifacts/list", get().to(list_of_run))
+        .route("/upload-artifact", post().to(upload_of_page))
         .route("/logged-models/{model_id}/artifacts/files", get().to(file_of_model));
 }
 
@@ -120,7 +117,7 @@ async fn send(
 ) -> Answer {
     let (_, permit) = permit(caller, access, state, path).await?;
     let file = files::get(state, &permit, path).await?;
-    let name = path.as_str().rsplit('/').next().unwrap_or_default();
+    let name = path.name();
     let content = Content { name, media_type: media_type(name), file: &file };
     let open = async |range| Ok(files::open(state, &permit, &file, range).await?.body);
     content.answer(request, open, |problem| Refusal::from(problem).error_response()).await
@@ -140,6 +137,31 @@ async fn upload(
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
+/// How much MLflow's pages send at once, in bytes.
+const LONGEST_OF_PAGE: usize = 10 << 20;
+
+/// Stores a small file of a run, as MLflow's pages send it.
+async fn upload_of_page(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Query(RunListing { run_id, run_uuid, path }): Query<RunListing>,
+    payload: Payload,
+) -> Answer {
+    let run = required(run_uuid.or(run_id), "run_uuid")?;
+    let path = required(path, "path")?;
+    let body = to_bytes_limited(BodyStream::new(payload), LONGEST_OF_PAGE)
+        .await
+        .map_err(|_| Refusal::invalid("Artifact size is too large. Max size is 10MB."))?
+        .map_err(|_| Refusal::invalid("the body broke off before its end"))?;
+    let root = files::root_of_run(&state, &run).await?;
+    let path = files::under(&root, &path)?;
+    let (experiment, permit) = permit(&caller, &access, &state, &path).await?;
+    let body = stream::iter([Ok::<_, domain::Problem>(body)]);
+    files::put(&state, &permit, experiment, &path, body).await?;
+    Ok(HttpResponse::Ok().json(json!({})))
+}
+
 /// Deletes a file, or what is below a folder.
 async fn remove(
     caller: Caller,
@@ -153,42 +175,8 @@ async fn remove(
     Ok(HttpResponse::Ok().json(json!({})))
 }
 
-/// Uploads in parts straight to S3. Clients that read this go through the server instead.
-async fn no_parts(
-    caller: Caller,
-    access: Data<Access>,
-    state: Data<State>,
-    path: Path<String>,
-) -> Answer {
-    let path = files::path(&path)?;
-    let _: (ExperimentId, Permit<verbs::Edit>) = permit(&caller, &access, &state, &path).await?;
-    Err(unsupported("upload"))
-}
-
-/// Downloads straight from S3. Clients that read this go through the server instead.
-async fn no_presigned(
-    caller: Caller,
-    access: Data<Access>,
-    state: Data<State>,
-    path: Path<String>,
-) -> Answer {
-    let path = files::path(&path)?;
-    let _: (ExperimentId, Permit<verbs::View>) = permit(&caller, &access, &state, &path).await?;
-    Err(unsupported("download"))
-}
-
-/// Clients know it by the words that it begins with.
-fn unsupported(way: &str) -> Refusal {
-    Refusal::new(
-        Code::NotImplemented,
-        format!(
-            "Multipart {way} is not supported for the current artifact repository: use /api/2.0/mlflow-artifacts/artifacts, which takes files of any length"
-        ),
-    )
-}
-
 /// The permit for whatever experiment a path belongs to.
-async fn permit<V: Verb>(
+pub async fn permit<V: Verb>(
     caller: &Caller,
     access: &Access,
     state: &State,

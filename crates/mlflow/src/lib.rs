@@ -9,6 +9,7 @@
 //! Not here: use cases (`tracking`, `registry`, `notify`), our own API (`registry::http`).
 
 mod artifacts;
+mod direct;
 mod document;
 mod encode;
 mod experiments;
@@ -48,7 +49,7 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Registers the few paths that MLflow has at its root: probes, its version, files for its pages.
 pub fn root(config: &mut ServiceConfig) {
-    config.configure(server::root).configure(artifacts::root);
+    config.configure(server::root).configure(artifacts::root).configure(models::files::root);
 }
 
 /// `/api/2.0/mlflow`: tracking, the registry, webhooks.
@@ -67,7 +68,7 @@ fn second(config: &mut ServiceConfig) {
 /// `/api/2.0/mlflow-artifacts`: files through this server.
 fn proxy(config: &mut ServiceConfig) {
     // The files of versions first: their paths are under those of all files.
-    config.configure(models::files::proxy).configure(artifacts::proxy);
+    config.configure(models::files::proxy).configure(artifacts::proxy).configure(direct::proxy);
 }
 
 /// `/api/3.0/mlflow`: what came with MLflow 3.

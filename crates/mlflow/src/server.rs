@@ -3,9 +3,10 @@
 use actix_web::{
     HttpResponse,
     http::header::ContentType,
-    web::{ServiceConfig, get},
+    web::{Data, ServiceConfig, get},
 };
 use serde_json::json;
+use tracking::{State, files};
 
 use crate::VERSION;
 
@@ -28,13 +29,14 @@ async fn version() -> HttpResponse {
 }
 
 /// What clients may use. They take `false` as "through the server", which works everywhere.
-async fn info() -> HttpResponse {
+async fn info(state: Data<State>) -> HttpResponse {
+    let is_direct = files::is_direct(&state);
     HttpResponse::Ok().json(json!({
         "store_type": "SqlStore",
         "workspaces_enabled": false,
         "trace_archival_enabled": false,
-        "multipart_uploads_enabled": false,
-        "multipart_downloads_enabled": false,
+        "multipart_uploads_enabled": is_direct,
+        "multipart_downloads_enabled": is_direct,
         "presigned_upload_run_id_supported": false,
         "presigned_upload_model_id_supported": false,
         "features_enabled": {"gateway": false},

@@ -156,6 +156,21 @@ pub async fn open(
     })
 }
 
+/// The address that reads a version's file for a short while, past this server, under this name.
+/// Absent where there is no such way.
+///
+/// # Errors
+/// Its bytes are gone or damaged; the database is away.
+pub async fn address(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    file: &FileEntry,
+    name: &str,
+    media_type: &str,
+) -> Result<Option<String>> {
+    Ok(state.artifacts.address(&file.digest, name, media_type).await?)
+}
+
 /// Changes what may change of a version.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 
 use chrono::TimeDelta;
 use domain::{Actor, BlobKey, Digest, Timestamp, UploadId};
+use sqlx::PgConnection;
 
 use crate::{Database, Error, Result, audit::digest, versions::size};
 
@@ -153,8 +154,20 @@ pub async fn finish_upload(
     digest: &Digest,
     bytes: u64,
 ) -> Result<Option<BlobKey>> {
-    let now = database.now();
     let mut tx = database.pool().begin().await?;
+    let kept = finish_within(&mut tx, database.now(), upload, digest, bytes).await?;
+    tx.commit().await?;
+    Ok(kept)
+}
+
+/// Does what [`finish_upload`] does, as a part of a transaction.
+pub(crate) async fn finish_within(
+    tx: &mut PgConnection,
+    now: Timestamp,
+    upload: UploadId,
+    digest: &Digest,
+    bytes: u64,
+) -> Result<Option<BlobKey>> {
     let Some(ours) = sqlx::query!("DELETE FROM uploads WHERE id = $1 RETURNING key", upload.0)
         .fetch_optional(&mut *tx)
         .await?
@@ -196,7 +209,6 @@ pub async fn finish_upload(
         .execute(&mut *tx)
         .await?;
     }
-    tx.commit().await?;
     Ok(Some(BlobKey(kept)))
 }
 

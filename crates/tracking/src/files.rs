@@ -6,11 +6,11 @@
 
 use std::ops::Range;
 
-use artifacts::Download;
+use artifacts::{DirectUpload, Download};
 use auth::{Permit, verbs};
 use bytes::Bytes;
 use domain::{
-    ErrorCode, FileEntry, FilePath, Manifest, Problem,
+    ErrorCode, FileEntry, FilePath, Manifest, Problem, UploadId,
     tracking::{ExperimentId, LoggedModelId, RunId},
 };
 use futures_util::Stream;
@@ -176,6 +176,71 @@ pub async fn put<E: Into<Problem>>(
     Ok(entry)
 }
 
+/// Whether clients may send and read files straight, past this server.
+#[must_use]
+pub fn is_direct(state: &State) -> bool {
+    state.artifacts.is_direct()
+}
+
+/// The address that reads a file for a short while, past this server, under this name. Absent where
+/// there is no such way.
+///
+/// # Errors
+/// Its bytes are gone or damaged; the database is away.
+pub async fn address(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    file: &FileEntry,
+    name: &str,
+    media_type: &str,
+) -> Result<Option<String>> {
+    Ok(state.artifacts.address(&file.digest, name, media_type).await?)
+}
+
+/// Begins an upload of a file in parts that are sent past this server. Absent where there is no
+/// such way.
+///
+/// # Errors
+/// So many parts cannot be; a store that is away.
+pub async fn begin_direct(
+    state: &State,
+    permit: &Permit<verbs::Edit>,
+    path: &FilePath,
+    parts: i64,
+) -> Result<Option<DirectUpload>> {
+    Ok(state.artifacts.begin_direct(permit.actor(), path, parts).await?)
+}
+
+/// Makes the file of parts that were sent, each named by its number and the `ETag` that it got. When
+/// this answers, the file is durable, and its bytes were read once.
+///
+/// # Errors
+/// No such upload to that path; parts that are not those that were sent; a path that would be file
+/// and folder at once; a store that is away.
+pub async fn complete_direct(
+    state: &State,
+    _permit: &Permit<verbs::Edit>,
+    experiment: ExperimentId,
+    path: &FilePath,
+    upload: UploadId,
+    parts: &[(i64, String)],
+) -> Result<()> {
+    Ok(state.artifacts.complete_direct(upload, experiment, path, parts).await?)
+}
+
+/// Gives an upload in parts up.
+///
+/// # Errors
+/// No such upload to that path in progress.
+pub async fn abort_direct(
+    state: &State,
+    _permit: &Permit<verbs::Edit>,
+    path: &FilePath,
+    upload: UploadId,
+) -> Result<()> {
+    Ok(state.artifacts.abort_direct(upload, path).await?)
+}
+
 /// Deletes a file, or what is below a folder. Nothing there is as good. The bytes stay for whoever
 /// else names them.
 ///
@@ -196,8 +261,8 @@ pub async fn owner(state: &State, uri: &str) -> Result<ExperimentId> {
 }
 
 /// All files of the folder that a URI names, by their paths inside it, to register them as a
-/// version: `mlflow-artifacts:/…`, `runs:/RUN/path` or `models:/m-ID`. None where the folder is
-/// empty or absent. The permit is for the experiment that [`owner`] names.
+/// version: `mlflow-artifacts:/…`, `runs:/RUN/path` or `models:/m-ID`. Where it names a single file,
+/// that one by its name; none where there is nothing. The permit is for the experiment that [`owner`] names.
 ///
 /// # Errors
 /// A URI of another scheme; a run or a model that is not there; more files than a version may have.
@@ -207,6 +272,9 @@ pub async fn folder(
     uri: &str,
 ) -> Result<Vec<(FilePath, FileEntry)>> {
     let path = resolve(state, uri).await?;
+    if let Some(file) = files::get(&state.database, &path).await? {
+        return Ok(vec![(self::path(path.name())?, file)]);
+    }
     let most = i64::try_from(Manifest::MAX_FILES).unwrap_or(i64::MAX);
     let found = files::below(&state.database, &path, most.saturating_add(1)).await?;
     if found.len() > Manifest::MAX_FILES {

@@ -35,6 +35,10 @@ pub struct Flags {
     #[arg(long, value_name = "DIR|s3://BUCKET/PREFIX")]
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<String>,
+    /// How clients reach S3 for uploads in parts and direct downloads; none: all goes through this server [default: as this server reaches it]
+    #[arg(long, value_name = "URL|none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifacts_public_url: Option<String>,
     /// The file of the platform's secret key [default: secret.key in the data directory]
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 use std::{os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
 
-use artifacts::{Artifacts, Location, S3Settings};
+use artifacts::{Artifacts, Location, Outside, S3Settings};
 use auth::{Access, Authenticator, SecretKey};
 use domain::{ErrorCode, Problem, SystemClock};
 use secrecy::ExposeSecret as _;
@@ -157,8 +157,19 @@ async fn open_artifacts(settings: &Settings, database: &Database) -> Result<Arti
         Some(location) => location.parse()?,
         None => Location::Folder(settings.data_dir.join("artifacts")),
     };
+    let outside: Outside = match (&settings.artifacts_public_url, &location) {
+        (None, _) => Outside::default(),
+        (Some(url), Location::S3 { .. }) => url.parse()?,
+        (Some(_), Location::Folder(_)) => {
+            let message = "artifacts lie in a folder: clients reach it through this server alone";
+            return Err(Problem::invalid("artifacts_public_url", message)
+                .hint("leave --artifacts-public-url out, or keep artifacts on S3")
+                .into());
+        }
+    };
+    let s3 = S3Settings::from_env().outside(outside);
     let opened = async {
-        let artifacts = Artifacts::at(&location, &S3Settings::from_env(), database.clone())?;
+        let artifacts = Artifacts::at(&location, &s3, database.clone())?;
         artifacts.check().await?;
         Ok(artifacts)
     };

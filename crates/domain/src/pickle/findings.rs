@@ -134,7 +134,7 @@ pub fn may_hold_pickles(path: &FilePath) -> bool {
         "ubj",
         "lock",
     ];
-    let name = path.as_str().rsplit('/').next().unwrap_or_default();
+    let name = path.name();
     let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
     match ending {
         Some(ending) => !OTHERS.contains(&ending.as_str()),

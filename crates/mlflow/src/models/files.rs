@@ -7,16 +7,18 @@ use actix_web::{
     HttpRequest, ResponseError as _,
     web::{Data, Path, ServiceConfig, get, head, resource},
 };
-use auth::{Access, Caller, verbs};
-use domain::VersionId;
+use auth::{Access, Caller, Permit, verbs};
+use domain::{FileEntry, FilePath, VersionId};
 use registry::{State, versions};
 use rest::Content;
+use serde::Deserialize;
 use tracking::files::{self, Listed};
 
-use super::permit;
+use super::{name, permit, told, version};
 use crate::{
     artifacts::media_type,
     refusal::{Answer, Refusal},
+    request::{Args, required},
 };
 
 /// Below `/api/2.0/mlflow-artifacts`: read only, since a version never changes.
@@ -26,6 +28,11 @@ pub fn proxy(config: &mut ServiceConfig) {
             .route(get().to(download))
             .route(head().to(download)),
     );
+}
+
+/// At the root, where MLflow's pages ask for a version's file.
+pub fn root(config: &mut ServiceConfig) {
+    config.route("/model-versions/get-artifact", get().to(download_by_number));
 }
 
 /// The version that a path is below, and what follows its id.
@@ -67,6 +74,40 @@ pub async fn list(
     Ok(listed.map(|(name, size)| Listed { name: name.to_owned(), size }).collect())
 }
 
+/// A file of the version of that id, with the permit to read it.
+///
+/// # Errors
+/// The version or the file is not there.
+pub async fn find(
+    caller: &Caller,
+    access: &Access,
+    state: &State,
+    id: &str,
+    path: &FilePath,
+) -> Result<(Permit<verbs::View>, FileEntry), Refusal> {
+    let id = id.parse().map_err(|_| Refusal::absent(format!("No such version: '{id}'")))?;
+    let (model, number) = versions::home(state, VersionId(id)).await?;
+    let permit = permit(access, caller, &model)?;
+    let file = versions::file(state, &permit, &model, number, path).await?;
+    Ok((permit, file))
+}
+
+/// Answers with a file of a version.
+///
+/// # Errors
+/// Its bytes are gone or damaged; the store is away.
+pub async fn send(
+    state: &State,
+    permit: &Permit<verbs::View>,
+    path: &FilePath,
+    file: &FileEntry,
+    request: &HttpRequest,
+) -> Answer {
+    let content = Content { name: path.name(), media_type: media_type(path.name()), file };
+    let open = async |range| Ok(versions::open(state, permit, file, range).await?.body);
+    content.answer(request, open, |problem| Refusal::from(problem).error_response()).await
+}
+
 async fn download(
     caller: Caller,
     access: Data<Access>,
@@ -76,12 +117,30 @@ async fn download(
 ) -> Answer {
     let (id, below) = path.into_inner();
     let path = files::path(&below)?;
-    let id = id.parse().map_err(|_| Refusal::absent(format!("No such version: '{id}'")))?;
-    let (model, number) = versions::home(&state, VersionId(id)).await?;
-    let permit = permit::<verbs::View>(&access, &caller, &model)?;
-    let file = versions::file(&state, &permit, &model, number, &path).await?;
-    let name = path.as_str().rsplit('/').next().unwrap_or_default();
-    let content = Content { name, media_type: media_type(name), file: &file };
-    let open = async |range| Ok(versions::open(&state, &permit, &file, range).await?.body);
-    content.answer(&request, open, |problem| Refusal::from(problem).error_response()).await
+    let (permit, file) = find(&caller, &access, &state, &id, &path).await?;
+    send(&state, &permit, &path, &file, &request).await
+}
+
+#[derive(Debug, Deserialize)]
+struct Page {
+    name: Option<String>,
+    version: Option<String>,
+    path: Option<String>,
+}
+
+/// A file of a version, as MLflow's pages ask for it.
+async fn download_by_number(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Args(Page { name: model, version: number, path }): Args<Page>,
+    request: HttpRequest,
+) -> Answer {
+    let (model, number) = (name(model, "name")?, version(number)?);
+    let path = files::path(&required(path, "path")?)?;
+    let permit = permit(&access, &caller, &model)?;
+    let file = versions::file(&state, &permit, &model, number, &path)
+        .await
+        .map_err(told(&model, Some(number)))?;
+    send(&state, &permit, &path, &file, &request).await
 }

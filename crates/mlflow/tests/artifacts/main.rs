@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod collections;
+mod direct;
 mod logged_models;
 mod models;
 mod platform;

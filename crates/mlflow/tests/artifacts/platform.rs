@@ -1,5 +1,7 @@
 //! A server of its own for each test, with what its tests say to it.
 
+use std::sync::Arc;
+
 use actix_web::{
     App, HttpMessage as _,
     body::{BodySize, MessageBody as _},
@@ -9,22 +11,26 @@ use actix_web::{
     test::{self, TestRequest},
     web,
 };
-use artifacts::{Artifacts, Location, Policy, S3Settings};
+use artifacts::{Artifacts, Location, Outside, Policy, Report, S3Settings};
 use auth::{Access, verbs};
 use bytes::Bytes;
 use chrono::TimeDelta;
-use domain::{Actor, FileEntry, FilePath, Limit, Resource};
+use domain::{
+    Actor, Clock as _, Digest, FileEntry, FilePath, FixedClock, Limit, Resource, SystemClock,
+};
 use futures_util::stream;
 use registry::collections::{Collection, Order};
 use serde_json::{Value, json};
-use store::{audit, testing::TestDatabase};
+use store::{audit, blobs, testing::TestDatabase};
 use tempfile::TempDir;
 use tracking::State;
+use weed::Weed;
 
 pub struct Platform {
     pub state: web::Data<State>,
     registry: web::Data<registry::State>,
     artifacts: Artifacts,
+    pub clock: FixedClock,
     database: TestDatabase,
     _folder: TempDir,
 }
@@ -61,18 +67,33 @@ impl Answer {
 }
 
 impl Platform {
+    /// Over a folder.
     pub async fn start() -> Self {
-        let (database, folder) = (TestDatabase::fresh().await, tempfile::tempdir().unwrap());
+        let folder = tempfile::tempdir().unwrap();
         let location = Location::Folder(folder.path().join("artifacts"));
-        let artifacts =
-            Artifacts::at(&location, &S3Settings::default(), database.database().clone()).unwrap();
+        Self::start_at(folder, &location, &S3Settings::default()).await
+    }
+
+    /// Over S3, below a prefix of its own.
+    pub async fn on(weed: &Weed, prefix: &str, outside: Outside) -> Self {
+        let settings = weed.environment(&[]).into_iter().collect::<S3Settings>().outside(outside);
+        let location = weed.location(prefix).parse().unwrap();
+        Self::start_at(tempfile::tempdir().unwrap(), &location, &settings).await
+    }
+
+    async fn start_at(folder: TempDir, location: &Location, settings: &S3Settings) -> Self {
+        // What S3 signs is judged by the machine's clock.
+        let clock = FixedClock::at(SystemClock.now());
+        let database = TestDatabase::with_clock(Arc::new(clock.clone())).await;
+        let artifacts = Artifacts::at(location, settings, database.database().clone()).unwrap();
         let state = web::Data::new(State::new(database.database().clone(), artifacts.clone()));
         let scratch = folder.path().join("scratch");
         std::fs::create_dir(&scratch).unwrap();
         let limits = registry::Limits::default();
         let registry =
             registry::State::new(database.database().clone(), artifacts.clone(), scratch, limits);
-        Self { state, registry: web::Data::new(registry), artifacts, database, _folder: folder }
+        let registry = web::Data::new(registry);
+        Self { state, registry, artifacts, clock, database, _folder: folder }
     }
 
     pub async fn send(&self, request: TestRequest) -> Answer {
@@ -163,6 +184,17 @@ impl Platform {
         let at_once = Some(TimeDelta::zero());
         let order = Order { older_than: at_once, grace: at_once };
         registry::collections::collect(&self.registry, &permit, order).await.unwrap()
+    }
+
+    /// Collects as the server does.
+    pub async fn collect_patiently(&self) -> Report {
+        self.artifacts.collect(Policy::default()).await.unwrap()
+    }
+
+    /// Notes that a blob is damaged.
+    pub async fn damage(&self, digest: &Digest) {
+        let blob = blobs::get(self.database.database(), digest).await.unwrap().unwrap();
+        blobs::mark_corrupt(self.database.database(), digest, blob.key).await.unwrap();
     }
 
     /// All that was recorded, oldest first.

@@ -5,14 +5,53 @@ use actix_web::{
     http::{Method, header},
     test::TestRequest,
 };
+use artifacts::Outside;
 use domain::{Digest, ErrorCode, Problem};
 use serde_json::json;
+use weed::Weed;
 
 use crate::platform::Platform;
 
-#[actix_web::test]
-async fn a_file_goes_in_and_comes_out_whole_in_part_or_not_at_all() {
-    let platform = Platform::start().await;
+/// What the proxy promises, held to on a folder, one test each, and on S3, all in one, since a
+/// server takes a second to start.
+macro_rules! wherever_files_lie {
+    ($($case:ident),* $(,)?) => {
+        mod on_a_folder {
+            $(
+                #[actix_web::test]
+                async fn $case() {
+                    super::$case(super::Platform::start().await).await;
+                }
+            )*
+        }
+
+        #[actix_web::test]
+        async fn the_same_on_s3() {
+            let weed = Weed::start();
+            $(
+                println!("case: {}", stringify!($case));
+                $case(Platform::on(&weed, stringify!($case), Outside::Same).await).await;
+            )*
+        }
+    };
+}
+
+wherever_files_lie! {
+    a_file_goes_in_and_comes_out_whole_in_part_or_not_at_all,
+    a_later_file_takes_the_place_of_an_earlier_one,
+    an_upload_that_breaks_off_leaves_what_was_there,
+    a_listing_has_names_relative_to_the_folder_and_a_file_has_none,
+    the_files_of_a_run_are_listed_by_paths_from_its_root,
+    no_path_leads_out_of_an_experiment_in_any_encoding,
+    files_lie_only_where_an_experiment_keeps_them,
+    a_path_is_a_file_or_a_folder_never_both,
+    deleting_takes_a_file_or_a_whole_folder_and_may_be_repeated,
+    what_a_path_names_is_not_collected_and_what_none_names_is,
+    a_folder_is_found_by_every_form_of_uri,
+    a_page_gets_a_file_of_a_run_or_a_model_by_its_path_from_the_root,
+}
+
+async fn a_file_goes_in_and_comes_out_whole_in_part_or_not_at_all(platform: Platform) {
     assert_eq!(
         platform.put("0/r/artifacts/a%20b/%C3%BC.txt", "abcdef").await.expect(200),
         json!({})
@@ -38,17 +77,13 @@ async fn a_file_goes_in_and_comes_out_whole_in_part_or_not_at_all() {
     assert_eq!((head.status.as_u16(), head.length), (200, BodySize::Sized(6)));
 }
 
-#[actix_web::test]
-async fn a_later_file_takes_the_place_of_an_earlier_one() {
-    let platform = Platform::start().await;
+async fn a_later_file_takes_the_place_of_an_earlier_one(platform: Platform) {
     platform.put("0/r/x", "old").await.expect(200);
     platform.put("0/r/x", "newer").await.expect(200);
     assert_eq!(&platform.send(Platform::file(Method::GET, "0/r/x")).await.body[..], b"newer");
 }
 
-#[actix_web::test]
-async fn an_upload_that_breaks_off_leaves_what_was_there() {
-    let platform = Platform::start().await;
+async fn an_upload_that_breaks_off_leaves_what_was_there(platform: Platform) {
     platform.put("0/r/x", "old").await.expect(200);
     for path in ["0/r/x", "0/r/y"] {
         let refused = platform.break_off(Platform::file(Method::PUT, path), "new").await;
@@ -59,9 +94,7 @@ async fn an_upload_that_breaks_off_leaves_what_was_there() {
     absent.refusal(404, "RESOURCE_DOES_NOT_EXIST");
 }
 
-#[actix_web::test]
-async fn a_listing_has_names_relative_to_the_folder_and_a_file_has_none() {
-    let platform = Platform::start().await;
+async fn a_listing_has_names_relative_to_the_folder_and_a_file_has_none(platform: Platform) {
     for path in
         ["0/r/artifacts/b/c/d.txt", "0/r/artifacts/a.txt", "0/r/artifacts/b/e.txt", "0/r0/z"]
     {
@@ -85,9 +118,7 @@ async fn a_listing_has_names_relative_to_the_folder_and_a_file_has_none() {
     }
 }
 
-#[actix_web::test]
-async fn the_files_of_a_run_are_listed_by_paths_from_its_root() {
-    let platform = Platform::start().await;
+async fn the_files_of_a_run_are_listed_by_paths_from_its_root(platform: Platform) {
     let run = platform.run().await;
     platform.put(&format!("0/{run}/artifacts/m/MLmodel"), "x").await.expect(200);
     let list = async |query: &str| platform.get(&format!("mlflow/artifacts/list?{query}")).await;
@@ -105,9 +136,7 @@ async fn the_files_of_a_run_are_listed_by_paths_from_its_root() {
     list("").await.refusal(400, "INVALID_PARAMETER_VALUE");
 }
 
-#[actix_web::test]
-async fn no_path_leads_out_of_an_experiment_in_any_encoding() {
-    let platform = Platform::start().await;
+async fn no_path_leads_out_of_an_experiment_in_any_encoding(platform: Platform) {
     platform.put("0/a", "secret").await.expect(200);
     for path in [
         "0/../0/a",
@@ -138,9 +167,7 @@ async fn no_path_leads_out_of_an_experiment_in_any_encoding() {
     assert_eq!(&platform.send(Platform::file(Method::GET, "0/a")).await.body[..], b"secret");
 }
 
-#[actix_web::test]
-async fn files_lie_only_where_an_experiment_keeps_them() {
-    let platform = Platform::start().await;
+async fn files_lie_only_where_an_experiment_keeps_them(platform: Platform) {
     for path in ["77/r/x", "loose.txt", "00/x"] {
         let refused = platform.put(path, "x").await;
         let message = refused.refusal(404, "RESOURCE_DOES_NOT_EXIST");
@@ -149,9 +176,7 @@ async fn files_lie_only_where_an_experiment_keeps_them() {
     platform.get("mlflow-artifacts/artifacts").await.refusal(400, "INVALID_PARAMETER_VALUE");
 }
 
-#[actix_web::test]
-async fn a_path_is_a_file_or_a_folder_never_both() {
-    let platform = Platform::start().await;
+async fn a_path_is_a_file_or_a_folder_never_both(platform: Platform) {
     platform.put("0/r/a/b", "x").await.expect(200);
     for path in ["0/r/a", "0/r", "0/r/a/b/c"] {
         let refused = platform.put(path, "x").await;
@@ -164,9 +189,7 @@ async fn a_path_is_a_file_or_a_folder_never_both() {
         .refusal(404, "RESOURCE_DOES_NOT_EXIST");
 }
 
-#[actix_web::test]
-async fn deleting_takes_a_file_or_a_whole_folder_and_may_be_repeated() {
-    let platform = Platform::start().await;
+async fn deleting_takes_a_file_or_a_whole_folder_and_may_be_repeated(platform: Platform) {
     for path in ["0/r/a/b", "0/r/a/c/d", "0/r/ab", "0/r/a0"] {
         platform.put(path, "x").await.expect(200);
     }
@@ -179,9 +202,7 @@ async fn deleting_takes_a_file_or_a_whole_folder_and_may_be_repeated() {
     assert_eq!(names, ["a0", "ab"]);
 }
 
-#[actix_web::test]
-async fn what_a_path_names_is_not_collected_and_what_none_names_is() {
-    let platform = Platform::start().await;
+async fn what_a_path_names_is_not_collected_and_what_none_names_is(platform: Platform) {
     platform.put("0/r/x", "kept").await.expect(200);
     platform.put("0/r/y", "kept").await.expect(200);
     platform.send(Platform::file(Method::DELETE, "0/r/y")).await.expect(200);
@@ -191,9 +212,7 @@ async fn what_a_path_names_is_not_collected_and_what_none_names_is() {
     assert_eq!(platform.collect().await, 1);
 }
 
-#[actix_web::test]
-async fn a_folder_is_found_by_every_form_of_uri() {
-    let platform = Platform::start().await;
+async fn a_folder_is_found_by_every_form_of_uri(platform: Platform) {
     let run = platform.run().await;
     let model = platform.logged_model(json!({"name": "named", "source_run_id": run})).await;
     platform.put(&format!("0/{run}/artifacts/m/sub/f"), "in the run").await.expect(200);
@@ -203,6 +222,8 @@ async fn a_folder_is_found_by_every_form_of_uri() {
         (format!("runs:/{run}"), "m/sub/f"),
         (format!("mlflow-artifacts:/0/{run}/artifacts/m/sub"), "f"),
         (format!("mlflow-artifacts://host:80/0/{run}/artifacts/m/sub/"), "f"),
+        (format!("runs:/{run}/m/sub/f"), "f"),
+        (format!("mlflow-artifacts:/0/{run}/artifacts/m/sub/f"), "f"),
         (format!("models:/{model}"), "MLmodel"),
         (format!("runs:/{run}/named"), "MLmodel"),
     ] {
@@ -249,9 +270,7 @@ async fn ways_around_the_server_are_refused_in_the_words_that_clients_fall_back_
     }
 }
 
-#[actix_web::test]
-async fn a_page_gets_a_file_of_a_run_or_a_model_by_its_path_from_the_root() {
-    let platform = Platform::start().await;
+async fn a_page_gets_a_file_of_a_run_or_a_model_by_its_path_from_the_root(platform: Platform) {
     let run = platform.run().await;
     let model = platform.logged_model(json!({})).await;
     platform.put(&format!("0/{run}/artifacts/a/x.png"), "run").await.expect(200);
@@ -265,6 +284,32 @@ async fn a_page_gets_a_file_of_a_run_or_a_model_by_its_path_from_the_root() {
     // What a stranger uploaded never runs in a browser.
     assert_eq!(file.header("content-security-policy"), "sandbox");
     assert!(file.header("content-disposition").starts_with("attachment"));
+    let send = async |size: usize, path: &str| {
+        let uri = format!("/ajax-api/2.0/mlflow/upload-artifact?run_uuid={run}&path={path}");
+        platform.send(TestRequest::post().uri(&uri).set_payload(vec![b'x'; size])).await
+    };
+    send(10 << 20, "from/page.bin").await.expect(200);
+    let uri = format!("/get-artifact?run_uuid={run}&path=from/page.bin");
+    assert_eq!(platform.send(TestRequest::get().uri(&uri)).await.body.len(), 10 << 20);
+    send((10 << 20) + 1, "x").await.refusal(400, "INVALID_PARAMETER_VALUE");
+    send(1, "../x").await.refusal(400, "INVALID_PARAMETER_VALUE");
+    send(1, "").await.refusal(400, "INVALID_PARAMETER_VALUE");
+
+    let model = json!({"name": "fraud"});
+    platform.call(Method::POST, "registered-models/create", model).await.expect(200);
+    let source = json!({"name": "fraud", "source": format!("runs:/{run}/a"), "run_id": run});
+    platform.call(Method::POST, "model-versions/create", source).await.expect(200);
+    let of_version = |version: &str, path: &str| {
+        let uri = format!("/model-versions/get-artifact?name=fraud&version={version}&path={path}");
+        platform.send(TestRequest::get().uri(&uri))
+    };
+    let file = of_version("1", "x.png").await;
+    assert_eq!((file.header("content-type"), &file.body[..]), ("image/png", &b"run"[..]));
+    assert!(file.header("content-disposition").starts_with("attachment"));
+    of_version("1", "nothing").await.refusal(404, "RESOURCE_DOES_NOT_EXIST");
+    of_version("2", "x.png").await.refusal(404, "RESOURCE_DOES_NOT_EXIST");
+    of_version("1", "../x.png").await.refusal(400, "INVALID_PARAMETER_VALUE");
+
     let out = format!("/get-artifact?run_uuid={run}&path=../../x");
     let refused = platform.send(TestRequest::get().uri(&out)).await;
     refused.refusal(400, "INVALID_PARAMETER_VALUE");

@@ -94,11 +94,8 @@ pub async fn download(
 ) -> Result<HttpResponse, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let file = versions::file(&state, &permit, &name, version, &path).await?;
-    let content = Content {
-        name: path.as_str().rsplit('/').next().unwrap_or_default(),
-        media_type: "application/octet-stream",
-        file: &file,
-    };
+    let content =
+        Content { name: path.name(), media_type: "application/octet-stream", file: &file };
     let open = async |range| Ok(versions::open(&state, &permit, &file, range).await?.body);
     content.answer(&request, open, |problem| ApiError(problem).error_response()).await
 }

@@ -3,9 +3,10 @@
 //! They are data of runs, not governed objects: writing one is one statement.
 
 use domain::{
-    FileEntry, FilePath, Problem,
+    FileEntry, FilePath, Problem, Timestamp,
     tracking::{ExperimentId, LoggedModelId, RunId},
 };
+use sqlx::PgConnection;
 
 use crate::{Database, Error, Result, audit::digest, error::breaks, versions::size};
 
@@ -33,6 +34,15 @@ pub struct Root {
 /// # Errors
 /// The database is away.
 pub async fn home(database: &Database, path: &FilePath) -> Result<Option<ExperimentId>> {
+    let mut connection = database.pool().acquire().await?;
+    home_within(&mut connection, path).await
+}
+
+/// Does what [`home`] does, as a part of a transaction.
+pub(crate) async fn home_within(
+    tx: &mut PgConnection,
+    path: &FilePath,
+) -> Result<Option<ExperimentId>> {
     let locations: Vec<String> = folders(path)
         .chain([path.as_str()])
         .map(|folder| format!("mlflow-artifacts:/{folder}"))
@@ -41,7 +51,7 @@ pub async fn home(database: &Database, path: &FilePath) -> Result<Option<Experim
         "SELECT id FROM experiments WHERE artifact_location = ANY($1) ORDER BY id LIMIT 1",
         &locations
     )
-    .fetch_optional(database.pool())
+    .fetch_optional(tx)
     .await?;
     Ok(row.map(|row| ExperimentId(row.id)))
 }
@@ -165,6 +175,18 @@ pub async fn put(
     path: &FilePath,
     entry: &FileEntry,
 ) -> Result<()> {
+    let mut connection = database.pool().acquire().await?;
+    put_within(&mut connection, database.now(), experiment, path, entry).await
+}
+
+/// Does what [`put`] does, as a part of a transaction.
+pub(crate) async fn put_within(
+    tx: &mut PgConnection,
+    now: Timestamp,
+    experiment: ExperimentId,
+    path: &FilePath,
+    entry: &FileEntry,
+) -> Result<()> {
     let (first, end) = below_range(path);
     let above: Vec<String> = folders(path).map(str::to_owned).collect();
     let done = sqlx::query!(
@@ -178,12 +200,12 @@ pub async fn put(
         experiment.0,
         entry.digest.as_bytes().as_slice(),
         size(entry.size)?,
-        database.now(),
+        now,
         &above,
         first,
         end
     )
-    .execute(database.pool())
+    .execute(tx)
     .await
     .map_err(|error| {
         if breaks(&error, "tracked_files_digest_fkey") {
