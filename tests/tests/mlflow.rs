@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use bottega_tests::{Server, bottega, tool};
+use bottega_tests::{Options, Server, Weed, bottega, tool};
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/mlflow")
@@ -14,7 +14,10 @@ fn scripts() -> PathBuf {
 
 /// Runs a file of tests by the Python that a variable names, against a server of its own.
 fn passes(python: &str, file: &str) {
-    let server = Server::start();
+    passes_on(&Server::start(), python, file);
+}
+
+fn passes_on(server: &Server, python: &str, file: &str) {
     let scratch = tempfile::tempdir().unwrap();
     let output = Command::new(tool(python))
         .args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore"])
@@ -51,6 +54,17 @@ fn searches_and_metric_histories() {
 #[test]
 fn files_of_runs() {
     passes("BOTTEGA_MLFLOW3", "test_artifacts.py");
+}
+
+/// There the client sends and reads past the server, where it is told that it may.
+#[test]
+fn files_of_runs_on_s3() {
+    let weed = Weed::start();
+    let arguments = vec!["--artifacts".to_owned(), weed.location("runs")];
+    let environment = weed.environment(&[]);
+    let server = Server::start_with(Options { arguments, environment, ..Options::default() });
+    passes_on(&server, "BOTTEGA_MLFLOW3", "test_multipart.py");
+    passes_on(&server, "BOTTEGA_MLFLOW3", "test_artifacts.py");
 }
 
 #[test]
