@@ -49,7 +49,7 @@ def elsewhere(sent, method):
 @pytest.mark.calls("POST mlflow-artifacts/mpu/create/{path}", "POST mlflow-artifacts/mpu/complete/{path}",
                    "GET mlflow-artifacts/presigned/{path}")
 def test_a_large_file_goes_in_parts_and_comes_by_an_address(client, run, large, sent, tmp_path):
-    client.log_artifact(run, large, "sub")
+    client.log_artifact(run, str(large), "sub")
     assert elsewhere(sent, "PUT") == 3
     assert [(f.path, f.file_size) for f in client.list_artifacts(run, "sub")] == [(f"sub/{large.name}", 2 * PART + 1)]
     got = mlflow.artifacts.download_artifacts(run_id=run, artifact_path=f"sub/{large.name}", dst_path=tmp_path / "back")
@@ -60,7 +60,7 @@ def test_a_large_file_goes_in_parts_and_comes_by_an_address(client, run, large, 
 def test_the_ways_past_the_server_may_be_left_out(client, run, large, sent, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "false")
     monkeypatch.setenv("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
-    client.log_artifact(run, large)
+    client.log_artifact(run, str(large))
     got = mlflow.artifacts.download_artifacts(run_id=run, artifact_path=large.name, dst_path=tmp_path / "back")
     assert open(got, "rb").read() == large.read_bytes()
     assert elsewhere(sent, "PUT") == elsewhere(sent, "GET") == 0
@@ -77,7 +77,7 @@ def test_a_part_that_fails_gives_the_upload_up(client, run, large, monkeypatch):
 
     monkeypatch.setattr(HttpArtifactRepository, "_upload_part", staticmethod(fails))
     with pytest.raises(MlflowException, match="the line is cut"):
-        client.log_artifact(run, large)
+        client.log_artifact(run, str(large))
     assert client.list_artifacts(run) == []
 
 
@@ -89,7 +89,7 @@ def test_an_empty_file_and_a_small_one_come_by_addresses(client, run, tmp_path):
 
 
 def test_a_registered_model_comes_by_addresses(client, run, large, name, sent, tmp_path):
-    client.log_artifact(run, large, "model")
+    client.log_artifact(run, str(large), "model")
     client.create_registered_model(name)
     client.create_model_version(name, f"runs:/{run}/model", run)
     before = elsewhere(sent, "GET")

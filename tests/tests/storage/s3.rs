@@ -4,6 +4,7 @@ use std::{process::Command, time::Duration};
 
 use bottega_tests::{Options, Server, Weed, bottega, model, wait_until};
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 use crate::{check, predict, push};
 
@@ -47,6 +48,37 @@ fn a_platform_on_s3_survives_a_kill_and_serves_on_while_s3_is_away() {
         check(&server, "artifacts")["ok"] == false
     });
     assert_eq!(predict(&server, "cancer").json(), before);
+}
+
+#[tokio::test]
+async fn an_upload_past_the_server_survives_a_kill() {
+    let weed = Weed::start();
+    let mut server = Server::start_with(options(&weed, "parts", &[]));
+    let http = server.plain();
+    let post = async |server: &Server, step: &str, body: &Value| {
+        let url = format!("{}/api/2.0/mlflow-artifacts/mpu/{step}/0/large", server.url);
+        let answer = http.post(url).bearer_auth(server.token).json(body).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 200);
+        answer.json::<Value>().await.unwrap()
+    };
+    let made = post(&server, "create", &json!({"path": "f.bin", "num_parts": 2})).await;
+    let contents = [vec![b'x'; 5 << 20], b"the end".to_vec()];
+    let mut parts = Vec::new();
+    for (part, content) in made["credentials"].as_array().unwrap().iter().zip(&contents) {
+        if parts.len() == 1 {
+            server.signal(Signal::SIGKILL);
+            server = server.restart();
+        }
+        let put = http.put(part["url"].as_str().unwrap()).body(content.clone());
+        let answer = put.send().await.unwrap();
+        let etag = answer.headers()["etag"].to_str().unwrap();
+        parts.push(json!({"part_number": part["part_number"], "etag": etag}));
+    }
+    let body = json!({"path": "f.bin", "upload_id": made["upload_id"], "parts": parts});
+    post(&server, "complete", &body).await;
+    let url = format!("{}/api/2.0/mlflow-artifacts/artifacts/0/large/f.bin", server.url);
+    let read = http.get(url).bearer_auth(server.token).send().await.unwrap();
+    assert!(read.bytes().await.unwrap() == contents.concat());
 }
 
 /// A location, the variables that are changed, and what must be said.
