@@ -1,5 +1,6 @@
 //! MLflow's own client, of both majors, against the real binary. What it does is in
-//! `tests/clients/mlflow`; each file there has been run against a real `mlflow server` too.
+//! `tests/clients/mlflow`; each file there but `test_multipart.py`, which needs S3, has been run against a
+//! real `mlflow server` too.
 
 use std::{
     path::{Path, PathBuf},
