@@ -5,11 +5,13 @@
 //! what these tests need; without it they fail and say so.
 
 mod caller;
+mod reference;
 mod server;
 
 use std::path::PathBuf;
 
 pub use caller::{Caller, Reply};
+pub use reference::MlflowServer;
 pub use server::{Answer, Options, Server, bottega, wait_for, wait_until};
 pub use weed::Weed;
 

@@ -105,6 +105,9 @@ pub enum Question {
     /// Make webhooks, and see what they were told
     #[command(subcommand)]
     Webhooks(commands::webhooks::Verb),
+    /// Carry what another server has over to this one
+    #[command(subcommand)]
+    Import(commands::import::Verb),
     /// List and change the platform's settings
     #[command(subcommand)]
     Settings(commands::settings::Verb),

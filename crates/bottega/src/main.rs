@@ -73,6 +73,7 @@ async fn ask(
         Question::Rollout(verb) => commands::rollout::run(server, verb, output).await,
         Question::Rollback(options) => commands::rollout::rollback(server, options, output).await,
         Question::Webhooks(verb) => commands::webhooks::run(server, verb, output).await,
+        Question::Import(verb) => commands::import::run(server, verb, output).await,
         Question::Settings(verb) => commands::settings::run(server, verb, output).await,
         Question::Collect(options) => commands::collect::run(server, options, output).await,
         Question::Audit(verb) => commands::audit::run(server, verb, output).await,

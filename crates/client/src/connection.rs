@@ -8,7 +8,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{ApiError, Error};
+use crate::{
+    ApiError, Error,
+    mlflow::{Credentials, Source, SourceError},
+};
 
 /// What may stand in one segment of a path as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -59,6 +62,15 @@ impl Connection {
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// The same server, as one that speaks MLflow.
+    pub(crate) fn as_mlflow(&self) -> Result<Source, SourceError> {
+        let credentials = match &self.token {
+            Some(token) => Credentials::Token(token.clone()),
+            None => Credentials::None,
+        };
+        Source::new(&self.base, credentials)
     }
 
     /// A request to our own API; `path` as [`path`] makes it, behind `/api/v1`.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use domain::{Problem, promotion::Outcome};
 use serde::{Deserialize, Serialize};
 
+use crate::mlflow::SourceError;
+
 /// A refusal, as the API words it.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq, Eq)]
 pub struct ApiError {
@@ -70,6 +72,9 @@ pub enum Error {
     /// Something local is not as it must be.
     #[error(transparent)]
     Local(#[from] Problem),
+    /// The MLflow server that something is imported from.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// It took longer than allowed.
     #[error("{0}")]
     Timeout(String),
@@ -114,6 +119,10 @@ impl Error {
                 rules: problem.rules.clone(),
                 request_id: None,
             },
+            Self::Source(error) => {
+                let (code, hint) = error.advice();
+                ApiError { hint: hint.map(ToOwned::to_owned), ..plain(code) }
+            }
             Self::Timeout(_) => plain("timeout"),
         }
     }

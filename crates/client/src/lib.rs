@@ -1,12 +1,15 @@
 //! What other programs import to work with Bottega over HTTP: the CLI is the first of them.
 //!
 //! [`Connection`] speaks to one Bottega; [`push`] sends a model's files, [`pull`] brings them back
-//! and verifies them, with or without a network.
+//! and verifies them, with or without a network. [`mlflow`] reads an MLflow server, [`import`] carries
+//! what it has over to Bottega.
 //!
 //! Not here: anything that decides. The server does.
 
 mod connection;
 mod error;
+pub mod import;
+pub mod mlflow;
 pub mod pull;
 pub mod push;
 

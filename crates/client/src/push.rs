@@ -142,7 +142,7 @@ pub(crate) async fn hash(local: &Path, progress: &dyn Progress) -> Result<Digest
     }
 }
 
-async fn missing(
+pub(crate) async fn missing(
     server: &Connection,
     digests: impl Iterator<Item = Digest>,
 ) -> Result<Vec<Digest>, Error> {
@@ -155,7 +155,7 @@ async fn missing(
     Ok(answer.missing)
 }
 
-async fn send_blob(
+pub(crate) async fn send_blob(
     server: &Connection,
     local: &Path,
     item: &FileItem,

@@ -60,6 +60,8 @@ id! {
     RuleId,
     /// A webhook.
     WebhookId,
+    /// A server that was imported from.
+    ImportSourceId,
     /// One telling of one event to one webhook, however often it is tried.
     DeliveryId,
 }

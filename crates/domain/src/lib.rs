@@ -15,6 +15,7 @@ mod digest;
 mod duration;
 mod endpoint;
 mod id;
+mod import;
 pub mod json;
 pub mod lineage;
 mod manifest;
@@ -44,9 +45,10 @@ pub use digest::{Digest, Hasher};
 pub use duration::parse_duration;
 pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
-    BlobKey, DeliveryId, EndpointId, ModelId, NodeId, RuleId, TokenId, UploadId, VersionId,
-    WebhookId,
+    BlobKey, DeliveryId, EndpointId, ImportSourceId, ModelId, NodeId, RuleId, TokenId, UploadId,
+    VersionId, WebhookId,
 };
+pub use import::ImportKind;
 pub use manifest::{FileEntry, FilePath, Manifest};
 pub use name::{
     AliasName, EndpointName, EndpointRef, EnvironmentName, ModelName, Stage, TagKey, TagValue,

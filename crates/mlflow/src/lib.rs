@@ -6,13 +6,16 @@
 //!   handler decodes, authorises, calls one use case and encodes. It holds no rules.
 //! - [`routes`] puts them under `/api` and, for MLflow's own pages, `/ajax-api`.
 //!
-//! Not here: use cases (`tracking`, `registry`, `notify`), our own API (`registry::http`).
+//! - [`import`]: our own routes for what comes from another MLflow server.
+//!
+//! Not here: use cases (`tracking`, `registry`, `notify`), the rest of our own API (`registry::http`).
 
 mod artifacts;
 mod direct;
 mod document;
 mod encode;
 mod experiments;
+pub mod import;
 mod logged_models;
 mod logging;
 pub mod models;

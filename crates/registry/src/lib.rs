@@ -28,6 +28,7 @@ pub mod collections;
 pub mod dependents;
 pub mod endpoints;
 pub mod http;
+pub mod import;
 pub mod lineage;
 pub mod models;
 pub mod nodes;

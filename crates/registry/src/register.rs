@@ -106,7 +106,7 @@ pub async fn add(
 
 /// What is found out of files that were stored before anybody thought of serving them: what keeps
 /// them from being served is the version's reason, not a refusal.
-async fn stored(state: &State, submission: Submission) -> Result<NewVersion> {
+pub(crate) async fn stored(state: &State, submission: Submission) -> Result<NewVersion> {
     let manifest = match submission.files.is_empty() {
         true => Manifest::empty(),
         false => Manifest::new(submission.files.clone())?,

@@ -10,6 +10,7 @@
 mod error;
 pub mod experiments;
 pub mod files;
+pub mod import;
 mod location;
 pub mod log;
 pub mod logged_models;

@@ -3,7 +3,7 @@
 //! What a run logs about one (params, tags, metrics) is data; that it was made, finalised or
 //! deleted is audited. Ask [`home`] whose it is, and get a permit for that experiment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, str::FromStr};
 
 use auth::{Permit, verbs};
 use domain::{
@@ -63,6 +63,19 @@ impl Status {
             Self::Ready => "LOGGED_MODEL_READY",
             Self::Failed => "LOGGED_MODEL_UPLOAD_FAILED",
         }
+    }
+}
+
+impl FromStr for Status {
+    type Err = Problem;
+
+    fn from_str(word: &str) -> Result<Self, Problem> {
+        let all = [Self::Pending, Self::Ready, Self::Failed];
+        all.into_iter().find(|status| status.as_str() == word).ok_or_else(|| {
+            let shown: String = word.chars().take(80).collect();
+            let all = all.map(Self::as_str).join(", ");
+            Problem::invalid("status", format!("`{shown}`: expected one of {all}"))
+        })
     }
 }
 
@@ -239,7 +252,9 @@ pub async fn log_params(
     Ok(logged_models::log_params(&state.database, id, &params).await?)
 }
 
-fn unique_params(params: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Problem> {
+pub(crate) fn unique_params(
+    params: Vec<(String, String)>,
+) -> Result<BTreeMap<String, String>, Problem> {
     let mut unique = BTreeMap::new();
     for (key, value) in params {
         check_pair("params", &key, &value, LONGEST_PARAM)?;
@@ -253,7 +268,9 @@ fn unique_params(params: Vec<(String, String)>) -> Result<BTreeMap<String, Strin
     Ok(unique)
 }
 
-fn checked_tags(tags: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Problem> {
+pub(crate) fn checked_tags(
+    tags: Vec<(String, String)>,
+) -> Result<BTreeMap<String, String>, Problem> {
     for (key, value) in &tags {
         check_pair("tags", key, value, LONGEST_TAG)?;
     }
@@ -288,7 +305,7 @@ fn within(field: &'static str, text: &str, most: usize) -> Result<(), Problem> {
 /// The characters that would make a name ambiguous in a URI or a filter.
 const NOT_IN_NAMES: [char; 6] = ['/', ':', '.', '%', '"', '\''];
 
-fn check_name(name: &str) -> Result<(), Problem> {
+pub(crate) fn check_name(name: &str) -> Result<(), Problem> {
     within("name", name, LONGEST_NAME)?;
     if name.is_empty() || name.contains(NOT_IN_NAMES) {
         let shown: String = name.chars().take(80).collect();

@@ -12,6 +12,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod endpoints;
 mod graph;
+pub mod import;
 pub mod login;
 pub mod models;
 pub mod predict;

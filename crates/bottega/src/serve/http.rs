@@ -115,6 +115,9 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
         config.app_data(Data::new(gateway.clone()));
         config.configure(gateway::routes);
     }
+    if let Some(tracking) = &services.tracking {
+        config.app_data(Data::from(Arc::clone(tracking)));
+    }
     let mut api = scope("/api/v1");
     if let Some(registry) = &services.registry {
         config.app_data(Data::from(Arc::clone(registry)));
@@ -127,13 +130,15 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
         config.app_data(Data::from(Arc::clone(notify)));
         api = api.configure(notify::routes);
     }
+    if services.tracking.is_some() {
+        api = api.configure(mlflow::import::routes);
+    }
     config.service(api.service(health::report).service(health::document));
 }
 
 /// MLflow's API, where this process is a registry.
 fn mlflow_routes(config: &mut web::ServiceConfig, services: &Services) {
-    if let Some(tracking) = &services.tracking {
-        config.app_data(Data::from(Arc::clone(tracking)));
+    if services.tracking.is_some() {
         config.configure(mlflow::root).configure(mlflow::routes);
     }
 }

@@ -136,23 +136,67 @@ pub async fn insert(
     tags: &[Tag],
 ) -> Result<ExperimentId> {
     let now = change.now();
-    let row = sqlx::query!(
-        r#"INSERT INTO experiments (id, name, artifact_location, owner, created_at, updated_at)
-           SELECT id, $1, coalesce($2, 'mlflow-artifacts:/' || id), $3, $4, $4
-           FROM nextval(pg_get_serial_sequence('experiments', 'id')) AS id
-           RETURNING id"#,
+    let id = loop {
+        // A number that an import took is left out.
+        let made = sqlx::query!(
+            r#"INSERT INTO experiments (id, name, artifact_location, owner, created_at, updated_at)
+               SELECT id, $1, coalesce($2, 'mlflow-artifacts:/' || id), $3, $4, $4
+               FROM nextval(pg_get_serial_sequence('experiments', 'id')) AS id
+               ON CONFLICT (id) DO NOTHING
+               RETURNING id"#,
+            name,
+            artifact_location,
+            owner.to_string(),
+            now
+        )
+        .fetch_optional(change.connection())
+        .await
+        .map_err(|error| taken(error, name))?;
+        if let Some(row) = made {
+            break ExperimentId(row.id);
+        }
+    };
+    for tag in tags {
+        set_tag(change, id, tag).await?;
+    }
+    Ok(id)
+}
+
+/// Makes an experiment of this id, whose files lie with us. `false` if the id is taken.
+///
+/// # Errors
+/// The name is taken (conflict); the database is away.
+pub async fn insert_as(
+    change: &mut Change,
+    id: ExperimentId,
+    name: &str,
+    owner: &Actor,
+) -> Result<bool> {
+    let now = change.now();
+    let done = sqlx::query!(
+        "INSERT INTO experiments (id, name, artifact_location, owner, created_at, updated_at)
+         VALUES ($1, $2, 'mlflow-artifacts:/' || $1::bigint, $3, $4, $4)
+         ON CONFLICT (id) DO NOTHING",
+        id.0,
         name,
-        artifact_location,
         owner.to_string(),
         now
     )
-    .fetch_one(change.connection())
+    .execute(change.connection())
     .await
     .map_err(|error| taken(error, name))?;
-    for tag in tags {
-        set_tag(change, ExperimentId(row.id), tag).await?;
-    }
-    Ok(ExperimentId(row.id))
+    Ok(done.rows_affected() == 1)
+}
+
+/// The id of the experiment of that name, deleted or not, as the change sees it.
+///
+/// # Errors
+/// The database is away.
+pub async fn id_of(change: &mut Change, name: &str) -> Result<Option<ExperimentId>> {
+    let row = sqlx::query!(r#"SELECT id FROM experiments WHERE name = $1 COLLATE "C""#, name)
+        .fetch_optional(change.connection())
+        .await?;
+    Ok(row.map(|row| ExperimentId(row.id)))
 }
 
 /// Whose folder a path lies in. Until the change ends nobody else takes a folder.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     Problem, Timestamp,
-    tracking::{Batch, ExperimentId, Param, RUN_NAME_TAG, RunId, Tag},
+    tracking::{Batch, ExperimentId, Metric, Param, RUN_NAME_TAG, RunId, Tag},
 };
 use sqlx::{PgConnection, Postgres, Transaction};
 
@@ -75,6 +75,14 @@ impl Log {
             .await?;
         }
         set_tags(&mut self.tx, self.run, batch.tags()).await
+    }
+
+    /// Adds what the run measured of logged models, which the metrics name, and nothing to its own metrics.
+    ///
+    /// # Errors
+    /// A model is not there; the database is away.
+    pub async fn of_models(&mut self, metrics: &[Metric]) -> Result<()> {
+        metrics::insert_of_models(&mut self.tx, self.run, metrics).await
     }
 
     async fn params(&mut self, params: &[Param]) -> Result<()> {

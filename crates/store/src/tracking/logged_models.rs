@@ -253,6 +253,41 @@ pub async fn set_status(change: &mut Change, id: LoggedModelId, status: &str) ->
     Ok(done.rows_affected() == 1)
 }
 
+/// Says how the upload of a model's files ended elsewhere, and why if it ended badly.
+///
+/// # Errors
+/// The model is gone; the database is away.
+pub async fn set_outcome(
+    change: &mut Change,
+    id: LoggedModelId,
+    status: &str,
+    message: Option<&str>,
+) -> Result<()> {
+    let done = sqlx::query!(
+        "UPDATE logged_models SET status = $2, status_message = $3 WHERE id = $1",
+        id.0,
+        status,
+        message
+    )
+    .execute(change.connection())
+    .await?;
+    crate::models::one("logged_models", done.rows_affected())
+}
+
+/// The experiment of a logged model, deleted or not, as the change sees it.
+///
+/// # Errors
+/// The database is away.
+pub async fn lock(change: &mut Change, id: LoggedModelId) -> Result<Option<ExperimentId>> {
+    let row = sqlx::query!(
+        "SELECT experiment_id FROM logged_models WHERE id = $1 FOR NO KEY UPDATE",
+        id.0
+    )
+    .fetch_optional(change.connection())
+    .await?;
+    Ok(row.map(|row| ExperimentId(row.experiment_id)))
+}
+
 /// Deletes a logged model, until its retention time is over. `false` if it is gone already.
 ///
 /// # Errors

@@ -53,20 +53,20 @@ pub(super) async fn insert(
     )
     .execute(&mut *connection)
     .await?;
-    let models: Vec<(LoggedModelId, &Metric)> =
-        metrics.iter().filter_map(|metric| Some((metric.model?, metric))).collect();
-    if models.is_empty() {
-        return Ok(());
-    }
-    insert_of_models(connection, run, &models).await
+    insert_of_models(connection, run, metrics).await
 }
 
-/// Adds what metrics say about logged models.
-async fn insert_of_models(
+/// Adds what metrics say about the logged models that they name.
+pub(super) async fn insert_of_models(
     connection: &mut PgConnection,
     run: RunId,
-    metrics: &[(LoggedModelId, &Metric)],
+    metrics: &[Metric],
 ) -> Result<()> {
+    let metrics: Vec<(LoggedModelId, &Metric)> =
+        metrics.iter().filter_map(|metric| Some((metric.model?, metric))).collect();
+    if metrics.is_empty() {
+        return Ok(());
+    }
     let models: Vec<Uuid> = metrics.iter().map(|(model, _)| model.0).collect();
     let keys: Vec<String> = metrics.iter().map(|(_, metric)| metric.key.clone()).collect();
     let values: Vec<f64> = metrics.iter().map(|(_, metric)| metric.value).collect();

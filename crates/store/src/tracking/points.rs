@@ -75,6 +75,36 @@ pub async fn history(
     Ok(rows.into_iter().map(Point::from).collect())
 }
 
+/// How many points of a metric a run has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Count {
+    /// The metric.
+    pub key: String,
+    /// How many points.
+    pub points: i64,
+    /// The timestamp of the newest.
+    pub newest: i64,
+}
+
+/// How many points of each of these metrics a run has, by key; of all its metrics where none is named.
+///
+/// # Errors
+/// The database is away.
+pub async fn counts(database: &Database, run: RunId, key: Option<&str>) -> Result<Vec<Count>> {
+    let rows = sqlx::query_as!(
+        Count,
+        r#"SELECT m.key, count(*) AS "points!", max(p.timestamp) AS "newest!"
+           FROM run_metrics m JOIN metric_points p USING (series)
+           WHERE m.run_id = $1 AND ($2::text IS NULL OR m.key = $2)
+           GROUP BY m.key ORDER BY m.key"#,
+        run.0,
+        key
+    )
+    .fetch_all(database.pool())
+    .await?;
+    Ok(rows)
+}
+
 /// The first points of a metric of several runs, run after run.
 ///
 /// # Errors
