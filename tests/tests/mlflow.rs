@@ -15,7 +15,10 @@ fn scripts() -> PathBuf {
 
 /// Runs a file of tests by the Python that a variable names, against a server of its own.
 fn passes(python: &str, file: &str) {
-    passes_on(&Server::start(), python, file, &[]);
+    // Receivers of webhooks are in the tests themselves.
+    let arguments = vec!["--webhook-allow".to_owned(), "127.0.0.1".to_owned()];
+    let server = Server::start_with(Options { arguments, ..Options::default() });
+    passes_on(&server, python, file, &[]);
 }
 
 fn passes_on(server: &Server, python: &str, file: &str, environment: &[(&str, &str)]) {
@@ -51,6 +54,11 @@ fn many_clients_at_once() {
 #[test]
 fn searches_and_metric_histories() {
     passes("BOTTEGA_MLFLOW3", "test_search.py");
+}
+
+#[test]
+fn arguments_on_the_wire() {
+    passes("BOTTEGA_MLFLOW3", "test_wire.py");
 }
 
 #[test]

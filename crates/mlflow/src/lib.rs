@@ -25,9 +25,14 @@ mod runs;
 mod search;
 mod server;
 mod unsupported;
+mod uploads;
 mod webhooks;
+mod workspace;
 
-use actix_web::web::{ServiceConfig, scope, to};
+use actix_web::{
+    middleware::from_fn,
+    web::{ServiceConfig, scope, to},
+};
 
 pub use document::describe;
 
@@ -42,6 +47,7 @@ pub fn routes(config: &mut ServiceConfig) {
             scope(&format!("{surface}/{path}"))
                 .configure(parts)
                 .default_service(to(unsupported::answer))
+                .wrap(from_fn(workspace::check))
         };
         config
             .service(under("2.0/mlflow", second))
@@ -62,6 +68,7 @@ fn second(config: &mut ServiceConfig) {
         .configure(runs::routes)
         .configure(logging::routes)
         .configure(artifacts::routes)
+        .configure(uploads::routes)
         .configure(search::routes)
         .configure(logged_models::routes)
         .configure(models::routes)

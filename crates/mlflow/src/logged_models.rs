@@ -232,6 +232,18 @@ fn nothing() -> HttpResponse {
     HttpResponse::Ok().json(json!({}))
 }
 
+/// The tag in which MLflow's clients look for the versions made of a logged model.
+const VERSIONS_TAG: &str = "mlflow.modelVersions";
+
+/// Made from what there is, so that it names no version that is gone.
+fn versions_tag(registrations: &[(String, i32)]) -> String {
+    let versions: Vec<_> = registrations
+        .iter()
+        .map(|(name, version)| format!(r#"{{"name": {}, "version": {version}}}"#, json!(name)))
+        .collect();
+    format!("[{}]", versions.join(", "))
+}
+
 /// A logged model, as MLflow's `LoggedModel`.
 pub fn logged_model_json(model: &LoggedModel) -> Value {
     let mut info = json!({
@@ -251,10 +263,11 @@ pub fn logged_model_json(model: &LoggedModel) -> Value {
     optional("model_type", model.model_type.as_ref().map(|text| json!(text)));
     optional("source_run_id", model.source_run.map(|run| json!(run.to_string())));
     optional("status_message", model.status_message.as_ref().map(|text| json!(text)));
-    optional(
-        "tags",
-        list(model.tags.iter().map(|(key, value)| json!({"key": key, "value": value}))),
-    );
+    let mut tags = model.tags.clone();
+    if !model.registrations.is_empty() {
+        tags.insert(VERSIONS_TAG.to_owned(), versions_tag(&model.registrations));
+    }
+    optional("tags", list(tags.iter().map(|(key, value)| json!({"key": key, "value": value}))));
     let registrations = model
         .registrations
         .iter()

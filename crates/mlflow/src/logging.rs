@@ -13,7 +13,7 @@ use crate::{
     experiments::{Pair, done, tags, within},
     refusal::{Answer, Refusal},
     request::{Args, number, required},
-    runs::run_id,
+    runs::{run_id, well_formed_run_id},
 };
 
 /// Below `/api/2.0/mlflow`.
@@ -145,7 +145,7 @@ async fn batch(
     state: Data<State>,
     Args(args): Args<BatchArgs>,
 ) -> Answer {
-    let run = run_id(args.run_id, None)?;
+    let run = well_formed_run_id(args.run_id)?;
     let metrics = args.metrics.into_iter().enumerate();
     let metrics = metrics.map(|(index, metric)| metric.metric(&format!("metrics[{index}].")));
     let params = args.params.into_iter().enumerate();
@@ -231,7 +231,7 @@ async fn inputs(
     state: Data<State>,
     Args(args): Args<InputsArgs>,
 ) -> Answer {
-    let run = run_id(args.run_id, None)?;
+    let run = well_formed_run_id(args.run_id)?;
     let datasets = args.datasets.into_iter().enumerate();
     let datasets = datasets
         .map(|(index, input)| input.input(&format!("datasets[{index}].")))

@@ -62,6 +62,8 @@ codes! {
     PermissionDenied = "PERMISSION_DENIED" FORBIDDEN;
     /// Too many requests just now.
     RequestLimitExceeded = "REQUEST_LIMIT_EXCEEDED" TOO_MANY_REQUESTS;
+    /// Something that is switched off here. MLflow answers 500, which its client repeats.
+    FeatureDisabled = "FEATURE_DISABLED" BAD_REQUEST;
     /// A part of MLflow's API that this server does not have.
     NotImplemented = "NOT_IMPLEMENTED" NOT_IMPLEMENTED;
     /// A dependency is away.
@@ -159,6 +161,7 @@ impl ResponseError for Refusal {
             | Code::ResourceDoesNotExist
             | Code::EndpointNotFound
             | Code::PermissionDenied
+            | Code::FeatureDisabled
             | Code::NotImplemented
             | Code::DeadlineExceeded
             | Code::InternalError => {}

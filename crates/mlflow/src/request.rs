@@ -11,13 +11,15 @@ use actix_web::{
     FromRequest, HttpRequest,
     body::{BodyStream, to_bytes_limited},
     dev::Payload,
-    http::Method,
+    http::{Method, header},
 };
 use futures_util::future::LocalBoxFuture;
 use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeOwned, Visitor},
 };
+use serde_json::Value;
+use serde_path_to_error::Segment;
 
 use crate::refusal::Refusal;
 
@@ -40,6 +42,9 @@ impl<T: DeserializeOwned + 'static> FromRequest for Args<T> {
                 .map_err(|error| Refusal::invalid(format!("the query string is wrong: {error}")));
             return Box::pin(async { args });
         }
+        if let Err(refusal) = is_json(request) {
+            return Box::pin(async { Err(refusal) });
+        }
         let payload = payload.take();
         Box::pin(async move {
             let body = to_bytes_limited(BodyStream::new(payload), LONGEST_BODY)
@@ -53,6 +58,24 @@ impl<T: DeserializeOwned + 'static> FromRequest for Args<T> {
     }
 }
 
+/// A page elsewhere can have a browser post a form or a text here with its credentials, but no JSON.
+fn is_json(request: &HttpRequest) -> Result<(), Refusal> {
+    if !matches!(*request.method(), Method::POST | Method::PUT) {
+        return Ok(());
+    }
+    let Some(given) = request.headers().get(header::CONTENT_TYPE) else {
+        return Err(Refusal::invalid(
+            "Bad Request. Content-Type header is missing: expected application/json.",
+        ));
+    };
+    let given = given.to_str().unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Refusal::invalid("Bad Request. Content-Type must be one of ['application/json']."))
+}
+
 /// Reads a JSON body. An empty one has no arguments.
 fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let body = if body.is_empty() { b"{}" } else { body };
@@ -61,17 +84,36 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
         return Ok(args);
     }
     let mut json = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        if path == "." {
-            Refusal::invalid(format!("the body is not a JSON object: {}", error.inner()))
-        } else {
-            Refusal::invalid(format!(
-                "Invalid value for parameter '{path}' supplied: {}",
-                error.inner()
-            ))
-        }
-    })
+    let Err(refused) = serde_path_to_error::deserialize::<_, T>(&mut json) else {
+        // Something follows it.
+        return Err(no_object());
+    };
+    match serde_json::from_slice::<Value>(body) {
+        // Old clients send JSON in a JSON text.
+        Ok(Value::String(inner)) => serde_json::from_str(&inner).map_err(|_| no_object()),
+        Ok(sent @ Value::Object(_)) => Err(wrong_value(&sent, &refused)),
+        _ => Err(no_object()),
+    }
+}
+
+fn no_object() -> Refusal {
+    Refusal::invalid("the body is not a JSON object: expected one, as {\"run_id\": \"…\"}")
+}
+
+/// Says which value was wrong, as MLflow's server says it.
+fn wrong_value(sent: &Value, refused: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    let path = refused.path();
+    let value = path.iter().try_fold(sent, |value, segment| match segment {
+        Segment::Seq { index } => value.get(index),
+        Segment::Map { key } => value.get(key),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    });
+    let shown: String =
+        value.map(ToString::to_string).unwrap_or_default().chars().take(300).collect();
+    Refusal::invalid(format!(
+        "Invalid value {shown} for parameter '{path}' supplied: {}",
+        refused.inner()
+    ))
 }
 
 /// An argument that must be there. An empty text is as good as none.
@@ -224,8 +266,22 @@ mod tests {
         for bad in [r#"{"step": 1.5}"#, r#"{"step": "x"}"#, r#"{"step": true}"#, "[1", "3"] {
             assert!(read(bad).is_err(), "{bad}");
         }
-        let refusal = read(r#"{"step": "x"}"#).unwrap_err();
-        assert!(refusal.message.contains("'step'"), "{}", refusal.message);
+        let said = |json| read(json).unwrap_err().message;
+        assert!(
+            said(r#"{"step": "x"}"#)
+                .starts_with(r#"Invalid value "x" for parameter 'step' supplied"#)
+        );
+        assert!(
+            said(r#"{"value": [1]}"#)
+                .starts_with("Invalid value [1] for parameter 'value' supplied")
+        );
+        assert!(said("[1").contains("not a JSON object"));
+    }
+
+    #[test]
+    fn json_in_a_json_text_is_read_too() {
+        assert_eq!(decode::<Point>(br#""{\"step\": 7}""#).unwrap().step, Some(7));
+        assert!(decode::<Point>(br#""no""#).is_err());
     }
 
     #[test]

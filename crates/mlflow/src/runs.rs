@@ -44,6 +44,23 @@ pub fn run_id(run_id: Option<String>, run_uuid: Option<String>) -> Result<RunId,
     })
 }
 
+/// The same where MLflow's server tells ids that could be none of any run from those of none.
+pub fn well_formed_run_id(given: Option<String>) -> Result<RunId, Refusal> {
+    let given = required(given, "run_id")?;
+    let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    let is_formed = given.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && given.chars().all(is_word)
+        && given.chars().count() <= 256;
+    if !is_formed {
+        let shown: String = given.chars().take(300).collect();
+        return Err(Refusal::invalid(format!(
+            "Invalid value {} for parameter 'run_id' supplied.",
+            json!(shown)
+        )));
+    }
+    run_id(Some(given), None)
+}
+
 #[derive(Debug, Deserialize)]
 struct Create {
     experiment_id: Option<String>,

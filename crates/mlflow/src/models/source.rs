@@ -104,7 +104,7 @@ pub(super) async fn locate(
             claim.source
         ))),
         _ if leads_out(rest) => Err(Refusal::invalid(format!(
-            "Invalid model version source: '{}'. Using relative paths within the source is not allowed",
+            "Invalid model version source: '{}'. If supplying a source as an http, https, ftp, object store or mlflow-artifacts URI, its path must be absolute, without `..` and control characters.",
             claim.source
         ))),
         "runs" => finder.of_run(claim).await,
@@ -254,11 +254,12 @@ fn elsewhere(claim: Claim) -> Result<Located, Refusal> {
     Ok(located)
 }
 
-/// Whether a part of the path is `..`, however often it is encoded.
+/// Whether a part of the path is `..`, or no text, however often it is encoded.
 fn leads_out(path: &str) -> bool {
     let mut plain = path.to_owned();
     loop {
-        if plain.split(['/', '\\', '?', '#']).any(|part| part == "..") {
+        let has_control = plain.chars().any(char::is_control);
+        if has_control || plain.split(['/', '\\', '?', '#']).any(|part| part == "..") {
             return true;
         }
         let decoded = percent_decode_str(&plain).decode_utf8_lossy().into_owned();

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use store::search::Search;
 use tracking::{State, search};
 
-use super::{begin, limit, page, view};
+use super::{begin, limit, named_experiments, page, view};
 use crate::{
     encode::experiment_json,
     refusal::{Answer, Refusal},
@@ -90,7 +90,7 @@ async fn datasets(
             experiment_ids.len()
         )));
     }
-    let (experiments, permits) = super::experiments(&caller, &access, &experiment_ids)?;
+    let (experiments, permits) = named_experiments(&caller, &access, &experiment_ids)?;
     let found = search::datasets(&state, &permits, &experiments).await?;
     let summaries: Vec<Value> = found
         .iter()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use store::search::{OnDataset, Search, View};
 use tracking::{State, search};
 
-use super::{begin, experiments, limit, page};
+use super::{begin, limit, named_experiments, page};
 use crate::{
     logged_models::logged_model_json,
     refusal::{Answer, Refusal},
@@ -78,7 +78,7 @@ async fn logged_models(
         ));
     }
     let filter_text = args.filter.unwrap_or_default();
-    let (experiments, permits) = experiments(&caller, &access, &args.experiment_ids)?;
+    let (experiments, permits) = named_experiments(&caller, &access, &args.experiment_ids)?;
     let search = Search {
         subject: Subject::LoggedModels,
         experiments,

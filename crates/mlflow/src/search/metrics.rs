@@ -61,17 +61,8 @@ fn permits<'a>(
 }
 
 /// The runs of these ids. What is no id is no run's.
-fn run_ids(ids: &[String], what: &str) -> Result<Vec<RunId>, Refusal> {
-    if ids.is_empty() {
-        return Err(Refusal::invalid(format!("{what} request must specify at least one run_id.")));
-    }
-    if ids.len() > MOST_RUNS {
-        return Err(Refusal::invalid(format!(
-            "{what} request cannot specify more than {MOST_RUNS} run_ids. Received {} run_ids.",
-            ids.len()
-        )));
-    }
-    Ok(ids.iter().filter_map(|id| id.parse().ok()).collect())
+fn run_ids(ids: &[String]) -> Vec<RunId> {
+    ids.iter().filter_map(|id| id.parse().ok()).collect()
 }
 
 #[derive(Debug, Deserialize)]
@@ -150,8 +141,21 @@ async fn histories(
     Args(args): Args<Histories>,
 ) -> Answer {
     const MOST: i64 = 25_000;
-    let runs = run_ids(&args.run_id, "GetMetricHistoryBulk")?;
-    let key = required(args.metric_key, "metric_key")?;
+    let asked = args.run_id.len();
+    if asked == 0 {
+        return Err(Refusal::invalid(
+            "GetMetricHistoryBulk request must specify at least one run_id.",
+        ));
+    }
+    if asked > MOST_RUNS {
+        return Err(Refusal::invalid(format!(
+            "GetMetricHistoryBulk request cannot specify more than {MOST_RUNS} run_ids. Received {asked} run_ids."
+        )));
+    }
+    let key = args.metric_key.ok_or_else(|| {
+        Refusal::invalid("GetMetricHistoryBulk request must specify a metric_key.")
+    })?;
+    let runs = run_ids(&args.run_id);
     let limit = limit(args.max_results.map(|asked| asked.min(MOST)), MOST, MOST)?;
     let permits = permits(&caller, &access);
     let points = search::histories(&state, permits, &runs, &key, limit).await?;
@@ -178,7 +182,14 @@ async fn samples(
     Args(args): Args<Samples>,
 ) -> Answer {
     const MOST: i64 = 2500;
-    let runs = run_ids(&args.run_ids, "GetMetricHistoryBulkInterval")?;
+    let asked = args.run_ids.len();
+    required(args.run_ids.first().cloned(), "run_ids")?;
+    if asked > MOST_RUNS {
+        return Err(Refusal::invalid(format!(
+            "GetMetricHistoryBulkInterval request must specify at most {MOST_RUNS} run_ids. Received {asked} run_ids."
+        )));
+    }
+    let runs = run_ids(&args.run_ids);
     let key = required(args.metric_key, "metric_key")?;
     let most = args.max_results.unwrap_or(MOST);
     if !(1..=MOST).contains(&most) {

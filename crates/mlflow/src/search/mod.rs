@@ -67,7 +67,7 @@ fn view(name: &str, asked: Option<&Value>) -> Result<View, Refusal> {
 }
 
 /// The experiments that are named, and the permits to look into them.
-fn experiments(
+fn named_experiments(
     caller: &Caller,
     access: &Access,
     ids: &[String],

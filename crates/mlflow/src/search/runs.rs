@@ -8,7 +8,7 @@ use serde_json::Value;
 use store::search::Search;
 use tracking::{State, search};
 
-use super::{begin, experiments, limit, page, view};
+use super::{begin, limit, named_experiments, page, view};
 use crate::{
     encode::run_json,
     refusal::Answer,
@@ -39,7 +39,7 @@ async fn runs(
     Args(args): Args<Runs>,
 ) -> Answer {
     let filter_text = args.filter.unwrap_or_default();
-    let (experiments, permits) = experiments(&caller, &access, &args.experiment_ids)?;
+    let (experiments, permits) = named_experiments(&caller, &access, &args.experiment_ids)?;
     let search = Search {
         subject: Subject::Runs,
         experiments,
