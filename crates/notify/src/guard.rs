@@ -127,10 +127,13 @@ impl Guard {
     pub(crate) async fn check(&self, text: &str) -> Result<Url, Problem> {
         let wrong = |message: String| Problem::invalid("url", message);
         let url = Url::parse(text).map_err(|_| {
-            wrong("the URL cannot be read: expected one like `https://example.com/hook`".to_owned())
+            wrong("Invalid webhook URL: it cannot be read: expected one like `https://example.com/hook`".to_owned())
         })?;
         if !matches!(url.scheme(), "https" | "http") {
-            return Err(wrong(format!("the URL's scheme is `{}`: expected https", url.scheme())));
+            return Err(wrong(format!(
+                "Invalid webhook URL scheme: `{}`: expected https",
+                url.scheme()
+            )));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("the URL carries a user or a password".to_owned())
@@ -140,7 +143,7 @@ impl Guard {
         let addresses = self.addresses(&host).await.map_err(wrong)?;
         // What is sent in the clear must stay where the operator says that it may be read.
         if url.scheme() == "http" && !addresses.iter().all(|address| self.0.hold(address.ip())) {
-            return Err(wrong("the URL's scheme is `http`: expected https".to_owned())
+            return Err(wrong("Invalid webhook URL scheme: `http`: expected https".to_owned())
                 .hint("http is for networks that the operator allows with --webhook-allow"));
         }
         Ok(url)

@@ -241,7 +241,7 @@ fn check(
     if !is_name {
         let shown: String = name.chars().take(80).collect();
         let message = format!(
-            "`{shown}` is no webhook name: expected 1 to {LONGEST_NAME} letters, digits, `.`, `_` and `-`, with a letter or digit at both ends"
+            "Webhook name `{shown}` is invalid: expected 1 to {LONGEST_NAME} letters, digits, `.`, `_` and `-`, with a letter or digit at both ends"
         );
         return Err(Problem::invalid("name", message));
     }
@@ -268,7 +268,10 @@ async fn check_url(state: &State, url: &str) -> Result<(), Problem> {
 
 fn names(events: &[Event]) -> Result<Vec<EventName>, Problem> {
     if events.is_empty() {
-        return Err(Problem::invalid("events", "there are no events: expected at least one"));
+        return Err(Problem::invalid(
+            "events",
+            "Webhook events must be a non-empty list: name at least one",
+        ));
     }
     Ok(events.iter().map(|event| event.name()).collect())
 }

@@ -102,7 +102,9 @@ pub async fn transition(
     let model = models::lock(&mut change, model).await?;
     let stage = canonical(&model, &order.stage)?;
     if order.archive_existing && (stage.is_none() || stage.as_str() == Stage::ARCHIVED) {
-        let message = format!("what is in `{stage}` cannot be archived: it is not an active stage");
+        let message = format!(
+            "Model version transition cannot archive existing model versions because '{stage}' is not an Active stage"
+        );
         return Err(Problem::invalid("archive_existing_versions", message).into());
     }
     let version = versions::lock(&mut change, &model, number).await?;

@@ -61,7 +61,7 @@ pub async fn create(
     {
         return Err(Problem::invalid(
             "run_name",
-            format!("Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values (run_name='{name}', mlflow.runName='{tag}')"),
+            format!("Both 'run_name' argument and 'mlflow.runName' tag are specified, but with different values (run_name='{name}', mlflow.runName='{tag}')."),
         )
         .into());
     }

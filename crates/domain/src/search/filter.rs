@@ -267,7 +267,7 @@ fn allowed(
         let problem =
             refused(format!("Invalid comparator '{}' for {}", comparator.as_str(), shown(field)));
         return Err(if matches!(comparator, IsNull | IsNotNull) {
-            problem.hint("it is for tags and params of runs, and for tags of experiments")
+            problem.hint("IS NULL / IS NOT NULL is only supported for tags and params of runs, and tags of experiments")
         } else {
             problem
         });

@@ -17,7 +17,7 @@ const MOST: usize = 32;
 /// One does not parse, names what the subject cannot be ordered by, or comes twice.
 pub fn order(subject: Subject, clauses: &[String]) -> Result<Vec<Sort>, Problem> {
     let sorts = clauses.iter().map(|clause| parse(subject, clause)).collect::<Result<_, _>>()?;
-    checked(sorts)
+    checked(subject, sorts)
 }
 
 /// Reads one key of an order of logged models, which they give by name and direction.
@@ -35,9 +35,13 @@ pub fn order_by_field(name: &str, ascending: bool) -> Result<Sort, Problem> {
     }
 }
 
-fn checked(sorts: Vec<Sort>) -> Result<Vec<Sort>, Problem> {
+/// Of a key that comes twice the second orders nothing; MLflow refuses it, except for experiments.
+fn checked(subject: Subject, sorts: Vec<Sort>) -> Result<Vec<Sort>, Problem> {
     if sorts.len() > MOST {
         return Err(refused(format!("`order_by` has more than {MOST} keys")));
+    }
+    if subject == Subject::Experiments {
+        return Ok(sorts);
     }
     for (at, sort) in sorts.iter().enumerate() {
         if sorts.iter().take(at).any(|earlier| earlier.field == sort.field) {

@@ -214,10 +214,10 @@ impl Subject {
             .map(|name| format!("'{name}'"))
             .collect();
         let shown = super::lexer::shorten(key);
-        let (what, names) = (if in_order { "order by" } else { "attribute" }, names.join(", "));
+        let names = names.join(", ");
         Problem::invalid(
             argument,
-            format!("Invalid {what} key '{shown}' specified. Valid keys are {names}"),
+            format!("Invalid attribute key '{shown}' specified. Valid keys are {names}"),
         )
     }
 }

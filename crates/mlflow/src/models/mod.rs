@@ -8,7 +8,7 @@ mod versions;
 
 use actix_web::web::ServiceConfig;
 use auth::{Access, Caller, Permit, Verb};
-use domain::{ModelName, Resource, TagKey, TagValue};
+use domain::{ModelName, Resource, TagKey, TagValue, tracking::check_length};
 use registry::Error;
 use serde::Deserialize;
 use store::models::Tags;
@@ -34,8 +34,10 @@ struct Tag {
 
 impl Tag {
     fn checked(self) -> Result<(TagKey, TagValue), Refusal> {
-        let value = self.value.unwrap_or_default();
-        Ok((required(self.key, "key")?.parse()?, value.parse()?))
+        let (key, value) = (required(self.key, "key")?, self.value.unwrap_or_default());
+        check_length("key", &key, 250)?;
+        check_length("value", &value, 100_000)?;
+        Ok((key.parse()?, value.parse()?))
     }
 }
 
@@ -88,11 +90,11 @@ fn told(name: &ModelName, version: Option<i32>) -> impl Fn(Error) -> Refusal {
         let field = problem.field.clone();
         let refusal = Refusal::from(problem);
         let message = match (refusal.code, field.as_deref(), version) {
-            (Code::ResourceDoesNotExist, Some("model"), _) => {
-                format!("Registered Model with name={name} not found")
-            }
-            (Code::ResourceDoesNotExist, Some("version"), Some(version)) => {
+            (Code::ResourceDoesNotExist, Some("model" | "version"), Some(version)) => {
                 format!("Model Version (name={name}, version={version}) not found")
+            }
+            (Code::ResourceDoesNotExist, Some("model"), None) => {
+                format!("Registered Model with name={name} not found")
             }
             _ => return refusal,
         };

@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use store::models::Model;
 
 use super::{
-    Tag, description, model_version_json, name, permit, registered_model_json, tags, told, version,
+    Tag, description, model_version_json, name, permit, registered_model_json, source::is_prompt,
+    tags, told, version,
 };
 use crate::{
     refusal::{Answer, Code, Refusal},
@@ -65,15 +66,32 @@ async fn create(
         description: description(new.description)?,
         tags: tags(new.tags)?,
     };
-    let model = models::create(&state, &permit, &new).await.map_err(|error| {
-        let refusal = Refusal::creating(error);
-        if refusal.code == Code::ResourceAlreadyExists { taken(&name) } else { refusal }
-    })?;
-    Ok(answer(&registered_model_json(&model, &[])))
+    let refusal = match models::create(&state, &permit, &new).await {
+        Ok(model) => return Ok(answer(&registered_model_json(&model, &[]))),
+        Err(error) => Refusal::creating(error),
+    };
+    if refusal.code != Code::ResourceAlreadyExists {
+        return Err(refusal);
+    }
+    let permit = super::permit::<verbs::View>(&access, &caller, &name)?;
+    // It may be gone by now.
+    let there = models::get(&state, &permit, &name).await.ok();
+    let is_there = there.is_some_and(|model| is_prompt(&model.tags));
+    Err(taken(&name, is_prompt(&new.tags), is_there))
 }
 
-fn taken(name: &ModelName) -> Refusal {
-    let message = format!("Registered Model (name={name}) already exists.");
+/// Prompts are kept among models: who makes one is told which is in the way.
+fn taken(name: &ModelName, wants_prompt: bool, is_prompt: bool) -> Refusal {
+    let message = match (wants_prompt, is_prompt) {
+        (false, false) => format!("Registered Model (name={name}) already exists."),
+        (true, true) => format!("Prompt (name={name}) already exists."),
+        (true, false) => format!(
+            "Tried to create a prompt with name '{name}', but the name is already taken by a registered model."
+        ),
+        (false, true) => format!(
+            "Tried to create a registered model with name '{name}', but the name is already taken by a prompt."
+        ),
+    };
     Refusal::new(Code::ResourceAlreadyExists, message)
 }
 
@@ -110,7 +128,7 @@ async fn rename(
     let permit = permit::<verbs::Edit>(&access, &caller, &old)?;
     let model = models::rename(&state, &permit, &old, &new).await.map_err(|error| {
         let refusal = told(&old, None)(error);
-        if refusal.code == Code::ResourceConflict { taken(&new) } else { refusal }
+        if refusal.code == Code::ResourceConflict { taken(&new, false, false) } else { refusal }
     })?;
     whole(&caller, &access, &state, &model).await
 }

@@ -91,7 +91,7 @@ pub(super) async fn locate(
     tags: &Tags,
 ) -> Result<Located, Refusal> {
     let finder = Finder { caller, access, registry, tracking };
-    if tags.get(IS_PROMPT).is_some_and(|value| value == "true") {
+    if is_prompt(tags) {
         return elsewhere(claim);
     }
     let (scheme, rest) = match claim.source.split_once(':') {
@@ -116,6 +116,11 @@ pub(super) async fn locate(
         "http" | "https" if rest.contains(PROXY) => finder.of_path(claim).await,
         _ => elsewhere(claim),
     }
+}
+
+/// Whether what has these tags is a prompt, which MLflow keeps among models.
+pub(super) fn is_prompt(tags: &Tags) -> bool {
+    tags.get(IS_PROMPT).is_some_and(|value| value == "true")
 }
 
 impl Claim {
