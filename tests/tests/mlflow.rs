@@ -89,6 +89,11 @@ fn registered_models_and_versions() {
 }
 
 #[test]
+fn promotion_rules() {
+    passes("BOTTEGA_MLFLOW3", "test_promotion.py");
+}
+
+#[test]
 fn webhooks() {
     passes("BOTTEGA_MLFLOW3", "test_webhooks.py");
 }

@@ -82,12 +82,12 @@ pub enum Question {
     Push(commands::push::Options),
     /// Bring a version's files back, verified
     Pull(commands::pull::Options),
-    /// Move an alias to a version
+    /// Move an alias to a version, or a version to a stage; and back
     Promote(commands::promote::Options),
-    /// List, show and delete models
+    /// List, show, delete and restore models; their history and their rules
     #[command(subcommand)]
     Models(commands::models::Verb),
-    /// List, show and delete versions of a model
+    /// List, show, delete and restore versions of a model
     #[command(subcommand)]
     Versions(commands::versions::Verb),
     /// List, show and delete endpoints

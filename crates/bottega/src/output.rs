@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use client::{ApiError, Progress};
 use comfy_table::{ContentArrangement, Table, presets};
-use domain::{ErrorCode, Problem};
+use domain::{ErrorCode, Problem, promotion::Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize as _;
 use serde_json::{Value, json};
@@ -146,12 +146,8 @@ impl Output {
             Format::Json => anstream::eprintln!("{:#}", json!({"error": error})),
             Format::Table => {
                 anstream::eprintln!("{} {}", "error:".red().bold(), error.message);
-                for rule in &error.rules {
-                    let sign =
-                        if rule.ok { "✓".green().to_string() } else { "✗".red().to_string() };
-                    let value = visible(rule.value.as_deref().unwrap_or("no value"));
-                    let (text, required) = (visible(&rule.rule), visible(&rule.required));
-                    anstream::eprintln!("  {sign} {text}: {value}, required {required}");
+                if !error.rules.is_empty() {
+                    anstream::eprintln!("{}", rules(&error.rules));
                 }
                 if let Some(hint) = &error.hint {
                     anstream::eprintln!("{} {hint}", " hint:".cyan());
@@ -173,6 +169,19 @@ impl Output {
         }
         Bar(bar)
     }
+}
+
+/// What each promotion rule found.
+fn rules(outcomes: &[Outcome]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["", "RULE", "VALUE", "REQUIRED"]);
+    for outcome in outcomes {
+        let sign = if outcome.ok { "✓" } else { "✗" };
+        let value = visible(outcome.value.as_deref().unwrap_or("no value"));
+        table.add_row([sign, &visible(&outcome.rule), &value, &visible(&outcome.required)]);
+    }
+    table
 }
 
 fn print_json(value: &Value) {

@@ -173,18 +173,22 @@ fn rounded(value: f64) -> f64 {
     format!("{value:.12e}").parse().unwrap_or(value)
 }
 
-/// The refusal of a move that rules stand against.
+/// The refusal of a move that rules stand against: what each of them found, those that are met too.
 #[must_use]
 pub fn refusal(what: &str, outcomes: Vec<Outcome>) -> Problem {
-    let failed: Vec<_> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.ok)
-        .map(|outcome| {
+    let told = |ok: bool| -> Vec<String> {
+        let such = outcomes.iter().filter(|outcome| outcome.ok == ok);
+        such.map(|outcome| {
             let value = outcome.value.as_deref().unwrap_or("no value");
             format!("`{}` ({value}, required {})", outcome.rule, outcome.required)
         })
-        .collect();
-    let message = format!("{what} is refused by {}", failed.join(", "));
+        .collect()
+    };
+    let (failed, met) = (told(false).join(", "), told(true).join(", "));
+    let mut message = format!("{what} is refused by {failed}");
+    if !met.is_empty() {
+        message.push_str(&format!("; met: {met}"));
+    }
     let mut problem = Problem::new(ErrorCode::GateRefused, message)
         .hint("log what is missing, or override the rules with a reason");
     problem.rules = outcomes;
@@ -369,10 +373,11 @@ mod tests {
         assert!(rule.of_value(Some(0.1), Rival::Nobody).ok);
         assert!(!rule.of_value(None, Rival::Version(Some(0.1))).ok);
         assert!(!rule.of_value(Some(0.9), Rival::Version(None)).ok);
-        let outcomes = vec![rule.of_value(None, Rival::Version(Some(0.5)))];
+        let met = comparison("loss < 1").of_value(Some(0.5), Rival::Nobody);
+        let outcomes = vec![met, rule.of_value(None, Rival::Version(Some(0.5)))];
         let problem = refusal("`fraud@champion` to `fraud/2`", outcomes);
-        let message = "`fraud@champion` to `fraud/2` is refused by `accuracy >= champion` (no value, required >= 0.5)";
+        let message = "`fraud@champion` to `fraud/2` is refused by `accuracy >= champion` (no value, required >= 0.5); met: `loss < 1` (0.5, required < 1)";
         assert_eq!(problem.message, message);
-        assert_eq!(problem.rules.len(), 1);
+        assert_eq!(problem.rules.len(), 2);
     }
 }

@@ -150,6 +150,9 @@ fn example(event: Event) -> Value {
             json!({"endpoint": "example", "release": 1, "outcome": "the model could not be loaded"})
         }
         ("release", _) => json!({"endpoint": "example", "release": 1}),
+        ("endpoint", "blocked") => {
+            json!({"endpoint": "example", "reason": "the trial of `example_model/1` is not over"})
+        }
         _ => json!({"endpoint": "example"}),
     }
 }

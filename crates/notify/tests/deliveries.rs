@@ -18,7 +18,7 @@ use notify::{
     webhooks::{self, Edit, NewWebhook},
 };
 use serde_json::{Value, json};
-use store::{Change, testing::TestDatabase, webhooks::deliveries::Delivery};
+use store::{Change, followers, testing::TestDatabase, webhooks::deliveries::Delivery};
 
 /// Takes what is sent to it. It answers 200, or first whatever it was told to.
 #[derive(Clone, Default)]
@@ -419,4 +419,42 @@ async fn the_outbox_is_trimmed_only_behind_its_reader() {
     platform.work().await;
     assert_eq!(trim().await, 1);
     assert_eq!(told(&receiver), [pair("fraud", "1")]);
+}
+
+#[tokio::test]
+async fn a_follower_that_is_blocked_is_told_with_the_reason() {
+    let platform = Platform::start().await;
+    let (receiver, url) = Receiver::start();
+    platform.webhook(&url, &["endpoint.blocked", "release.created"], None).await;
+    let id = "00000000-0000-0000-0000-000000000001";
+    platform
+        .database
+        .execute(&format!(
+            "INSERT INTO models (id, name, owner, created_at, updated_at) VALUES ('{id}', 'fraud', 'user:ana', now(), now());
+             INSERT INTO model_versions (id, model_id, number, digest, size, status, servable, runtime, created_by, created_at, updated_at)
+             VALUES ('{id}', '{id}', 1, decode(repeat('00', 32), 'hex'), 0, 'pending', 'checking', 'onnx', 'user:ana', now(), now());
+             INSERT INTO endpoints (id, name, env, model_id, stage, owner, created_at, updated_at)
+             VALUES ('{id}', 'scoring', 'dev', '{id}', 'Production', 'user:ana', now(), now())"
+        ))
+        .await;
+    let model = "fraud".parse().unwrap();
+    let stage: domain::Stage = "Production".parse().unwrap();
+    let event = platform.permit.event("stage.moved", json!({}));
+    let mut change = Change::begin(platform.database.database()).await.unwrap();
+    let found = store::models::lock(&mut change, &model).await.unwrap().unwrap();
+    let version = store::versions::lock_by_number(&mut change, found.id, 1).await.unwrap().unwrap();
+    let pointer = domain::Pointer::Stage(stage.clone());
+    followers::bring(&mut change, &pointer, &version, &event).await.unwrap();
+    followers::strand(&mut change, found.id, &stage, &event).await.unwrap();
+    change.commit(&event).await.unwrap();
+    platform.work().await;
+    let heard: Vec<_> = receiver.heard().into_iter().map(|heard| heard.json()).collect();
+    let data: Vec<_> = heard.iter().map(|body| &body["data"]).collect();
+    let reason = |why: &str| json!({"endpoint": "scoring.dev", "reason": why});
+    let expected = [
+        &reason("the trial of `fraud/1` is not over"),
+        &reason("no version is in the stage `Production` any more"),
+    ];
+    assert_eq!(data, expected);
+    assert_eq!((&heard[0]["entity"], &heard[0]["action"]), (&json!("endpoint"), &json!("blocked")));
 }

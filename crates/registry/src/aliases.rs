@@ -1,7 +1,7 @@
 //! Aliases: names that move from version to version, and take their followers along.
 
 use auth::{Permit, verbs};
-use domain::{AliasName, AuditEvent, Cursor, ErrorCode, Limit, ModelName, Page, Pointer, Problem};
+use domain::{AliasName, AuditEvent, ErrorCode, ModelName, Pointer, Problem, promotion::Outcome};
 use serde_json::{Value, json};
 use store::{
     Change,
@@ -16,12 +16,15 @@ use crate::{
     Error, Result, State,
     models::{self, listed},
     publish::publish,
-    rules, versions,
+    rules::Gate,
+    versions,
 };
 
 /// Where an alias points after it was put there.
 #[derive(Debug)]
 pub struct Placed {
+    /// The number of the version that it points to.
+    pub version: i32,
     /// Its revision.
     pub revision: i32,
     /// Whether it pointed elsewhere, or nowhere, before.
@@ -45,20 +48,19 @@ pub async fn list(
     Ok(aliases::list(&state.database, model.id).await?)
 }
 
-/// Lists the moves of an alias, newest first.
+/// One alias that is set.
 ///
 /// # Errors
-/// The model is not there.
-pub async fn history(
+/// The model is not there, or the alias is not set.
+pub async fn get(
     state: &State,
     permit: &Permit<verbs::View>,
     model: &ModelName,
     alias: &AliasName,
-    cursor: Option<&Cursor>,
-    limit: Limit,
-) -> Result<Page<Move>> {
+) -> Result<Alias> {
     let model = models::get(state, permit, model).await?;
-    Ok(aliases::history(&state.database, model.id, alias, cursor, limit).await?)
+    let all = aliases::list(&state.database, model.id).await?;
+    all.into_iter().find(|found| found.alias == *alias).ok_or_else(|| absent(&model, alias))
 }
 
 /// Points an alias to a version. Endpoints that follow it get a release each; who cannot take the
@@ -69,6 +71,7 @@ pub async fn history(
 pub async fn promote(
     state: &State,
     permit: &Permit<verbs::Promote>,
+    gate: Gate<'_>,
     model: &ModelName,
     alias: &AliasName,
     version: i32,
@@ -77,37 +80,73 @@ pub async fn promote(
     let mut change = Change::begin(&state.database).await?;
     let model = models::lock(&mut change, model).await?;
     let version = versions::lock(&mut change, &model, version).await?;
-    let mut placed = point(&mut change, permit, &model, alias, &version, reason).await?;
+    let mut placed = point(&mut change, permit, gate, &model, alias, &version, reason).await?;
     if let Some(event) = placed.event.take() {
         publish(change, event).await?;
     }
     Ok(placed)
 }
 
-/// [`promote`] although promotion rules stand against it. The audit trail keeps the reason and what
-/// each rule found.
+/// How an alias goes back.
+#[derive(Debug, Clone, Default)]
+pub struct Back {
+    /// Why.
+    pub reason: Option<String>,
+    /// The revision that shall be undone: another one is left alone.
+    pub if_revision: Option<i32>,
+}
+
+/// Points an alias to where it pointed before its last move: a promotion like any other. Again, it
+/// undoes that one.
 ///
 /// # Errors
-/// The model or the version is not there.
-pub async fn promote_anyway(
+/// The model is not there; the alias never moved, was moved meanwhile, pointed nowhere before, or to
+/// a version that is deleted; promotion rules stand against it.
+pub async fn revert(
     state: &State,
     permit: &Permit<verbs::Promote>,
-    _override: &Permit<verbs::Administer>,
+    gate: Gate<'_>,
     model: &ModelName,
     alias: &AliasName,
-    version: i32,
-    reason: &str,
+    back: &Back,
 ) -> Result<Placed> {
     let mut change = Change::begin(&state.database).await?;
     let model = models::lock(&mut change, model).await?;
-    let version = versions::lock(&mut change, &model, version).await?;
-    let found = rules::ask(&mut change, &model, &version, alias.as_str()).await?;
-    let mut placed = set(&mut change, permit, &model, alias, &version, Some(reason)).await?;
-    if let Some(mut event) = placed.event.take() {
-        event.detail["overridden"] = json!(found);
+    let last = aliases::last_move(&mut change, model.id, alias).await?;
+    let last = last.ok_or_else(|| absent(&model, alias))?;
+    let number = before(&model, &last, back.if_revision)?;
+    let version = store::versions::lock_by_number(&mut change, model.id, number).await?;
+    let version = version.ok_or_else(|| {
+        let message = format!(
+            "`{}@{alias}` pointed to version {number} before, which is deleted",
+            model.name
+        );
+        Problem::conflict(message)
+            .at("alias")
+            .hint("restore that version, or point the alias to another one")
+    })?;
+    let reason = back.reason.as_deref();
+    let mut placed = point(&mut change, permit, gate, &model, alias, &version, reason).await?;
+    if let Some(event) = placed.event.take() {
         publish(change, event).await?;
     }
     Ok(placed)
+}
+
+/// The number of the version that an alias pointed to before its last move.
+fn before(model: &Model, last: &Move, if_revision: Option<i32>) -> Result<i32, Problem> {
+    let Move { alias, revision, .. } = last;
+    if let Some(expected) = if_revision.filter(|expected| expected != revision) {
+        let message = format!("`{}@{alias}` is at revision {revision}, not {expected}", model.name);
+        return Err(Problem::conflict(message)
+            .at("if_revision")
+            .hint("it was moved meanwhile: look at its history before you undo that move"));
+    }
+    last.from.ok_or_else(|| {
+        let message =
+            format!("`{}@{alias}` pointed nowhere before revision {revision}", model.name);
+        Problem::conflict(message).at("alias").hint("point it to a version by its number")
+    })
 }
 
 /// [`promote`] within a change that has locked model and version; does not publish the event.
@@ -115,40 +154,33 @@ pub async fn promote_anyway(
 pub(crate) async fn point(
     change: &mut Change,
     permit: &Permit<verbs::Promote>,
-    model: &Model,
-    alias: &AliasName,
-    version: &Version,
-    reason: Option<&str>,
-) -> Result<Placed> {
-    let now = aliases::get(change, model.id, alias).await?.and_then(|alias| alias.version);
-    if now.is_none_or(|(id, _)| id != version.id) {
-        rules::require(change, model, version, alias.as_str()).await?;
-    }
-    set(change, permit, model, alias, version, reason).await
-}
-
-/// Moves an alias, whatever rules say.
-async fn set(
-    change: &mut Change,
-    permit: &Permit<verbs::Promote>,
+    gate: Gate<'_>,
     model: &Model,
     alias: &AliasName,
     version: &Version,
     reason: Option<&str>,
 ) -> Result<Placed> {
     let before = aliases::get(change, model.id, alias).await?;
-    if let Some(Alias { version: Some((id, _)), revision, .. }) = before
+    if let Some(Alias { version: Some((id, number)), revision, .. }) = before
         && id == version.id
     {
-        return Ok(Placed { revision, moved: false, followers: Vec::new(), event: None });
+        let followers = Vec::new();
+        return Ok(Placed { version: number, revision, moved: false, followers, event: None });
     }
+    let overridden = gate.pass(change, model, version, alias.as_str()).await?;
     let to = Some((version.id, version.number));
     let (by, request) = (permit.actor(), permit.request_id());
     let done = aliases::set(change, model.id, alias, to, reason, by, request).await?;
-    let event = moved(permit, model, &done);
+    let event = moved(permit, model, &done, overridden.as_deref());
     let pointer = Pointer::Alias(alias.clone());
     let followers = followers::bring(change, &pointer, version, &event).await?;
-    Ok(Placed { revision: done.revision, moved: true, followers, event: Some(event) })
+    Ok(Placed {
+        version: version.number,
+        revision: done.revision,
+        moved: true,
+        followers,
+        event: Some(event),
+    })
 }
 
 /// Unsets an alias. Its history and its revision stay.
@@ -189,17 +221,25 @@ pub(crate) async fn take(
     }
     let (by, request) = (permit.actor(), permit.request_id());
     let done = aliases::set(change, model.id, alias, None, None, by, request).await?;
-    Ok(moved(permit, model, &done))
+    Ok(moved(permit, model, &done, None))
 }
 
-fn moved(permit: &Permit<verbs::Promote>, model: &Model, done: &Move) -> AuditEvent {
+fn moved(
+    permit: &Permit<verbs::Promote>,
+    model: &Model,
+    done: &Move,
+    overridden: Option<&[Outcome]>,
+) -> AuditEvent {
     let describe = |version: Option<i32>| -> Option<Value> {
         version.map(|number| json!({"alias": done.alias, "version": number}))
     };
-    let detail = json!({
+    let mut detail = json!({
         "model": model.name, "alias": done.alias, "revision": done.revision,
         "from": done.from, "to": done.to, "reason": done.reason,
     });
+    if let Some(outcomes) = overridden {
+        detail["overridden"] = json!(outcomes);
+    }
     permit
         .event("alias.moved", detail)
         .changed(describe(done.from).as_ref(), describe(done.to).as_ref())

@@ -21,6 +21,7 @@ use crate::{
     Result, State, aliases,
     publish::publish,
     register::{Submission, stored},
+    rules::Gate,
     stages::{self, Order},
 };
 
@@ -246,7 +247,7 @@ pub async fn stage(
             archive_existing: false,
             reason: Some("imported".to_owned()),
         };
-        stages::transition(state, promote, name, number, &order).await?;
+        stages::transition(state, promote, Gate::Closed, name, number, &order).await?;
     }
     imports::point(&state.database, source, ImportKind::Stage, &theirs, to).await?;
     Ok(moves)
@@ -329,7 +330,8 @@ async fn put_alias(
     }
     match to {
         Some(number) => {
-            aliases::promote(state, promote, name, alias, *number, Some("imported")).await?;
+            aliases::promote(state, promote, Gate::Closed, name, alias, *number, Some("imported"))
+                .await?;
         }
         None => aliases::unset(state, promote, name, alias).await?,
     }

@@ -27,6 +27,7 @@ pub mod blobs;
 pub mod collections;
 pub mod dependents;
 pub mod endpoints;
+pub mod history;
 pub mod http;
 pub mod import;
 pub mod lineage;

@@ -17,6 +17,7 @@ use crate::{
     Error, Result, State, aliases,
     examine::{Examined, Given, examine, require_bytes},
     publish::publish,
+    rules::Gate,
 };
 
 /// What a caller says of a new version.
@@ -171,7 +172,8 @@ async fn known(
     let Some(Promotion { alias, permit }) = promotion else {
         return Ok(Registered { version, created: false });
     };
-    let moved = aliases::point(&mut change, permit, model, alias, &version, None).await?;
+    let moved =
+        aliases::point(&mut change, permit, Gate::Closed, model, alias, &version, None).await?;
     let version = reread(&mut change, model, version).await?;
     if let Some(event) = moved.event {
         publish(change, event).await?;
@@ -188,7 +190,8 @@ async fn create(
 ) -> Result<Registered> {
     let mut version = versions::insert(&mut change, model.id, new, permit.actor()).await?;
     if let Some(Promotion { alias, permit }) = promotion {
-        let moved = aliases::point(&mut change, permit, model, alias, &version, None).await?;
+        let moved =
+            aliases::point(&mut change, permit, Gate::Closed, model, alias, &version, None).await?;
         if let Some(event) = moved.event {
             change.emit(event.change, &event.resource.to_string(), &event.detail).await?;
             change.record(&event).await?;

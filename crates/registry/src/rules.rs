@@ -82,23 +82,41 @@ pub async fn remove(
     publish(change, event.changed(Some(&before), None)).await
 }
 
-/// Refuses a move of an alias or a stage that rules stand against, in the change that would make it.
-pub(crate) async fn require(
-    change: &mut Change,
-    model: &Model,
-    version: &Version,
-    target: &str,
-) -> Result<()> {
-    let outcomes = ask(change, model, version, target).await?;
-    if outcomes.iter().all(|outcome| outcome.ok) {
-        return Ok(());
+/// Whether promotion rules may stop a move.
+#[derive(Debug, Clone, Copy)]
+pub enum Gate<'a> {
+    /// A rule that is not met refuses it.
+    Closed,
+    /// Somebody who may passes over them. The audit trail keeps the reason and what each rule found.
+    Overridden(&'a Permit<verbs::Administer>),
+}
+
+impl Gate<'_> {
+    /// Asks the rules of an alias or a stage about a version that shall go there, in the change that
+    /// would bring it there. Answers what they found where it goes there in spite of them.
+    pub(crate) async fn pass(
+        self,
+        change: &mut Change,
+        model: &Model,
+        version: &Version,
+        target: &str,
+    ) -> Result<Option<Vec<Outcome>>> {
+        let outcomes = ask(change, model, version, target).await?;
+        if outcomes.iter().all(|outcome| outcome.ok) {
+            return Ok(None);
+        }
+        match self {
+            Self::Overridden(_) => Ok(Some(outcomes)),
+            Self::Closed => {
+                let what = format!("`{target}` of `{}` to version {}", model.name, version.number);
+                Err(promotion::refusal(&what, outcomes).into())
+            }
+        }
     }
-    let what = format!("`{target}` of `{}` to version {}", model.name, version.number);
-    Err(promotion::refusal(&what, outcomes).into())
 }
 
 /// What each rule of this alias or stage finds of a version.
-pub(crate) async fn ask(
+async fn ask(
     change: &mut Change,
     model: &Model,
     version: &Version,

@@ -2,18 +2,18 @@
 
 use auth::{Permit, verbs};
 use domain::{
-    AuditEvent, Cursor, ErrorCode, Limit, ModelName, Page, Pointer, Problem, Resource, Stage,
+    AuditEvent, ErrorCode, ModelName, Pointer, Problem, Resource, Stage, promotion::Outcome,
 };
 use serde_json::json;
 use store::{
     Change,
     followers::{self, Follower},
     models::Model,
-    stages::{self, Move},
+    stages::{self, Move, Transition},
     versions::{self as rows, Version},
 };
 
-use crate::{Result, State, models, rules, versions};
+use crate::{Result, State, models, publish::publish, rules::Gate, versions};
 
 /// A version that was moved to a stage.
 #[derive(Debug)]
@@ -37,22 +37,6 @@ pub struct Order {
     pub archive_existing: bool,
     /// Why.
     pub reason: Option<String>,
-}
-
-/// Lists the moves to and from a stage, newest first; of all stages where none is given.
-///
-/// # Errors
-/// The model is not there.
-pub async fn history(
-    state: &State,
-    permit: &Permit<verbs::View>,
-    model: &ModelName,
-    stage: Option<&Stage>,
-    cursor: Option<&Cursor>,
-    limit: Limit,
-) -> Result<Page<Move>> {
-    let model = models::get(state, permit, model).await?;
-    Ok(stages::history(&state.database, model.id, stage, cursor, limit).await?)
 }
 
 /// The newest version in each stage that has one, by number.
@@ -94,6 +78,7 @@ pub fn canonical(model: &Model, text: &str) -> Result<Stage, Problem> {
 pub async fn transition(
     state: &State,
     permit: &Permit<verbs::Promote>,
+    gate: Gate<'_>,
     model: &ModelName,
     number: i32,
     order: &Order,
@@ -115,74 +100,159 @@ pub async fn transition(
         leaving.extend(there.into_iter().filter(|other| other.id != version.id));
     }
     let archived: Vec<i32> = leaving.iter().map(|version| version.number).collect();
-    let archive = match archived.is_empty() {
-        true => None,
-        false => Some(canonical(&model, Stage::ARCHIVED)?),
-    };
-    let moved = version.stage != stage;
-    let mut moves: Vec<(&Version, &Stage)> = Vec::new();
-    moves.extend(leaving.iter().zip(archive.iter().cycle()));
-    if moved {
-        rules::require(&mut change, &model, &version, stage.as_str()).await?;
-        moves.push((&version, &stage));
+    let mut moves = Vec::new();
+    if !leaving.is_empty() {
+        let archive = canonical(&model, Stage::ARCHIVED)?;
+        moves.extend(leaving.into_iter().map(|other| (other, archive.clone())));
     }
-    let done = carry_out(&mut change, permit, &model, &moves, order.reason.as_deref()).await?;
-
+    let moved = version.stage != stage;
+    if moved {
+        moves.push((version, stage));
+    }
+    let done =
+        carry_out(&mut change, permit, gate, &model, &moves, order.reason.as_deref()).await?;
     let version = versions::lock(&mut change, &model, number).await?;
-    if let Some((last, others)) = done.events.split_last() {
+    finish(change, &done.events).await?;
+    Ok(Placed { version, moved, archived, followers: done.followers })
+}
+
+/// What the last transition to or from a stage did, undone.
+#[derive(Debug)]
+pub struct Reverted {
+    /// The stage.
+    pub stage: Stage,
+    /// Every version that was moved, by number.
+    pub moves: Vec<Move>,
+    /// What became of the endpoints that follow a stage whose newest version is another now.
+    pub followers: Vec<Follower>,
+}
+
+/// Undoes the last transition to or from a stage with all that it did, as versions that it archived:
+/// a transition like any other. Again, it undoes that one.
+///
+/// # Errors
+/// The model is not there, or has no such stage; nothing ever moved there; a version is deleted, or
+/// elsewhere by now; promotion rules stand against it.
+pub async fn revert(
+    state: &State,
+    permit: &Permit<verbs::Promote>,
+    gate: Gate<'_>,
+    model: &ModelName,
+    stage: &str,
+    reason: Option<&str>,
+) -> Result<Reverted> {
+    let mut change = Change::begin(&state.database).await?;
+    let model = models::lock(&mut change, model).await?;
+    let stage = canonical(&model, stage)?;
+    let last = stages::last_transition(&mut change, model.id, &stage).await?;
+    if last.is_empty() {
+        let message = format!("no version of `{}` was ever moved to or from `{stage}`", model.name);
+        return Err(Problem::conflict(message).at("stage").into());
+    }
+    let mut moves = Vec::new();
+    for done in &last {
+        moves.push(back(&mut change, &model, done).await?);
+    }
+    let done = carry_out(&mut change, permit, gate, &model, &moves, reason).await?;
+    finish(change, &done.events).await?;
+    Ok(Reverted { stage, moves: done.moves, followers: done.followers })
+}
+
+/// A version and the stage that it was in before this move, where it can go back there.
+async fn back(change: &mut Change, model: &Model, done: &Move) -> Result<(Version, Stage)> {
+    let number = done.version;
+    let refused = |message: String, hint: &str| Problem::conflict(message).at("stage").hint(hint);
+    let (from, to) = match (&done.from, &done.to) {
+        (Some(from), Some(to)) => (from, to),
+        (Some(from), None) => {
+            let message = format!("version {number} left `{from}` because it was deleted");
+            return Err(refused(message, "restore that version").into());
+        }
+        (None, to) => {
+            let place = to.as_ref().map_or(Stage::NONE, Stage::as_str);
+            let message = format!("version {number} is in `{place}` because it was restored");
+            return Err(refused(message, "move it to another stage, or delete it").into());
+        }
+    };
+    let version = rows::lock_by_number(change, model.id, number).await?;
+    let version = version.ok_or_else(|| {
+        let message = format!("version {number}, which went from `{from}` to `{to}`, is deleted");
+        refused(message, "restore that version, or move another one")
+    })?;
+    if version.stage != *to {
+        let message = format!("version {number} is in `{}` by now, not in `{to}`", version.stage);
+        return Err(refused(message, "move the versions one by one").into());
+    }
+    if !model.stages.contains(from) {
+        let message = format!("version {number} came from `{from}`, which is no stage any more");
+        return Err(refused(message, "move the versions one by one").into());
+    }
+    Ok((version, from.clone()))
+}
+
+/// Records all that was done, and makes it so; nothing was done where there is no event.
+async fn finish(mut change: Change, events: &[AuditEvent]) -> Result<()> {
+    if let Some((last, others)) = events.split_last() {
         for event in others {
             change.record(event).await?;
         }
         change.commit(last).await?;
     }
-    Ok(Placed { version, moved, archived, followers: done.followers })
+    Ok(())
 }
 
 struct Done {
     events: Vec<AuditEvent>,
+    moves: Vec<Move>,
     followers: Vec<Follower>,
 }
 
-/// Makes these moves, and brings the followers of every stage whose newest version is another now.
+/// Makes these moves, unless rules stand against one of them, and brings the followers of every stage
+/// whose newest version is another now.
 async fn carry_out(
     change: &mut Change,
     permit: &Permit<verbs::Promote>,
+    gate: Gate<'_>,
     model: &Model,
-    moves: &[(&Version, &Stage)],
+    moves: &[(Version, Stage)],
     reason: Option<&str>,
 ) -> Result<Done> {
     let mut touched: Vec<Stage> = Vec::new();
     for (version, to) in moves {
-        for stage in [&version.stage, *to] {
+        for stage in [&version.stage, to] {
             if !touched.contains(stage) {
                 touched.push(stage.clone());
             }
         }
     }
+    let mut done = Done { events: Vec::new(), moves: Vec::new(), followers: Vec::new() };
     let before = newest(change, model, &touched).await?;
     let (by, request) = (permit.actor(), permit.request_id());
-    let mut events = Vec::new();
+    let transition = Transition::begin(change, reason, by, request).await?;
     for (version, to) in moves {
-        let done = stages::set(change, version, to, reason, by, request).await?;
-        let event = moved(permit, model, &done);
+        let overridden = gate.pass(change, model, version, to.as_str()).await?;
+        let made = transition.set(change, version, to).await?;
+        let event = moved(permit, model, &made, overridden.as_deref());
         change.emit(event.change, &event.resource.to_string(), &event.detail).await?;
-        events.push(event);
+        done.events.push(event);
+        done.moves.push(made);
     }
     let after = newest(change, model, &touched).await?;
 
-    let mut brought = Vec::new();
-    let Some(cause) = events.last().cloned() else {
-        return Ok(Done { events, followers: brought });
-    };
+    let Some(cause) = done.events.last().cloned() else { return Ok(done) };
     for ((stage, before), after) in touched.into_iter().zip(before).zip(after) {
-        let Some(after) = after else { continue };
-        if before.is_some_and(|before| before.id == after.id) {
-            continue;
-        }
-        let pointer = Pointer::Stage(stage);
-        brought.extend(followers::bring(change, &pointer, &after, &cause).await?);
+        let brought = match (before, after) {
+            (Some(before), Some(after)) if before.id == after.id => continue,
+            (None, None) => continue,
+            (_, Some(after)) => {
+                followers::bring(change, &Pointer::Stage(stage), &after, &cause).await?
+            }
+            (Some(_), None) => followers::strand(change, model.id, &stage, &cause).await?,
+        };
+        done.followers.extend(brought);
     }
-    Ok(Done { events, followers: brought })
+    done.moves.sort_by_key(|made| made.version);
+    Ok(done)
 }
 
 async fn newest(
@@ -197,30 +267,60 @@ async fn newest(
     Ok(found)
 }
 
-/// The newest version in a stage is about to go, or is gone: whoever follows it goes to the one
-/// before, if there is one.
-pub(crate) async fn fall_back(
+/// A version was deleted: whoever follows its stage, and was led to it, goes to the one before.
+pub(crate) async fn leave(
     change: &mut Change,
+    permit: &Permit<verbs::Delete>,
     gone: &Version,
     cause: &AuditEvent,
 ) -> Result<()> {
-    let next = rows::lock_newest_in_stage(change, gone.model_id, &gone.stage).await?;
-    if let Some(next) = next.filter(|next| next.number < gone.number) {
-        let pointer = Pointer::Stage(gone.stage.clone());
-        followers::bring(change, &pointer, &next, cause).await?;
+    let (by, request) = (permit.actor(), permit.request_id());
+    Transition::begin(change, None, by, request).await?.leave(change, gone).await?;
+    let pointer = Pointer::Stage(gone.stage.clone());
+    match rows::lock_newest_in_stage(change, gone.model_id, &gone.stage).await? {
+        Some(next) if next.number > gone.number => {}
+        Some(next) => drop(followers::bring(change, &pointer, &next, cause).await?),
+        None => drop(followers::strand(change, gone.model_id, &gone.stage, cause).await?),
     }
     Ok(())
 }
 
-fn moved(permit: &Permit<verbs::Promote>, model: &Model, done: &Move) -> AuditEvent {
-    let detail = json!({
+/// A version was restored: whoever follows its stage goes to it where it is the newest there.
+pub(crate) async fn come_back(
+    change: &mut Change,
+    permit: &Permit<verbs::Edit>,
+    restored: &Version,
+    cause: &AuditEvent,
+) -> Result<()> {
+    let (by, request) = (permit.actor(), permit.request_id());
+    Transition::begin(change, None, by, request).await?.come_back(change, restored).await?;
+    let newest = rows::lock_newest_in_stage(change, restored.model_id, &restored.stage).await?;
+    if newest.is_some_and(|newest| newest.id == restored.id) {
+        let pointer = Pointer::Stage(restored.stage.clone());
+        followers::bring(change, &pointer, restored, cause).await?;
+    }
+    Ok(())
+}
+
+fn moved(
+    permit: &Permit<verbs::Promote>,
+    model: &Model,
+    done: &Move,
+    overridden: Option<&[Outcome]>,
+) -> AuditEvent {
+    let mut detail = json!({
         "model": model.name, "version": done.version, "from": done.from, "to": done.to,
         "reason": done.reason,
     });
-    let describe = |stage: &Stage| json!({"version": done.version, "stage": stage});
+    if let Some(outcomes) = overridden {
+        detail["overridden"] = json!(outcomes);
+    }
+    let describe = |stage: &Option<Stage>| {
+        stage.as_ref().map(|stage| json!({"version": done.version, "stage": stage}))
+    };
     let event = permit.event("stage.moved", detail);
     let event = AuditEvent { resource: Resource::Model(model.name.to_string()), ..event };
-    event.changed(Some(&describe(&done.from)), Some(&describe(&done.to)))
+    event.changed(describe(&done.from).as_ref(), describe(&done.to).as_ref())
 }
 
 /// What to say of a stage with no version in it.
@@ -257,7 +357,7 @@ pub async fn define(
     let after = models::lock(&mut change, model).await?;
     let event = permit.event("model.edited", json!({"model": model, "stages": stages}));
     let event = event.changed(Some(&before.describe()), Some(&after.describe()));
-    crate::publish::publish(change, event).await?;
+    publish(change, event).await?;
     Ok(after)
 }
 

@@ -5,8 +5,8 @@ use std::{ops::Range, time::Duration};
 use artifacts::Download;
 use auth::{Permit, verbs};
 use domain::{
-    AliasName, Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName, Page, Problem,
-    TagKey, TagValue, VersionId, VersionStatus,
+    AliasName, AuditEvent, Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName,
+    Page, Problem, TagKey, TagValue, VersionId, VersionStatus,
 };
 use serde_json::json;
 use store::{
@@ -190,8 +190,31 @@ pub async fn update(
     versions::update(&mut change, before.id, &description, &tags).await?;
     let after = lock(&mut change, &model, number).await?;
     let event = permit.event("version.edited", json!({"model": model.name, "version": number}));
+    tell_tags(&mut change, &event, &before, &after).await?;
     publish(change, event.changed(Some(&before.describe()), Some(&after.describe()))).await?;
     Ok(after)
+}
+
+/// Tells of each tag that is another now as if it had been set or deleted by itself.
+async fn tell_tags(
+    change: &mut Change,
+    edited: &AuditEvent,
+    before: &Version,
+    after: &Version,
+) -> Result<()> {
+    let resource = edited.resource.to_string();
+    let (model, number) = (&after.model, after.number);
+    for key in before.tags.keys().filter(|key| !after.tags.contains_key(*key)) {
+        let gone = json!({"model": model, "version": number, "key": key});
+        change.emit("version_tag.deleted", &resource, &gone).await?;
+    }
+    for (key, value) in
+        after.tags.iter().filter(|(key, value)| before.tags.get(*key) != Some(value))
+    {
+        let set = json!({"model": model, "version": number, "key": key, "value": value});
+        change.emit("version_tag.set", &resource, &set).await?;
+    }
+    Ok(())
 }
 
 /// Sets one tag of a version.
@@ -289,7 +312,7 @@ async fn remove(
     versions::delete(&mut change, version.id).await?;
     let detail = json!({"model": version.model, "version": version.number});
     let event = permit.event("version.deleted", detail);
-    stages::fall_back(&mut change, version, &event).await?;
+    stages::leave(&mut change, permit, version, &event).await?;
     publish(change, event.changed(Some(&version.describe()), None)).await
 }
 
@@ -327,6 +350,7 @@ pub async fn restore(
     })?;
     let detail = json!({"model": model.name, "version": number});
     let event = permit.event("version.restored", detail);
+    stages::come_back(&mut change, permit, &version, &event).await?;
     publish(change, event.changed(None, Some(&version.describe()))).await?;
     Ok(version)
 }

@@ -4,7 +4,7 @@
 //!   which status. Handlers return `Result<_, ApiError>` and use `?` on whatever becomes a problem.
 //! - [`RequestContext`]: the one middleware: request id, trace, log line, metrics.
 //! - [`Json`], [`Query`], [`Path`]: what callers send, with refusals that name the field; `Json`
-//!   is also what a handler answers with.
+//!   is also what a handler answers with. [`NoQuery`] refuses what an operation does not take.
 //! - [`PageQuery`], [`PageBody`]: lists.
 //! - [`Content`]: a file's bytes, whole or in part; [`body`]: bodies that stream in.
 //! - [`fallback`]: unknown paths and wrong methods.
@@ -27,6 +27,7 @@ mod error;
 mod extract;
 pub mod fallback;
 mod health;
+mod instant;
 pub mod metrics;
 pub mod openapi;
 mod page;
@@ -37,6 +38,7 @@ mod trace;
 pub use content::Content;
 pub use context::{RequestContext, request_id};
 pub use error::{ApiError, ErrorBody, ErrorDetail, status};
-pub use extract::{BodyLimit, Json, Path, Query};
+pub use extract::{BodyLimit, Json, NoQuery, Path, Query};
 pub use health::{Check, Health, HealthStatus};
+pub use instant::instant;
 pub use page::{PageBody, PageQuery};

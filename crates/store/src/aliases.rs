@@ -1,8 +1,8 @@
 //! Aliases: names that move from version to version, each move with a revision number.
 
-use domain::{Actor, AliasName, Cursor, Limit, ModelId, Page, RequestId, Timestamp, VersionId};
+use domain::{Actor, AliasName, ModelId, RequestId, Timestamp, VersionId};
 
-use crate::{Change, Database, Error, Result};
+use crate::{Change, Database, Error, Result, history};
 
 /// An alias as it stands.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct Alias {
 /// One move of an alias.
 #[derive(Debug, Clone)]
 pub struct Move {
+    /// Its place among all moves of the model.
+    pub id: i64,
     /// The alias.
     pub alias: AliasName,
     /// Its revision after the move, from 1.
@@ -103,7 +105,7 @@ pub async fn set(
     by: &Actor,
     request: &RequestId,
 ) -> Result<Move> {
-    let now = change.now();
+    let now = history::instant(change, model).await?;
     let from = get(change, model, alias).await?.and_then(|alias| alias.version);
     let revision = sqlx::query!(
         "INSERT INTO aliases (model_id, alias, version_id, revision, updated_at) VALUES ($1, $2, $3, 1, $4)
@@ -119,9 +121,10 @@ pub async fn set(
     .await?
     .revision;
     let (from, to) = (from.map(|(_, number)| number), to.map(|(_, number)| number));
-    sqlx::query!(
+    let id = sqlx::query_scalar!(
         "INSERT INTO alias_history (model_id, alias, revision, from_version, to_version, reason, actor, request_id, at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+         RETURNING id",
         model.0,
         alias.as_str(),
         revision,
@@ -132,9 +135,10 @@ pub async fn set(
         request.as_str(),
         now
     )
-    .execute(change.connection())
+    .fetch_one(change.connection())
     .await?;
     Ok(Move {
+        id,
         alias: alias.clone(),
         revision,
         from,
@@ -146,43 +150,35 @@ pub async fn set(
     })
 }
 
-/// Lists the moves of one alias, newest first.
+/// The last move of an alias of a model that the change has locked.
 ///
 /// # Errors
-/// The cursor is not of this list; the database is away.
-pub async fn history(
-    database: &Database,
+/// The database is away.
+pub async fn last_move(
+    change: &mut Change,
     model: ModelId,
     alias: &AliasName,
-    cursor: Option<&Cursor>,
-    limit: Limit,
-) -> Result<Page<Move>> {
-    let before = cursor.map(Cursor::key_as::<i32>).transpose()?;
-    let rows = sqlx::query!(
-        "SELECT revision, from_version, to_version, reason, actor, request_id, at
+) -> Result<Option<Move>> {
+    let row = sqlx::query!(
+        "SELECT id, revision, from_version, to_version, reason, actor, request_id, at
          FROM alias_history
-         WHERE model_id = $1 AND alias = $2 AND ($3::integer IS NULL OR revision < $3)
+         WHERE model_id = $1 AND alias = $2
          ORDER BY revision DESC
-         LIMIT $4",
+         LIMIT 1",
         model.0,
-        alias.as_str(),
-        before,
-        limit.get() + 1
+        alias.as_str()
     )
-    .fetch_all(database.pool())
+    .fetch_optional(change.connection())
     .await?;
-    let moves = rows
-        .into_iter()
-        .map(|row| Move {
-            alias: alias.clone(),
-            revision: row.revision,
-            from: row.from_version,
-            to: row.to_version,
-            reason: row.reason,
-            actor: row.actor,
-            request_id: row.request_id,
-            at: row.at,
-        })
-        .collect();
-    Ok(Page::from_rows(moves, limit, |alias_move| alias_move.revision.to_string()))
+    Ok(row.map(|row| Move {
+        id: row.id,
+        alias: alias.clone(),
+        revision: row.revision,
+        from: row.from_version,
+        to: row.to_version,
+        reason: row.reason,
+        actor: row.actor,
+        request_id: row.request_id,
+        at: row.at,
+    }))
 }

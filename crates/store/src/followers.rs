@@ -6,7 +6,9 @@
 //!
 //! Both lock endpoints: the change must hold the lock of the model, or of the version at least.
 
-use domain::{AuditEvent, EndpointRef, Pointer, Resource, VersionId, WeightedVersion};
+use domain::{
+    AuditEvent, EndpointRef, ModelId, Pointer, Resource, Stage, VersionId, WeightedVersion,
+};
 use serde_json::json;
 
 use crate::{
@@ -41,6 +43,26 @@ pub async fn bring(
     let mut followers = Vec::new();
     for endpoint in endpoints::lock_followers(change, version.model_id, pointer).await? {
         followers.push(bring_one(change, &endpoint, pointer, version, cause).await?);
+    }
+    Ok(followers)
+}
+
+/// Nothing is where a stage led its followers any more: they stay where they are, and say so.
+/// `cause` is the event of what emptied it.
+///
+/// # Errors
+/// The database is away.
+pub async fn strand(
+    change: &mut Change,
+    model: ModelId,
+    stage: &Stage,
+    cause: &AuditEvent,
+) -> Result<Vec<Follower>> {
+    let mut followers = Vec::new();
+    for endpoint in endpoints::lock_followers(change, model, &Pointer::Stage(stage.clone())).await?
+    {
+        let why = format!("no version is in the stage `{stage}` any more");
+        followers.push(block(change, &endpoint, why, cause).await?);
     }
     Ok(followers)
 }
@@ -83,18 +105,12 @@ async fn bring_one(
     version: &Version,
     cause: &AuditEvent,
 ) -> Result<Follower> {
+    if let Some(why) = version.obstacle() {
+        return block(change, endpoint, why, cause).await;
+    }
+    endpoints::mark(change, endpoint.id, false, None).await?;
     let wire = endpoint.endpoint.to_string();
     let resource = Resource::Endpoint(wire.clone());
-    let blocked = version.obstacle();
-    endpoints::mark(change, endpoint.id, false, blocked.as_deref()).await?;
-    if blocked.is_some() {
-        let after = Endpoint { held: false, blocked: blocked.clone(), ..endpoint.clone() };
-        let detail = json!({"endpoint": wire, "blocked": blocked});
-        let event = AuditEvent { resource, change: "endpoint.blocked", detail, ..cause.clone() }
-            .changed(Some(&endpoint.describe()), Some(&after.describe()));
-        change.record(&event).await?;
-        return Ok(Follower { endpoint: endpoint.endpoint.clone(), release: None, blocked });
-    }
     let share = WeightedVersion { version: version.id, weight: 100 };
     let reason = format!("`{}{pointer}` points to {}", version.model, version.number);
     let release = releases::insert(
@@ -111,5 +127,28 @@ async fn bring_one(
     let event = AuditEvent { resource, change: "release.created", detail, ..cause.clone() }
         .changed(None, Some(&release.describe()));
     change.record(&event).await?;
-    Ok(Follower { endpoint: endpoint.endpoint.clone(), release: Some(release.number), blocked })
+    Ok(Follower {
+        endpoint: endpoint.endpoint.clone(),
+        release: Some(release.number),
+        blocked: None,
+    })
+}
+
+/// Leaves a follower where it is, with the reason.
+async fn block(
+    change: &mut Change,
+    endpoint: &Endpoint,
+    why: String,
+    cause: &AuditEvent,
+) -> Result<Follower> {
+    endpoints::mark(change, endpoint.id, false, Some(&why)).await?;
+    let wire = endpoint.endpoint.to_string();
+    let resource = Resource::Endpoint(wire.clone());
+    let after = Endpoint { held: false, blocked: Some(why.clone()), ..endpoint.clone() };
+    let detail = json!({"endpoint": wire, "reason": why});
+    change.emit("endpoint.blocked", &resource.to_string(), &detail).await?;
+    let event = AuditEvent { resource, change: "endpoint.blocked", detail, ..cause.clone() }
+        .changed(Some(&endpoint.describe()), Some(&after.describe()));
+    change.record(&event).await?;
+    Ok(Follower { endpoint: endpoint.endpoint.clone(), release: None, blocked: Some(why) })
 }

@@ -43,7 +43,7 @@ impl Model {
     /// How the audit trail describes it.
     #[must_use]
     pub fn describe(&self) -> Value {
-        json!({"name": self.name, "description": self.description, "owner": self.owner, "tags": self.tags})
+        json!({"name": self.name, "description": self.description, "owner": self.owner, "tags": self.tags, "stages": self.stages})
     }
 }
 

@@ -14,8 +14,8 @@ use crate::output::{Failure, Output};
 pub struct Options {
     /// The endpoint; a new name makes it
     endpoint: String,
-    /// What it serves: whatever an alias points to, or one version
-    #[arg(long, value_name = "NAME@ALIAS|NAME/VERSION")]
+    /// What it serves: whatever an alias points to, the newest version in a stage, or one version
+    #[arg(long, value_name = "NAME@ALIAS|NAME/STAGE|NAME/VERSION")]
     model: String,
     /// Its environment [default: production]
     #[arg(long)]

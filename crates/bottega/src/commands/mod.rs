@@ -12,6 +12,7 @@ pub mod deploy;
 pub mod doctor;
 pub mod endpoints;
 mod graph;
+pub mod history;
 pub mod import;
 pub mod login;
 pub mod models;
@@ -29,6 +30,11 @@ pub mod worker;
 
 /// What a command answers.
 type Done = Result<ExitCode, Failure>;
+
+/// The query that asks for a moment of the past.
+fn moment(as_of: Option<String>) -> Vec<(&'static str, String)> {
+    as_of.map(|at| ("as_of", at)).into_iter().collect()
+}
 
 /// Reads `key=value`.
 pub fn pair(text: &str) -> Result<(String, String), String> {

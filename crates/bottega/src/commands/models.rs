@@ -19,7 +19,12 @@ pub enum Verb {
     Show {
         /// The model
         name: String,
+        /// With the aliases and the newest version that it had at this instant
+        #[arg(long, value_name = "2026-11-17T14:00:00Z")]
+        as_of: Option<String>,
     },
+    /// Show what moved when, and how the model stood at a moment
+    History(super::history::Options),
     /// List, add and remove promotion rules of a model
     Rules {
         /// The model
@@ -55,7 +60,9 @@ const FIELDS: &[Column<'_>] = &[
     ("owner", "/owner"),
     ("latest version", "/latest_version"),
     ("aliases", "/aliases"),
+    ("stages", "/stages"),
     ("tags", "/tags"),
+    ("as of", "/as_of"),
     ("created", "/created_at"),
     ("updated", "/updated_at"),
 ];
@@ -79,11 +86,12 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
                 "No models yet. Push one:  bottega push model.onnx --name fraud",
             ))
         }
-        Verb::Show { name } => {
-            let model: Value = server.get(&path(&["models", &name]), &[]).await?;
+        Verb::Show { name, as_of } => {
+            let model: Value = server.get(&path(&["models", &name]), &super::moment(as_of)).await?;
             Ok(output.object(&model, FIELDS))
         }
         Verb::Rules { name, verb } => super::rules::run(server, &name, verb, output).await,
+        Verb::History(options) => super::history::run(server, options, output).await,
         Verb::Dependents { name } => {
             Ok(Dependents::get(server, &path(&["models", &name])).await?.show(output))
         }

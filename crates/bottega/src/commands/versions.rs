@@ -25,6 +25,9 @@ pub enum Verb {
         /// The version
         #[arg(value_name = "NAME/VERSION")]
         version: String,
+        /// With the stage and the aliases that it had at this instant, also if it is deleted by now
+        #[arg(long, value_name = "2026-11-17T14:00:00Z")]
+        as_of: Option<String>,
     },
     /// Show where a version comes from and what serves it
     Lineage {
@@ -76,6 +79,7 @@ pub const FIELDS: &[Column<'_>] = &[
     ("pickled files", "/findings/files"),
     ("aliases", "/aliases"),
     ("stage", "/stage"),
+    ("as of", "/as_of"),
     ("description", "/description"),
     ("tags", "/tags"),
     ("lineage", "/lineage"),
@@ -117,11 +121,10 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
                 "No versions yet. Push one:  bottega push model.onnx --name NAME",
             ))
         }
-        Verb::Show { version } => {
+        Verb::Show { version, as_of } => {
             let (model, number) = version_reference(&version)?;
-            let version: Value = server
-                .get(&path(&["models", &model, "versions", &number.to_string()]), &[])
-                .await?;
+            let url = path(&["models", &model, "versions", &number.to_string()]);
+            let version: Value = server.get(&url, &super::moment(as_of)).await?;
             Ok(output.object(&version, FIELDS))
         }
         Verb::Lineage { version, depth } => {

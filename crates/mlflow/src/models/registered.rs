@@ -9,6 +9,7 @@ use domain::{AliasName, ModelName};
 use registry::{
     State, aliases,
     models::{self, Edit, NewModel},
+    rules::Gate,
     stages, versions,
 };
 use serde::Deserialize;
@@ -279,7 +280,7 @@ async fn set_alias(
     let alias: AliasName = required(asked.alias, "alias")?.parse()?;
     let number = version(asked.version)?;
     let permit = permit::<verbs::Promote>(&access, &caller, &name)?;
-    aliases::promote(&state, &permit, &name, &alias, number, None)
+    aliases::promote(&state, &permit, Gate::Closed, &name, &alias, number, None)
         .await
         .map_err(told(&name, Some(number)))?;
     Ok(nothing())

@@ -2,16 +2,18 @@
 //! whether the run or the logged model that it names really holds them.
 
 use auth::{Access, Caller, verbs};
-use domain::{FileEntry, FilePath, ModelRef, Resource, tracking::LoggedModelId};
+use domain::{
+    FileEntry, FilePath, ModelName, ModelRef, Resource, VersionSelector, tracking::LoggedModelId,
+};
 use percent_encoding::percent_decode_str;
-use registry::{register::Submission, resolve};
+use registry::{models, register::Submission, resolve};
 use store::{
     models::Tags,
     versions::{Lineage, Origin},
 };
 use tracking::{files, logged_models};
 
-use super::permit;
+use super::{permit, told};
 use crate::refusal::Refusal;
 
 /// What marks the texts that MLflow keeps as models.
@@ -166,7 +168,7 @@ impl Finder<'_> {
                 claim.source
             ))
         })?;
-        let reference: ModelRef = text.parse()?;
+        let reference = self.reference(text).await?;
         let permit = permit::<verbs::View>(self.access, self.caller, &reference.model)?;
         let found = resolve::resolve(self.registry, &permit, &reference).await?;
         let same_run = claim.run_id.is_none() || claim.run_id == found.version.lineage.run_id;
@@ -185,6 +187,21 @@ impl Finder<'_> {
         let mut located = here(claim, files, found.version.lineage.run_id, theirs);
         located.origin.is_external = found.version.origin.is_external;
         Ok(located)
+    }
+
+    /// `NAME/3`, `NAME/Production`, `NAME@champion`; besides what our own commands take, `NAME/latest`.
+    async fn reference(&self, text: &str) -> Result<ModelRef, Refusal> {
+        let name = match text.rsplit_once('/') {
+            Some((name, last)) if last.eq_ignore_ascii_case("latest") => name,
+            _ => return Ok(text.parse()?),
+        };
+        let name: ModelName = name.parse()?;
+        let permit = permit::<verbs::View>(self.access, self.caller, &name)?;
+        let model = models::get(self.registry, &permit, &name).await.map_err(told(&name, None))?;
+        let newest = model.latest_version.ok_or_else(|| {
+            Refusal::absent(format!("Latest version not found for model {name}."))
+        })?;
+        Ok(ModelRef { model: name, version: VersionSelector::Number(newest) })
     }
 
     /// A path below `mlflow-artifacts:/`, or the proxy's URL of one.

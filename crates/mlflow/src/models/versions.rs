@@ -7,6 +7,7 @@ use actix_web::{
 use auth::{Access, Caller, verbs};
 use registry::{
     State, register,
+    rules::Gate,
     stages::{self, Order},
     versions::{self, Edit},
 };
@@ -166,7 +167,7 @@ async fn transition(
         reason: None,
     };
     let permit = permit::<verbs::Promote>(&access, &caller, &name)?;
-    let placed = stages::transition(&state, &permit, &name, number, &order)
+    let placed = stages::transition(&state, &permit, Gate::Closed, &name, number, &order)
         .await
         .map_err(told(&name, Some(number)))?;
     Ok(answer(&placed.version))

@@ -7,4 +7,5 @@ mod direct;
 mod logged_models;
 mod models;
 mod platform;
+mod promotion;
 mod proxy;

@@ -96,6 +96,15 @@ impl Platform {
         Self { state, registry, artifacts, clock, database, _folder: folder }
     }
 
+    pub fn registry(&self) -> &registry::State {
+        &self.registry
+    }
+
+    /// Executes statements: rows that no route of these tests makes.
+    pub async fn execute(&self, statements: &str) {
+        self.database.execute(statements).await;
+    }
+
     pub async fn send(&self, request: TestRequest) -> Answer {
         self.deliver(request, None).await
     }

@@ -1,22 +1,35 @@
 //! `/models/{name}/aliases`
 
-use actix_web::{HttpResponse, delete, get, put, web::Data};
+use actix_web::{HttpResponse, delete, get, post, put, web::Data};
 use auth::{Access, Caller};
 use chrono::{DateTime, Utc};
-use domain::{EndpointRef, Problem};
+use domain::{AliasName, Cursor, EndpointRef, ModelName, Problem};
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use store::history::{Filter, Move};
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{
     Items,
-    path::{self, AliasPath, ModelPath},
+    history::AliasMove,
+    path::{self, AliasPath, AsOf, ModelPath},
+    rules::{Override, gate},
 };
-use crate::{State, aliases, text};
+use crate::{
+    State,
+    aliases::{self, Back},
+    history, text,
+};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list).service(promote).service(unset).service(history);
+    config
+        .service(list)
+        .service(show)
+        .service(promote)
+        .service(revert)
+        .service(unset)
+        .service(moves);
 }
 
 /// An alias: a name that moves from version to version.
@@ -29,6 +42,9 @@ pub struct Alias {
     /// How often it has been moved.
     revision: i32,
     updated_at: DateTime<Utc>,
+    /// The moment that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<DateTime<Utc>>,
 }
 
 impl Alias {
@@ -40,14 +56,26 @@ impl Alias {
             version,
             revision: alias.revision,
             updated_at: alias.updated_at,
+            as_of: None,
+        })
+    }
+
+    /// As its last move before a moment left it.
+    fn then(done: store::aliases::Move, at: DateTime<Utc>) -> Option<Self> {
+        Some(Self {
+            alias: done.alias.to_string(),
+            version: done.to?,
+            revision: done.revision,
+            updated_at: done.at,
+            as_of: Some(at),
         })
     }
 }
 
-/// List a model's aliases, by name.
+/// List a model's aliases, by name; with `as_of` those of that moment.
 #[utoipa::path(
     tag = "aliases",
-    params(ModelPath),
+    params(ModelPath, AsOf),
     responses((status = 200, description = "All aliases that are set", body = Items<Alias>), openapi::Reads),
 )]
 #[get("/models/{name}/aliases")]
@@ -56,10 +84,43 @@ pub async fn list(
     access: Data<Access>,
     state: Data<State>,
     Path(ModelPath { name }): Path<ModelPath>,
+    Query(as_of): Query<AsOf>,
 ) -> Result<Json<Items<Alias>>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
-    let all = aliases::list(&state, &permit, &name).await?;
-    Ok(Json(Items { items: all.into_iter().filter_map(Alias::of).collect() }))
+    let items = match as_of.instant()? {
+        Some(at) => {
+            let then = history::aliases(&state, &permit, &name, at).await?;
+            then.into_iter().filter_map(|done| Alias::then(done, at)).collect()
+        }
+        None => {
+            let all = aliases::list(&state, &permit, &name).await?;
+            all.into_iter().filter_map(Alias::of).collect()
+        }
+    };
+    Ok(Json(Items { items }))
+}
+
+/// Show where an alias points; with `as_of` where it pointed at that moment.
+#[utoipa::path(
+    tag = "aliases",
+    params(AliasPath, AsOf),
+    responses((status = 200, description = "The alias", body = Alias), openapi::Reads),
+)]
+#[get("/models/{name}/aliases/{alias}")]
+pub async fn show(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Path(AliasPath { name, alias }): Path<AliasPath>,
+    Query(as_of): Query<AsOf>,
+) -> Result<Json<Alias>, ApiError> {
+    let permit = access.authorize(&caller, path::model(&name))?;
+    let found = match as_of.instant()? {
+        Some(at) => Alias::then(history::alias(&state, &permit, &name, &alias, at).await?, at),
+        None => Alias::of(aliases::get(&state, &permit, &name, &alias).await?),
+    };
+    let found = found.ok_or_else(|| Problem::not_found("alias", &alias).at("alias"))?;
+    Ok(Json(found))
 }
 
 /// Where the alias shall point, and why.
@@ -69,16 +130,6 @@ pub async fn list(
 pub struct Promote {
     version: i32,
     reason: Option<String>,
-}
-
-/// Whether promotion rules may be passed over.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Override {
-    /// Move it although promotion rules stand against it; needs a reason, and is audited.
-    #[serde(default)]
-    r#override: bool,
 }
 
 /// An alias after it was put somewhere.
@@ -114,6 +165,19 @@ pub struct Follower {
     blocked: Option<String>,
 }
 
+impl Placed {
+    fn of(name: &ModelName, alias: &AliasName, placed: aliases::Placed) -> Self {
+        Self {
+            model: name.to_string(),
+            alias: alias.to_string(),
+            version: placed.version,
+            revision: placed.revision,
+            moved: placed.moved,
+            followers: placed.followers.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
 impl From<store::followers::Follower> for Follower {
     fn from(follower: store::followers::Follower) -> Self {
         let store::followers::Follower { endpoint, release, blocked } = follower;
@@ -135,29 +199,50 @@ pub async fn promote(
     access: Data<Access>,
     state: Data<State>,
     Path(AliasPath { name, alias }): Path<AliasPath>,
-    Query(Override { r#override }): Query<Override>,
+    Query(overriding): Query<Override>,
     Json(Promote { version, reason }): Json<Promote>,
 ) -> Result<Json<Placed>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let reason = text::optional("reason", reason, text::REASON)?;
-    let placed = if r#override {
-        let administer = access.authorize(&caller, path::model(&name))?;
-        let reason = reason.filter(|reason| !reason.trim().is_empty()).ok_or_else(|| {
-            Problem::invalid("reason", "rules are passed over only with a reason")
-        })?;
-        aliases::promote_anyway(&state, &permit, &administer, &name, &alias, version, &reason)
-            .await?
-    } else {
-        aliases::promote(&state, &permit, &name, &alias, version, reason.as_deref()).await?
-    };
-    Ok(Json(Placed {
-        model: name.to_string(),
-        alias: alias.to_string(),
-        version,
-        revision: placed.revision,
-        moved: placed.moved,
-        followers: placed.followers.into_iter().map(Into::into).collect(),
-    }))
+    let overriding = overriding.permit(&access, &caller, &name, reason.as_deref())?;
+    let gate = gate(overriding.as_ref());
+    let placed =
+        aliases::promote(&state, &permit, gate, &name, &alias, version, reason.as_deref()).await?;
+    Ok(Json(Placed::of(&name, &alias, placed)))
+}
+
+/// Why an alias shall go back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "alarms since noon", "if_revision": 7}))]
+pub struct Revert {
+    reason: Option<String>,
+    /// The revision that shall be undone; refused where the alias was moved meanwhile.
+    if_revision: Option<i32>,
+}
+
+/// Point an alias to where it pointed before its last move. It is a promotion like any other: with
+/// followers, rules and a revision of its own. A second call undoes the first.
+#[utoipa::path(
+    tag = "aliases",
+    params(AliasPath, Override),
+    responses((status = 200, description = "Where it points, and its followers", body = Placed), openapi::Writes),
+)]
+#[post("/models/{name}/aliases/{alias}/revert")]
+pub async fn revert(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Path(AliasPath { name, alias }): Path<AliasPath>,
+    Query(overriding): Query<Override>,
+    Json(Revert { reason, if_revision }): Json<Revert>,
+) -> Result<Json<Placed>, ApiError> {
+    let permit = access.authorize(&caller, path::model(&name))?;
+    let reason = text::optional("reason", reason, text::REASON)?;
+    let overriding = overriding.permit(&access, &caller, &name, reason.as_deref())?;
+    let (gate, back) = (gate(overriding.as_ref()), Back { reason, if_revision });
+    let placed = aliases::revert(&state, &permit, gate, &name, &alias, &back).await?;
+    Ok(Json(Placed::of(&name, &alias, placed)))
 }
 
 /// Unset an alias that no endpoint follows. Its history stays.
@@ -178,44 +263,6 @@ pub async fn unset(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// One move of an alias.
-#[derive(Serialize, ToSchema)]
-#[schema(example = json!({
-    "alias": "champion", "revision": 7, "from_version": 2, "to_version": 3, "reason": "better recall on June",
-    "actor": "user:ana", "request_id": "0199f0a25f0c7d2f9d2f4ad1a3a0b7c1", "at": "2026-01-02T03:04:05Z",
-}))]
-pub struct AliasMove {
-    alias: String,
-    /// Its revision after the move, from 1.
-    revision: i32,
-    /// Null where it was not set.
-    #[schema(required)]
-    from_version: Option<i32>,
-    /// Null where it was unset.
-    #[schema(required)]
-    to_version: Option<i32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    actor: String,
-    request_id: String,
-    at: DateTime<Utc>,
-}
-
-impl From<store::aliases::Move> for AliasMove {
-    fn from(done: store::aliases::Move) -> Self {
-        Self {
-            alias: done.alias.to_string(),
-            revision: done.revision,
-            from_version: done.from,
-            to_version: done.to,
-            reason: done.reason,
-            actor: done.actor,
-            request_id: done.request_id,
-            at: done.at,
-        }
-    }
-}
-
 /// List an alias's moves, newest first: who was champion when, and who decided.
 #[utoipa::path(
     tag = "aliases",
@@ -223,7 +270,7 @@ impl From<store::aliases::Move> for AliasMove {
     responses((status = 200, description = "A page of moves", body = PageBody<AliasMove>), openapi::Reads),
 )]
 #[get("/models/{name}/aliases/{alias}/history")]
-pub async fn history(
+pub async fn moves(
     caller: Caller,
     access: Data<Access>,
     state: Data<State>,
@@ -232,6 +279,12 @@ pub async fn history(
 ) -> Result<Json<PageBody<AliasMove>>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let (cursor, limit) = page.bounds()?;
-    let page = aliases::history(&state, &permit, &name, &alias, cursor.as_ref(), limit).await?;
-    Ok(Json(page.into()))
+    let filter = Filter { alias: Some(alias), ..Filter::default() };
+    let page = history::list(&state, &permit, &name, filter, cursor.as_ref(), limit).await?;
+    let next_cursor = page.next.as_ref().map(Cursor::encode);
+    let items = page.items.into_iter().filter_map(|done| match done {
+        Move::Alias(done) => Some(done.into()),
+        Move::Stage(_) => None,
+    });
+    Ok(Json(PageBody { items: items.collect(), next_cursor }))
 }

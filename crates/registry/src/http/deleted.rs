@@ -4,7 +4,7 @@ use actix_web::{get, post, web::Data};
 use auth::{Access, Caller};
 use chrono::{DateTime, Utc};
 use domain::{Digest, Limit, Resource};
-use rest::{ApiError, Json, Path, openapi};
+use rest::{ApiError, Json, NoQuery, Path, openapi};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -42,6 +42,7 @@ pub async fn list(
     caller: Caller,
     access: Data<Access>,
     state: Data<State>,
+    _: NoQuery,
 ) -> Result<Json<Items<DeletedModel>>, ApiError> {
     let permit = access.authorize(&caller, Resource::Platform)?;
     let deleted = models::deleted(&state, &permit, Limit::new(Some(SHOWN))?).await?;
@@ -96,6 +97,7 @@ pub async fn list_versions(
     access: Data<Access>,
     state: Data<State>,
     Path(ModelPath { name }): Path<ModelPath>,
+    _: NoQuery,
 ) -> Result<Json<Items<DeletedVersion>>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let deleted = versions::deleted(&state, &permit, &name, Limit::new(Some(SHOWN))?).await?;

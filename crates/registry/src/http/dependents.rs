@@ -6,7 +6,7 @@ use domain::{
     lineage::{self as graph, Kind, Relation},
     tracking::{ExperimentId, RunId},
 };
-use rest::{ApiError, Json, Path, openapi};
+use rest::{ApiError, Json, NoQuery, Path, openapi};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -82,6 +82,7 @@ pub async fn of_model(
     access: Data<Access>,
     state: Data<State>,
     Path(ModelPath { name }): Path<ModelPath>,
+    _: NoQuery,
 ) -> Result<Json<Dependents>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let found = dependents::of_model(&state, &permit, &viewer(&access, &caller), &name).await?;
@@ -100,6 +101,7 @@ pub async fn of_version(
     access: Data<Access>,
     state: Data<State>,
     Path(VersionPath { name, version }): Path<VersionPath>,
+    _: NoQuery,
 ) -> Result<Json<Dependents>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let may_view = viewer(&access, &caller);

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, get, web::Data};
 use auth::{Access, Caller};
 use domain::{Digest, FileEntry, FilePath, Manifest};
-use rest::{ApiError, Content, Json, Path, openapi};
+use rest::{ApiError, Content, Json, NoQuery, Path, openapi};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -61,6 +61,7 @@ pub async fn list(
     access: Data<Access>,
     state: Data<State>,
     Path(VersionPath { name, version }): Path<VersionPath>,
+    _: NoQuery,
 ) -> Result<Json<VersionFiles>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     Ok(Json(versions::files(&state, &permit, &name, version).await?.into()))
@@ -90,6 +91,7 @@ pub async fn download(
     access: Data<Access>,
     state: Data<State>,
     Path(VersionFilePath { name, version, path }): Path<VersionFilePath>,
+    _: NoQuery,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;

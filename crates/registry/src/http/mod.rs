@@ -11,6 +11,7 @@ mod deleted;
 mod dependents;
 mod endpoints;
 mod files;
+mod history;
 mod lineage;
 mod models;
 mod nodes;
@@ -49,6 +50,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(files::routes)
         .configure(aliases::routes)
         .configure(stages::routes)
+        .configure(history::routes)
         .configure(deleted::routes)
         .configure(rules::routes)
         .configure(settings::routes)

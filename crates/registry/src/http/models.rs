@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::path::{self, ModelPath};
-use crate::{State, models, text};
+use super::path::{self, AsOf, ModelPath};
+use crate::{State, history, models, text};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(list).service(create).service(show).service(update).service(delete);
@@ -42,6 +42,9 @@ pub struct Model {
     stages: Vec<Stage>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// The moment that was asked for: `aliases` and `latest_version` are as they were then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<DateTime<Utc>>,
 }
 
 impl From<store::models::Model> for Model {
@@ -57,6 +60,7 @@ impl From<store::models::Model> for Model {
             stages: model.stages,
             created_at: model.created_at,
             updated_at: model.updated_at,
+            as_of: None,
         }
     }
 }
@@ -139,10 +143,11 @@ pub async fn create(
     Ok(HttpResponse::Created().json(Model::from(model)))
 }
 
-/// Show a model.
+/// Show a model. With `as_of` its aliases and its newest version are those of that moment; the rest
+/// is as it is now.
 #[utoipa::path(
     tag = "models",
-    params(ModelPath),
+    params(ModelPath, AsOf),
     responses((status = 200, description = "The model", body = Model), openapi::Reads),
 )]
 #[get("/models/{name}")]
@@ -151,9 +156,15 @@ pub async fn show(
     access: Data<Access>,
     state: Data<State>,
     Path(ModelPath { name }): Path<ModelPath>,
+    Query(as_of): Query<AsOf>,
 ) -> Result<Json<Model>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
-    Ok(Json(models::get(&state, &permit, &name).await?.into()))
+    let as_of = as_of.instant()?;
+    let model = match as_of {
+        Some(at) => history::model(&state, &permit, &name, at).await?,
+        None => models::get(&state, &permit, &name).await?,
+    };
+    Ok(Json(Model { as_of, ..model.into() }))
 }
 
 /// What shall be different; what is absent stays.

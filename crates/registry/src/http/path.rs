@@ -1,7 +1,8 @@
 //! What stands in the paths of URLs, URLs of ours, and the resources that permission is asked for.
 
 use domain::{
-    AliasName, Digest, EndpointRef, FilePath, ModelName, Resource, RuleId, tracking::ExperimentId,
+    AliasName, Digest, EndpointRef, FilePath, ModelName, Problem, Resource, RuleId, Stage,
+    Timestamp, tracking::ExperimentId,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -57,6 +58,39 @@ pub struct AliasPath {
     /// The alias.
     #[param(value_type = String, example = "champion")]
     pub alias: AliasName,
+}
+
+/// A stage.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct StagePath {
+    /// The model's name, percent-encoded.
+    #[param(value_type = String, example = "fraud")]
+    pub name: ModelName,
+    /// One of the model's stages, whatever the case.
+    #[param(value_type = String, example = "Production")]
+    pub stage: Stage,
+}
+
+/// A moment of the past.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AsOf {
+    /// How it stood at this instant; how it stands now where it is absent.
+    #[param(format = DateTime, example = "2026-01-02T03:04:05Z")]
+    as_of: Option<String>,
+}
+
+impl AsOf {
+    /// As an instant.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn instant(self) -> Result<Option<Timestamp>, Problem> {
+        rest::instant("as_of", self.as_of)
+    }
 }
 
 /// A promotion rule.

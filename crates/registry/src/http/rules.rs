@@ -1,19 +1,23 @@
 //! `/models/{name}/rules`
 
 use actix_web::{HttpResponse, delete, get, post, web::Data};
-use auth::{Access, Caller};
+use auth::{Access, Caller, Permit, verbs};
 use chrono::{DateTime, Utc};
-use domain::{RuleId, promotion};
-use rest::{ApiError, Json, Path, openapi};
+use domain::{ModelName, Problem, RuleId, promotion};
+use rest::{ApiError, Json, NoQuery, Path, openapi};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{
     Items,
     path::{self, ModelPath, RulePath},
 };
-use crate::{State, rules, text};
+use crate::{
+    State,
+    rules::{self, Gate},
+    text,
+};
 
 /// The longest name of a stage or an alias.
 const TARGET: usize = 255;
@@ -46,6 +50,44 @@ impl From<store::rules::Rule> for Rule {
     }
 }
 
+/// Whether promotion rules may be passed over.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Override {
+    /// Move it although promotion rules stand against it; needs a reason, and is audited.
+    #[serde(default)]
+    r#override: bool,
+}
+
+impl Override {
+    /// The permit to pass over the rules, where that is asked for.
+    ///
+    /// # Errors
+    /// The caller may not, or gives no reason.
+    pub fn permit(
+        &self,
+        access: &Access,
+        caller: &Caller,
+        name: &ModelName,
+        reason: Option<&str>,
+    ) -> Result<Option<Permit<verbs::Administer>>, Problem> {
+        if !self.r#override {
+            return Ok(None);
+        }
+        let permit = access.authorize(caller, path::model(name))?;
+        if reason.is_none_or(|reason| reason.trim().is_empty()) {
+            return Err(Problem::invalid("reason", "rules are passed over only with a reason"));
+        }
+        Ok(Some(permit))
+    }
+}
+
+/// The gate that a move goes through.
+pub fn gate(overriding: Option<&Permit<verbs::Administer>>) -> Gate<'_> {
+    overriding.map_or(Gate::Closed, Gate::Overridden)
+}
+
 /// List a model's promotion rules, oldest first.
 #[utoipa::path(
     tag = "rules",
@@ -58,6 +100,7 @@ pub async fn list(
     access: Data<Access>,
     state: Data<State>,
     Path(ModelPath { name }): Path<ModelPath>,
+    _: NoQuery,
 ) -> Result<Json<Items<Rule>>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let all = rules::list(&state, &permit, &name).await?;

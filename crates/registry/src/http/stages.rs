@@ -1,17 +1,17 @@
 //! `/models/{name}/stages`, and where each version stands.
 
-use actix_web::{get, put, web::Data};
+use actix_web::{post, put, web::Data};
 use auth::{Access, Caller};
-use chrono::{DateTime, Utc};
 use domain::Stage;
-use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
+use rest::{ApiError, Json, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{
     aliases::Follower,
-    path::{self, ModelPath, VersionPath},
+    path::{self, ModelPath, StagePath, VersionPath},
+    rules::{Override, gate},
 };
 use crate::{
     State,
@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(define).service(transition).service(history);
+    config.service(define).service(transition).service(revert);
 }
 
 /// The stages that a model's versions may be in.
@@ -86,9 +86,11 @@ pub struct StagePlaced {
 
 /// Move a version to a stage. The endpoints that follow a stage whose newest version is another
 /// afterwards get a release each; one that cannot take it stays where it is, and the answer says why.
+/// Promotion rules that stand against the move refuse it (403 `gate_refused`), with what each of them
+/// found.
 #[utoipa::path(
     tag = "stages",
-    params(VersionPath),
+    params(VersionPath, Override),
     responses((status = 200, description = "Where it is, and the followers", body = StagePlaced), openapi::Writes),
 )]
 #[put("/models/{name}/versions/{version}/stage")]
@@ -97,12 +99,15 @@ pub async fn transition(
     access: Data<Access>,
     state: Data<State>,
     Path(VersionPath { name, version }): Path<VersionPath>,
+    Query(overriding): Query<Override>,
     Json(Transition { stage, archive_existing_versions, reason }): Json<Transition>,
 ) -> Result<Json<StagePlaced>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
     let reason = text::optional("reason", reason, text::REASON)?;
+    let overriding = overriding.permit(&access, &caller, &name, reason.as_deref())?;
+    let gate = gate(overriding.as_ref());
     let order = Order { stage, archive_existing: archive_existing_versions, reason };
-    let placed = stages::transition(&state, &permit, &name, version, &order).await?;
+    let placed = stages::transition(&state, &permit, gate, &name, version, &order).await?;
     Ok(Json(StagePlaced {
         model: name.to_string(),
         version,
@@ -113,71 +118,71 @@ pub async fn transition(
     }))
 }
 
-/// One move of a version from stage to stage.
+/// Why a stage shall go back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"reason": "alarms since noon"}))]
+pub struct StageRevert {
+    reason: Option<String>,
+}
+
+/// A stage after its last transition was undone.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "version": 3, "from_stage": "Staging", "to_stage": "Production", "reason": "better recall on June",
-    "actor": "user:ana", "request_id": "0199f0a25f0c7d2f9d2f4ad1a3a0b7c1", "at": "2026-01-02T03:04:05Z",
+    "model": "fraud", "stage": "Production",
+    "moved": [
+        {"version": 2, "from": "Archived", "to": "Production"},
+        {"version": 3, "from": "Production", "to": "Staging"},
+    ],
+    "followers": [{"endpoint": "fraud", "release": 13, "blocked": null}],
 }))]
-pub struct StageMove {
+pub struct StageReverted {
+    model: String,
+    #[schema(value_type = String)]
+    stage: Stage,
+    /// Every version that was moved, by number.
+    moved: Vec<Moved>,
+    /// What became of the endpoints that follow a stage whose newest version is another now.
+    followers: Vec<Follower>,
+}
+
+/// A version that was moved.
+#[derive(Serialize, ToSchema)]
+pub struct Moved {
     version: i32,
     #[schema(value_type = String)]
-    from_stage: Stage,
+    from: Option<Stage>,
     #[schema(value_type = String)]
-    to_stage: Stage,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    actor: String,
-    request_id: String,
-    at: DateTime<Utc>,
+    to: Option<Stage>,
 }
 
-impl From<store::stages::Move> for StageMove {
-    fn from(done: store::stages::Move) -> Self {
-        Self {
-            version: done.version,
-            from_stage: done.from,
-            to_stage: done.to,
-            reason: done.reason,
-            actor: done.actor,
-            request_id: done.request_id,
-            at: done.at,
-        }
-    }
-}
-
-/// Which moves.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct StageFilter {
-    /// Only those to or from this stage.
-    #[param(value_type = Option<String>, example = "Production")]
-    stage: Option<Stage>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// How many, 1 to 1000; 100 unless asked.
-    #[param(minimum = 1, maximum = 1000, default = 100)]
-    limit: Option<u32>,
-}
-
-/// List the moves of a model's versions from stage to stage, newest first.
+/// Undo the last transition to or from a stage, together with what it archived. It is a transition
+/// like any other: with followers and rules. A second call undoes the first.
 #[utoipa::path(
     tag = "stages",
-    params(ModelPath, StageFilter),
-    responses((status = 200, description = "A page of moves", body = PageBody<StageMove>), openapi::Reads),
+    params(StagePath, Override),
+    responses((status = 200, description = "What was moved, and the followers", body = StageReverted), openapi::Writes),
 )]
-#[get("/models/{name}/stages/history")]
-pub async fn history(
+#[post("/models/{name}/stages/{stage}/revert")]
+pub async fn revert(
     caller: Caller,
     access: Data<Access>,
     state: Data<State>,
-    Path(ModelPath { name }): Path<ModelPath>,
-    Query(StageFilter { stage, cursor, limit }): Query<StageFilter>,
-) -> Result<Json<PageBody<StageMove>>, ApiError> {
+    Path(StagePath { name, stage }): Path<StagePath>,
+    Query(overriding): Query<Override>,
+    Json(StageRevert { reason }): Json<StageRevert>,
+) -> Result<Json<StageReverted>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
-    let (cursor, limit) = PageQuery { cursor, limit }.bounds()?;
-    let page =
-        stages::history(&state, &permit, &name, stage.as_ref(), cursor.as_ref(), limit).await?;
-    Ok(Json(page.into()))
+    let reason = text::optional("reason", reason, text::REASON)?;
+    let overriding = overriding.permit(&access, &caller, &name, reason.as_deref())?;
+    let (gate, reason) = (gate(overriding.as_ref()), reason.as_deref());
+    let done = stages::revert(&state, &permit, gate, &name, stage.as_str(), reason).await?;
+    let moved =
+        |made: store::stages::Move| Moved { version: made.version, from: made.from, to: made.to };
+    Ok(Json(StageReverted {
+        model: name.to_string(),
+        stage: done.stage,
+        moved: done.moves.into_iter().map(moved).collect(),
+        followers: done.followers.into_iter().map(Into::into).collect(),
+    }))
 }

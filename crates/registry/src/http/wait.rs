@@ -19,6 +19,11 @@ pub struct Wait {
 }
 
 impl Wait {
+    /// So many seconds, where the operation has parameters besides.
+    pub const fn of(wait: Option<u32>) -> Self {
+        Self { wait }
+    }
+
     /// As a duration.
     ///
     /// # Errors

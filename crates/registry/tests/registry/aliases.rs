@@ -169,6 +169,58 @@ async fn an_alias_that_endpoints_follow_is_not_unset() {
 }
 
 #[actix_web::test]
+async fn one_call_points_an_alias_to_where_it_pointed_before() {
+    let platform = Platform::start().await;
+    for seed in 1..=3 {
+        platform.servable("fraud", seed).await;
+    }
+    for version in 1..=3 {
+        platform.put(CHAMPION, json!({"version": version})).await.expect(200);
+    }
+    platform.live("fraud", "fraud@champion").await;
+    let back = format!("{CHAMPION}/revert");
+    let reverted = platform.post(&back, json!({"reason": "alarms"})).await.expect(200);
+    let expected = json!({
+        "model": "fraud", "alias": "champion", "version": 2, "revision": 4, "moved": true,
+        "followers": [{"endpoint": "fraud", "release": 2, "blocked": null}],
+    });
+    assert_eq!(reverted, expected);
+    let history = platform.get(&format!("{CHAMPION}/history?limit=1")).await.expect(200);
+    assert_eq!(history["items"][0]["reason"], "alarms");
+    assert_eq!(platform.recorded().await.last().unwrap(), "alias.moved model:fraud");
+    // Whoever saw revision 3 does not undo what somebody else has undone already.
+    let late = platform.post(&back, json!({"if_revision": 3})).await;
+    let message = late.refusal(409, Some("if_revision"));
+    assert_eq!(message, "`fraud@champion` is at revision 4, not 3");
+    let again = platform.post(&back, json!({"if_revision": 4})).await.expect(200);
+    assert_eq!((&again["version"], &again["revision"]), (&json!(3), &json!(5)));
+}
+
+#[actix_web::test]
+async fn an_alias_without_a_way_back_says_why() {
+    let platform = Platform::start().await;
+    platform.register("fraud", 1).await;
+    platform.register("fraud", 2).await;
+    let back = format!("{CHAMPION}/revert");
+    platform.post(&back, json!({})).await.refusal(404, Some("alias"));
+    platform.put(CHAMPION, json!({"version": 1})).await.expect(200);
+    let message = platform.post(&back, json!({})).await.refusal(409, Some("alias"));
+    assert_eq!(message, "`fraud@champion` pointed nowhere before revision 1");
+    platform.put(CHAMPION, json!({"version": 2})).await.expect(200);
+    platform.delete("/models/fraud/versions/1").await.expect(204);
+    let message = platform.post(&back, json!({})).await.refusal(409, Some("alias"));
+    assert_eq!(message, "`fraud@champion` pointed to version 1 before, which is deleted");
+    platform.post("/models/fraud/versions/1/restore", json!({})).await.expect(200);
+    assert_eq!(platform.post(&back, json!({})).await.expect(200)["version"], 1);
+    // One that is unset goes back to where it pointed.
+    platform.delete(CHAMPION).await.expect(204);
+    let set = platform.post(&back, json!({})).await.expect(200);
+    assert_eq!((&set["version"], &set["revision"]), (&json!(1), &json!(5)));
+    platform.post(&back, json!({"version": 1})).await.refusal(400, Some("version"));
+    platform.post("/models/ghost/aliases/a/revert", json!({})).await.refusal(404, Some("model"));
+}
+
+#[actix_web::test]
 async fn wrong_moves_are_refused_by_name() {
     let platform = Platform::start().await;
     platform.register("fraud", 1).await;

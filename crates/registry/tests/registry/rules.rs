@@ -33,6 +33,14 @@ async fn refused(platform: &Platform, version: i32) -> Value {
     answer["error"]["rules"].clone()
 }
 
+/// What the audit trail says of the last change.
+async fn last_detail(platform: &Platform) -> Value {
+    let filter = store::audit::Filter::default();
+    let limit = domain::Limit::new(Some(1)).unwrap();
+    let mut last = store::audit::list(platform.database(), &filter, None, limit).await.unwrap();
+    last.items.remove(0).detail
+}
+
 #[actix_web::test]
 async fn rules_are_made_listed_and_removed() {
     let platform = Platform::start().await;
@@ -102,14 +110,119 @@ async fn rules_are_passed_over_with_a_reason_that_the_trail_keeps() {
     let over = format!("{CHAMPION}?override=true");
     platform.put(&over, json!({"version": 1})).await.refusal(400, Some("reason"));
     platform.put(&over, json!({"version": 1, "reason": "it burns"})).await.expect(200);
-    let filter = store::audit::Filter::default();
-    let limit = domain::Limit::new(Some(1)).unwrap();
-    let last = store::audit::list(platform.database(), &filter, None, limit).await.unwrap();
-    let detail = &last.items[0].detail;
+    let detail = last_detail(&platform).await;
     assert_eq!(
         (&detail["reason"], &detail["overridden"][0]["ok"]),
         (&json!("it burns"), &json!(false))
     );
+}
+
+#[actix_web::test]
+async fn rules_of_a_stage_are_passed_over_with_a_reason_too() {
+    let platform = Platform::start().await;
+    trained(&platform, b"one", RUN).await;
+    let rule = json!({"rule": "accuracy >= 0.9", "target": "Production"});
+    platform.post(RULES, rule).await.expect(201);
+    let stage = format!("{}/1/stage", versions_of("fraud"));
+    let refused = platform.put(&stage, json!({"stage": "production"})).await.expect(403);
+    assert_eq!(refused["error"]["rules"][0]["rule"], "accuracy >= 0.9");
+    platform.put(&stage, json!({"stage": "Staging"})).await.expect(200);
+    let over = format!("{stage}?override=true");
+    let body = json!({"stage": "Production"});
+    platform.put(&over, body).await.refusal(400, Some("reason"));
+    let body = json!({"stage": "Production", "reason": "  "});
+    platform.put(&over, body).await.refusal(400, Some("reason"));
+    let body = json!({"stage": "Production", "reason": "it burns"});
+    platform.put(&over, body).await.expect(200);
+    assert_eq!(last_detail(&platform).await["overridden"][0]["ok"], false);
+
+    // Going back there is a promotion like any other.
+    platform.put(&stage, json!({"stage": "Archived"})).await.expect(200);
+    let back = "/models/fraud/stages/Production/revert";
+    let refused = platform.post(back, json!({})).await.expect(403);
+    assert_eq!(refused["error"]["code"], "gate_refused");
+    let body = json!({"reason": "still burns"});
+    platform.post(&format!("{back}?override=true"), body).await.expect(200);
+    let shown = platform.get(&format!("{}/1", versions_of("fraud"))).await.expect(200);
+    assert_eq!(shown["stage"], "Production");
+}
+
+#[actix_web::test]
+async fn a_rule_of_where_versions_are_put_away_guards_what_is_archived_for_others() {
+    let platform = Platform::start().await;
+    trained(&platform, b"one", RUN).await;
+    trained(&platform, b"two", RUN).await;
+    let stage = |version: i32| format!("{}/{version}/stage", versions_of("fraud"));
+    platform.put(&stage(1), json!({"stage": "Production"})).await.expect(200);
+    let rule = json!({"rule": "has signature", "target": "Archived"});
+    platform.post(RULES, rule).await.expect(201);
+    let body = json!({"stage": "Production", "archive_existing_versions": true});
+    platform.put(&stage(2), body).await.expect(403);
+    let shown = platform.get(&format!("{}/2", versions_of("fraud"))).await.expect(200);
+    assert_eq!(shown["stage"], "None", "all of it or nothing");
+}
+
+#[actix_web::test]
+async fn a_refused_move_makes_no_release() {
+    let platform = Platform::start().await;
+    platform.servable("fraud", 1).await;
+    platform.servable("fraud", 2).await;
+    platform.put(CHAMPION, json!({"version": 1})).await.expect(200);
+    let stage = |version: i32| format!("{}/{version}/stage", versions_of("fraud"));
+    platform.put(&stage(1), json!({"stage": "Production"})).await.expect(200);
+    platform.live("by-alias", "fraud@champion").await;
+    platform.live("by-stage", "fraud/Production").await;
+    platform.post(RULES, json!({"rule": "accuracy >= 0.9"})).await.expect(201);
+    let recorded = platform.recorded().await;
+    refused(&platform, 2).await;
+    platform.put(&stage(2), json!({"stage": "Production"})).await.expect(403);
+    assert_eq!(platform.recorded().await, recorded);
+    for endpoint in ["by-alias", "by-stage"] {
+        let shown = platform.get(&format!("/endpoints/{endpoint}")).await.expect(200);
+        assert_eq!((&shown["live"]["release"], &shown["target"]), (&json!(1), &json!(null)));
+    }
+    let over = json!({"version": 2, "reason": "it burns"});
+    let moved = platform.put(&format!("{CHAMPION}?override=true"), over).await.expect(200);
+    assert_eq!(moved["followers"][0]["release"], 2);
+}
+
+#[actix_web::test]
+async fn of_two_who_beat_the_champion_at_once_the_second_must_beat_the_first() {
+    let platform = Platform::start().await;
+    for (content, digit, accuracy) in
+        [(b"one", "1", 0.9), (b"two", "2", 0.906), (b"six", "6", 0.907)]
+    {
+        let run = RUN.replace('0', digit);
+        trained(&platform, content, &run).await;
+        logged(&platform, &run, "accuracy", accuracy).await;
+    }
+    let rule = json!({"rule": "accuracy >= champion + 0.005", "target": "champion"});
+    platform.post(RULES, rule).await.expect(201);
+    platform.put(CHAMPION, json!({"version": 1})).await.expect(200);
+    let promote = |version: i32| platform.put(CHAMPION, json!({"version": version}));
+    let (one, other) = futures_util::future::join(promote(2), promote(3)).await;
+    let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 403]);
+    let history = platform.get("/models/fraud/history?alias=champion").await.expect(200);
+    assert_eq!(history["items"].as_array().unwrap().len(), 2);
+}
+
+#[actix_web::test]
+async fn going_back_asks_the_rules_as_well() {
+    let platform = Platform::start().await;
+    trained(&platform, b"one", RUN).await;
+    trained(&platform, b"two", RUN).await;
+    platform.put(CHAMPION, json!({"version": 1})).await.expect(200);
+    platform.put(CHAMPION, json!({"version": 2})).await.expect(200);
+    platform.post(RULES, json!({"rule": "accuracy >= 0.9"})).await.expect(201);
+    let back = format!("{CHAMPION}/revert");
+    assert_eq!(platform.post(&back, json!({})).await.expect(403)["error"]["code"], "gate_refused");
+    let over = format!("{back}?override=true");
+    platform.post(&over, json!({})).await.refusal(400, Some("reason"));
+    let moved = platform.post(&over, json!({"reason": "it burns"})).await.expect(200);
+    assert_eq!((&moved["version"], &moved["revision"]), (&json!(1), &json!(3)));
+    assert_eq!(last_detail(&platform).await["overridden"][0]["rule"], "accuracy >= 0.9");
 }
 
 #[actix_web::test]

@@ -390,3 +390,28 @@ async fn a_long_poll_ends_when_its_time_is_over_or_the_process_stops() {
     assert_eq!(answer.expect(200)["status"], "pending");
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
+
+#[actix_web::test]
+async fn tags_that_an_edit_changes_are_told_one_by_one() {
+    let platform = Platform::start().await;
+    platform.register("fraud", 1).await;
+    let path = "/models/fraud/versions/1";
+    let tags = json!({"tags": {"kept": "a", "changed": "b", "gone": "c"}});
+    platform.patch(path, tags).await.expect(200);
+    platform.execute("DELETE FROM outbox").await;
+    let tags = json!({"tags": {"kept": "a", "changed": "B", "new": "d"}});
+    platform.patch(path, tags).await.expect(200);
+    platform
+        .execute(
+            "DO $$ BEGIN ASSERT (
+                SELECT array_agg(concat_ws(' ', topic, payload->>'version', payload->>'key', payload->>'value') ORDER BY id)
+                FROM outbox WHERE resource = 'model:fraud' AND topic LIKE 'version_tag.%'
+             ) = ARRAY['version_tag.deleted 1 gone', 'version_tag.set 1 changed B', 'version_tag.set 1 new d'];
+             END $$",
+        )
+        .await;
+    platform.patch(path, json!({"description": "d"})).await.expect(200);
+    platform
+        .execute("DO $$ BEGIN ASSERT (SELECT count(*) FROM outbox WHERE topic LIKE 'version_tag.%') = 3; END $$")
+        .await;
+}

@@ -8,7 +8,7 @@ mod params;
 mod text;
 
 pub use json::{BodyLimit, Json};
-pub use params::{Path, Query};
+pub use params::{NoQuery, Path, Query};
 
 use domain::Problem;
 

@@ -5,7 +5,7 @@ use std::future::{Ready, ready};
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use domain::{ErrorCode, Problem};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{refusal, text};
 use crate::ApiError;
@@ -17,6 +17,10 @@ pub struct Path<T>(pub T);
 /// A URL's query as a struct with the parameters' names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query<T>(pub T);
+
+/// For operations without parameters in the query: any is refused by name, not passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoQuery;
 
 impl<T: DeserializeOwned> FromRequest for Path<T> {
     type Error = ApiError;
@@ -44,6 +48,19 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
+impl FromRequest for NoQuery {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let found = Query::<Nothing>::from_request(request, payload).into_inner();
+        ready(found.map(|Query(Nothing {})| Self))
+    }
+}
+
 fn unreadable(what: &str) -> ApiError {
     ApiError(Problem::new(ErrorCode::Invalid, format!("the URL's {what} cannot be read")))
 }
@@ -60,7 +77,6 @@ mod tests {
     use actix_web::test::{TestRequest, call_service, init_service, read_body};
     use actix_web::{App, HttpResponse};
     use domain::{ModelName, Stage, Timestamp};
-    use serde::Deserialize;
 
     use super::*;
     use crate::PageQuery;
@@ -161,6 +177,11 @@ mod tests {
                 (Some(field), message)
             );
         }
+        let request = TestRequest::with_uri("/?as_of=x").to_http_request();
+        let problem = NoQuery::extract(&request).await.unwrap_err().0;
+        assert_eq!(problem.field.as_deref(), Some("as_of"));
+        let request = TestRequest::with_uri("/").to_http_request();
+        assert!(NoQuery::extract(&request).await.is_ok());
         let problem = query::<PageQuery>("limit=-1").await.unwrap_err();
         assert_eq!(problem.field.as_deref(), Some("limit"));
         assert_eq!(problem.message, "`-1`: expected a whole number from 0 to 4294967295");

@@ -123,6 +123,9 @@ impl TryFrom<Row> for Version {
 /// and finds those that are not deleted, of models that are not.
 macro_rules! select_version {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
+        select_version!(deleted: " AND v.deleted_at IS NULL ", $rest $(, $argument)*)
+    };
+    (deleted: $deleted:literal, $rest:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             Row,
             r#"SELECT v.id, v.model_id, m.name AS model, v.number, v.digest, v.size, v.status, v.servable, v.runtime,
@@ -134,7 +137,7 @@ macro_rules! select_version {
                       (SELECT value FROM platform_settings WHERE key = 'pickle') AS policy,
                       ARRAY(SELECT alias FROM aliases WHERE version_id = v.id ORDER BY alias) AS "aliases!"
                FROM model_versions v
-               JOIN models m ON m.id = v.model_id AND m.deleted_at IS NULL AND v.deleted_at IS NULL "# + $rest
+               JOIN models m ON m.id = v.model_id AND m.deleted_at IS NULL"# + $deleted + $rest
             $(, $argument)*
         )
     };
@@ -158,6 +161,21 @@ pub async fn load(database: &Database, ids: &[VersionId]) -> Result<Vec<Version>
 /// The database is away.
 pub async fn get(database: &Database, model: &ModelName, number: i32) -> Result<Option<Version>> {
     let row = select_version!("WHERE m.name = $1 AND v.number = $2", model.as_str(), number)
+        .fetch_optional(database.pool())
+        .await?;
+    row.map(Version::try_from).transpose()
+}
+
+/// The version of that number, also where it is deleted and not yet purged.
+///
+/// # Errors
+/// The database is away.
+pub async fn get_even_deleted(
+    database: &Database,
+    model: &ModelName,
+    number: i32,
+) -> Result<Option<Version>> {
+    let row = select_version!(deleted: " ", "WHERE m.name = $1 AND v.number = $2", model.as_str(), number)
         .fetch_optional(database.pool())
         .await?;
     row.map(Version::try_from).transpose()

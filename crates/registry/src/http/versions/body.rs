@@ -115,6 +115,16 @@ pub struct Version {
     created_by: String,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
+    /// The moment that was asked for: `stage` and `aliases` are as they were then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<DateTime<Utc>>,
+}
+
+impl Version {
+    /// The same, told as of a moment.
+    pub fn told_of(self, at: DateTime<Utc>) -> Self {
+        Self { as_of: Some(at), ..self }
+    }
 }
 
 /// What an ONNX file says of itself.
@@ -182,6 +192,7 @@ impl From<store::versions::Version> for Version {
             created_by: version.created_by,
             created_at: version.created_at,
             updated_at: version.updated_at,
+            as_of: None,
         }
     }
 }

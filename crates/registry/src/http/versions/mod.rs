@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, delete, get, patch, web::Data};
 use auth::{Access, Caller};
+use domain::Problem;
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
 use serde::Deserialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use self::body::Version;
@@ -17,7 +18,7 @@ use super::{
     path::{self, ModelPath, VersionPath},
     wait::Wait,
 };
-use crate::{State, text, versions};
+use crate::{State, history, text, versions};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(list).service(register::create).service(show).service(update).service(delete);
@@ -43,10 +44,25 @@ pub async fn list(
     Ok(Json(page.into()))
 }
 
-/// Show a version. With `wait` it answers when the trial is over.
+/// When to look.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Moment {
+    /// Answer only when the trial is over, or after so many seconds.
+    #[param(minimum = 0, maximum = 60, default = 0)]
+    wait: Option<u32>,
+    /// How it stood at this instant; not together with `wait`.
+    #[param(format = DateTime, example = "2026-01-02T03:04:05Z")]
+    as_of: Option<String>,
+}
+
+/// Show a version. With `wait` it answers when the trial is over. With `as_of` its stage and its
+/// aliases are those of that moment, also where it is deleted by now; its files never change, and
+/// the rest is as it is now.
 #[utoipa::path(
     tag = "versions",
-    params(VersionPath, Wait),
+    params(VersionPath, Moment),
     responses((status = 200, description = "The version", body = Version), openapi::Reads),
 )]
 #[get("/models/{name}/versions/{version}")]
@@ -55,11 +71,22 @@ pub async fn show(
     access: Data<Access>,
     state: Data<State>,
     Path(VersionPath { name, version }): Path<VersionPath>,
-    Query(wait): Query<Wait>,
+    Query(Moment { wait, as_of }): Query<Moment>,
 ) -> Result<Json<Version>, ApiError> {
     let permit = access.authorize(&caller, path::model(&name))?;
-    let found = versions::tried(&state, &permit, &name, version, wait.duration()?).await?;
-    Ok(Json(found.into()))
+    let found = match rest::instant("as_of", as_of)? {
+        Some(_) if wait.is_some() => {
+            return Err(ApiError(Problem::invalid("wait", "nothing of the past is waited for")));
+        }
+        Some(at) => {
+            Version::from(history::version(&state, &permit, &name, version, at).await?).told_of(at)
+        }
+        None => {
+            let wait = Wait::of(wait).duration()?;
+            versions::tried(&state, &permit, &name, version, wait).await?.into()
+        }
+    };
+    Ok(Json(found))
 }
 
 /// What shall be different; what is absent stays.
@@ -73,7 +100,7 @@ pub struct VersionEdit {
 }
 
 impl TryFrom<VersionEdit> for versions::Edit {
-    type Error = domain::Problem;
+    type Error = Problem;
 
     fn try_from(edit: VersionEdit) -> Result<Self, Self::Error> {
         Ok(Self {
