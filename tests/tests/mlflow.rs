@@ -109,6 +109,11 @@ fn models_of_three_kinds_are_trained_registered_and_loaded_in_every_form_of_addr
 }
 
 #[test]
+fn a_version_is_traced_from_its_dataset_to_its_alias() {
+    passes("BOTTEGA_MLFLOW3", "test_lineage.py");
+}
+
+#[test]
 fn clients_of_mlflow_2() {
     passes("BOTTEGA_MLFLOW2", "test_second.py");
 }

@@ -56,7 +56,7 @@ fn deletes_and_collects(server: &Server) {
         .output()
         .unwrap();
     let said = String::from_utf8(said.stdout).unwrap();
-    assert!(said.contains("1 versions purged; 1 objects deleted, 6 B freed"), "{said}");
+    assert!(said.contains("1 version purged; 1 object deleted, 6 B freed"), "{said}");
     assert_eq!(collect(server, &[])["bytes_freed"], 0);
     server.cli(["pull", "second/2", "--to", folder.path().join("2").to_str().unwrap()]).json();
 }

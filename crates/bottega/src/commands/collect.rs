@@ -61,27 +61,33 @@ fn count(value: &Value, pointer: &str) -> u64 {
     value.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
 }
 
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn sentence(done: &Value) -> String {
-    let kinds = ["experiments", "runs", "logged_models", "models", "versions"];
+    let kinds = ["experiment", "run", "logged_model", "model", "version"];
     let purged: Vec<_> = kinds
         .iter()
-        .map(|kind| (kind.replace('_', " "), count(&done["purged"], &format!("/{kind}"))))
+        .map(|kind| (kind.replace('_', " "), count(&done["purged"], &format!("/{kind}s"))))
         .filter(|(_, count)| *count > 0)
-        .map(|(kind, count)| format!("{count} {kind}"))
+        .map(|(kind, count)| counted(count, &kind))
         .collect();
     let purged = if purged.is_empty() { "nothing".to_owned() } else { purged.join(", ") };
-    let (objects, bytes) = (count(done, "/objects"), HumanBytes(count(done, "/bytes_freed")));
+    let objects = counted(count(done, "/objects"), "object");
+    let bytes = HumanBytes(count(done, "/bytes_freed"));
     let would = if done["dry_run"] == true { "would be " } else { "" };
     let mut sentence =
-        format!("{purged} {would}purged; {objects} objects {would}deleted, {bytes} {would}freed");
+        format!("{purged} {would}purged; {objects} {would}deleted, {bytes} {would}freed");
     let waiting = count(done, "/waiting/objects");
     if waiting > 0 {
         let bytes = HumanBytes(count(done, "/waiting/bytes"));
-        sentence += &format!("; {waiting} objects ({bytes}) wait for their grace");
+        sentence += &format!("; {} ({bytes}) still in grace", counted(waiting, "object"));
     }
     let failed = count(done, "/failed");
     if failed > 0 {
-        sentence += &format!("; {failed} objects could not be deleted: the server's log says why");
+        let objects = counted(failed, "object");
+        sentence += &format!("; {objects} could not be deleted: the server's log says why");
     }
     sentence
 }
@@ -99,7 +105,7 @@ mod tests {
         });
         assert_eq!(
             sentence(&done),
-            "2 runs, 1 logged models purged; 3 objects deleted, 2.00 KiB freed; 1 objects (10 B) wait for their grace"
+            "2 runs, 1 logged model purged; 3 objects deleted, 2.00 KiB freed; 1 object (10 B) still in grace"
         );
         done["dry_run"] = json!(true);
         assert!(sentence(&done).contains("objects would be deleted"), "{}", sentence(&done));
