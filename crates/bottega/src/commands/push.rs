@@ -12,7 +12,7 @@ use domain::Problem;
 use serde_json::{Map, Value, json};
 
 use super::{Done, pair};
-use crate::output::{Failure, Output, exit};
+use crate::output::{Failure, Output, exit, visible};
 
 #[derive(Args)]
 pub struct Options {
@@ -175,7 +175,7 @@ fn tell(version: &Value, output: &Output) -> ExitCode {
     let brief = json!({
         "name": version["model"], "version": version["version"], "digest": version["digest"],
         "status": version["status"], "servable": version["servable"], "reason": version["reason"],
-        "created": version["created"],
+        "created": version["created"], "notes": version["notes"],
     });
     let name = format!("{}/{}", text("model"), version["version"]);
     if version["status"] == "rejected" {
@@ -190,5 +190,7 @@ fn tell(version: &Value, output: &Output) -> ExitCode {
         "checking" => "its trial is not over".to_owned(),
         _ => format!("not servable: {}", text("reason")),
     };
-    output.done(&brief, &format!("{name} is {}, {servable}{known}", text("status")))
+    let notes = version["notes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let notes: String = notes.map(|note| format!("\n  note: {}", visible(note))).collect();
+    output.done(&brief, &format!("{name} is {}, {servable}{known}{notes}", text("status")))
 }
