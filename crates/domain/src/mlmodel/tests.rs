@@ -1,5 +1,6 @@
 use std::fmt::Write as _;
 
+use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::json;
 
 use super::*;
@@ -210,4 +211,35 @@ fn a_file_that_knows_better_fills_in_names_and_sizes() {
         columns.signature_of(&read).unwrap_err(),
         "the signature has 2 inputs, but the file has 1"
     );
+}
+
+const REAL: &str = include_str!("../../tests/mlmodels/3.17.2/pyfunc-nested/MLmodel");
+
+/// Pieces of YAML and JSON that mean something.
+const PIECES: [&str; 16] = [
+    "{", "}", "[", "]", ": ", "\n", "- ", "&a ", "*a", "!!str ", "|\n", "'", "\"", "\\0", "<<: ",
+    "? ",
+];
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(content in vec(any::<u8>(), 0..2000)) {
+        let _ = MlModel::parse(&content);
+    }
+
+    #[test]
+    fn a_real_file_with_pieces_put_in_is_read_or_refused(
+        edits in vec((0..REAL.len(), select(&PIECES[..]), 0_usize..20), 1..8),
+    ) {
+        let mut content = REAL.as_bytes().to_vec();
+        for (at, piece, gone) in edits {
+            let at = at.min(content.len());
+            let end = (at + gone).min(content.len());
+            content.splice(at..end, piece.bytes());
+        }
+        if let Ok(read) = MlModel::parse(&content) {
+            let signature = read.schemas.as_ref().map(Schemas::signature);
+            let _ = (signature, read.onnx_data(), read.main_flavor(), read.loader_module());
+        }
+    }
 }
