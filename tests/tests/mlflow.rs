@@ -7,7 +7,8 @@ use std::{
     process::Command,
 };
 
-use bottega_tests::{Options, Server, Weed, bottega, tool};
+use bottega_tests::{Options, Server, Weed, bottega, model, model_json, tool};
+use serde_json::json;
 
 fn scripts() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/mlflow")
@@ -111,6 +112,43 @@ fn models_of_three_kinds_are_trained_registered_and_loaded_in_every_form_of_addr
 #[test]
 fn a_version_is_traced_from_its_dataset_to_its_alias() {
     passes("BOTTEGA_MLFLOW3", "test_lineage.py");
+}
+
+#[test]
+fn a_folder_with_an_mlmodel_is_pushed_and_the_file_that_it_names_answers() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let put =
+        |name: &str, content: &[u8]| std::fs::write(folder.path().join(name), content).unwrap();
+    let copy = |from: &str, name: &str| put(name, &std::fs::read(model(from)).unwrap());
+    copy("digits.onnx", "model.onnx");
+    copy("breast_cancer.onnx", "net.onnx");
+    let example = model_json("breast_cancer.example.json");
+    let features = &example["inputs"][0];
+    let rows: Vec<_> = features["data"].as_array().unwrap().chunks(30).collect();
+    put("example.json", json!({"inputs": rows}).to_string().as_bytes());
+    put("MLmodel", b"flavors: {onnx: {data: net.onnx}}\nsaved_input_example_info: {artifact_path: example.json, type: ndarray}\n");
+    let path = folder.path().to_str().unwrap();
+    let pushed = server.cli(["push", path, "--name", "cancer", "--alias", "champion"]).json();
+    assert_eq!(
+        (&pushed["status"], &pushed["servable"]),
+        (&json!("ready"), &json!("yes")),
+        "{pushed}"
+    );
+    let version = server.cli(["versions", "show", "cancer/1"]).json();
+    assert_eq!(version["model_file"], "net.onnx");
+    assert_eq!(version["input_example"]["inputs"][0]["shape"], features["shape"]);
+    server.cli(["deploy", "cancer", "--model", "cancer@champion", "--wait"]).json();
+    let answer = server.cli(["predict", "cancer", "--json", &example.to_string()]).json();
+    let expected = model_json("breast_cancer.expected.json");
+    assert_eq!(answer["outputs"][0]["data"], expected["outputs"][0]["data"]);
+
+    put("MLmodel", b"flavors: {sklearn: {}, python_function: {loader_module: mlflow.sklearn}}\n");
+    let pushed = server.cli(["push", path, "--name", "cancer"]).json();
+    assert_eq!((&pushed["version"], &pushed["servable"]), (&json!(2), &json!("no")));
+    put("MLmodel", b"flavors: {}\nflavors: {}\n");
+    let refused = server.cli(["push", path, "--name", "cancer"]);
+    assert!(refused.stderr.contains("`MLmodel`: duplicate mapping key"), "{}", refused.stderr);
 }
 
 #[test]
