@@ -148,12 +148,20 @@ async fn upload_of_page(
     Query(RunListing { run_id, run_uuid, path }): Query<RunListing>,
     payload: Payload,
 ) -> Answer {
-    let run = required(run_uuid.or(run_id), "run_uuid")?;
-    let path = required(path, "path")?;
+    let given = |argument: Option<String>, name: &str| {
+        let given = argument.filter(|text| !text.is_empty());
+        given.ok_or_else(|| Refusal::invalid(format!("Request must specify {name}.")))
+    };
+    let run = given(run_uuid.or(run_id), "run_uuid")?;
+    let path = given(path, "path")?;
+    files::path(&path)?;
     let body = to_bytes_limited(BodyStream::new(payload), LONGEST_OF_PAGE)
         .await
         .map_err(|_| Refusal::invalid("Artifact size is too large. Max size is 10MB."))?
         .map_err(|_| Refusal::invalid("the body broke off before its end"))?;
+    if body.is_empty() {
+        return Err(Refusal::invalid("Request must specify data."));
+    }
     let root = files::root_of_run(&state, &run).await?;
     let path = files::under(&root, &path)?;
     let (experiment, permit) = permit(&caller, &access, &state, &path).await?;

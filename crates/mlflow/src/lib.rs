@@ -25,7 +25,6 @@ mod runs;
 mod search;
 mod server;
 mod unsupported;
-mod uploads;
 mod webhooks;
 mod workspace;
 
@@ -68,7 +67,6 @@ fn second(config: &mut ServiceConfig) {
         .configure(runs::routes)
         .configure(logging::routes)
         .configure(artifacts::routes)
-        .configure(uploads::routes)
         .configure(search::routes)
         .configure(logged_models::routes)
         .configure(models::routes)

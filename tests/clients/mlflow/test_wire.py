@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 API = "/api/2.0/mlflow"
 
@@ -131,3 +132,45 @@ def test_there_is_one_workspace(raw, refusal):
     for only in ("default", ""):
         answer = raw("GET", f"{API}/experiments/get", params={"experiment_id": "0"}, headers={"X-MLFLOW-WORKSPACE": only})
         assert answer.status_code == 200, answer.text
+
+
+def test_the_registry_refuses_in_words_that_clients_look_for(client, name):
+    client.create_registered_model(name)
+    client.create_model_version(name, "s3://bucket/a")
+    for call, said in [
+        (lambda: client.create_registered_model(name), f"Registered Model (name={name}) already exists"),
+        (lambda: client.set_registered_model_tag(name, "k", "x" * 100_001), "'value' exceeds the maximum length of 100000 characters"),
+        (lambda: client.set_model_version_tag(name, "1", "k" * 251, "x"), "'key' exceeds the maximum length of 250 characters"),
+        (lambda: client.search_model_versions(order_by=["run_id"]), "Invalid attribute key 'run_id' specified"),
+        (lambda: client.transition_model_version_stage(name, "1", "Archived", archive_existing_versions=True), "is not an Active stage"),
+        (lambda: client.get_model_version("no" + name, "1"), f"Model Version (name=no{name}, version=1) not found"),
+    ]:
+        with pytest.raises(MlflowException) as refusal:
+            call()
+        assert said in str(refusal.value)
+
+
+def test_a_prompt_and_a_model_do_not_share_a_name(client, raw, name):
+    prompt = {"tags": [{"key": "mlflow.prompt.is_prompt", "value": "true"}]}
+    create = f"{API}/registered-models/create"
+    assert raw("POST", create, json={"name": name}).status_code == 200
+    assert raw("POST", create, json={"name": f"{name}-p", **prompt}).status_code == 200
+    for body, said in [
+        ({"name": name}, f"Registered Model (name={name}) already exists"),
+        ({"name": name, **prompt}, "already taken by a registered model"),
+        ({"name": f"{name}-p", **prompt}, f"Prompt (name={name}-p) already exists"),
+        ({"name": f"{name}-p"}, "already taken by a prompt"),
+    ]:
+        answer = raw("POST", create, json=body)
+        assert (answer.status_code, answer.json()["error_code"]) == (400, "RESOURCE_ALREADY_EXISTS"), answer.text
+        assert said in answer.json()["message"], answer.text
+
+
+def test_a_file_of_a_version_is_asked_for_by_its_name(client, raw, run, name):
+    client.log_text(run, "hello", "model/a.txt")
+    client.create_registered_model(name)
+    client.create_model_version(name, f"runs:/{run}/model", run)
+    answer = raw("GET", "/model-versions/get-artifact", params={"name": name, "version": "1", "path": "a.txt"})
+    assert (answer.status_code, answer.text) == (200, "hello")
+    answer = raw("GET", "//model-versions/get-artifact", params={"name": name, "version": "1", "path": "../a.txt"})
+    assert (answer.status_code, answer.json()) == (400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid path"})

@@ -30,9 +30,10 @@ pub fn proxy(config: &mut ServiceConfig) {
     );
 }
 
-/// At the root, where MLflow's pages ask for a version's file.
+/// At the root, where MLflow's pages ask for a version's file, some with a slash too many.
 pub fn root(config: &mut ServiceConfig) {
-    config.route("/model-versions/get-artifact", get().to(download_by_number));
+    let paths = ["/model-versions/get-artifact", "//model-versions/get-artifact"];
+    config.service(resource(paths).route(get().to(download_by_number)));
 }
 
 /// The version that a path is below, and what follows its id.
@@ -136,8 +137,8 @@ async fn download_by_number(
     Args(Page { name: model, version: number, path }): Args<Page>,
     request: HttpRequest,
 ) -> Answer {
-    let (model, number) = (name(model, "name")?, version(number)?);
     let path = files::path(&required(path, "path")?)?;
+    let (model, number) = (name(model, "name")?, version(number)?);
     let permit = permit(&access, &caller, &model)?;
     let file = versions::file(&state, &permit, &model, number, &path)
         .await
