@@ -58,6 +58,11 @@ fn searches_and_metric_histories() {
 }
 
 #[test]
+fn searches_find_what_mlflow_finds() {
+    passes("BOTTEGA_MLFLOW3", "test_same_searches.py");
+}
+
+#[test]
 fn arguments_on_the_wire() {
     passes("BOTTEGA_MLFLOW3", "test_wire.py");
 }
