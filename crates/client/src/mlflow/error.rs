@@ -73,7 +73,7 @@ impl SourceError {
     /// Whether only the one thing that was asked for is concerned; else nothing more will come.
     #[must_use]
     pub const fn is_of_item(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Odd { .. })
+        matches!(self, Self::Refused { .. } | Self::Odd { .. } | Self::Redirected { .. })
     }
 
     /// How often it is worth trying.

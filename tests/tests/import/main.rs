@@ -1,5 +1,7 @@
 //! `bottega import mlflow` from real MLflow servers of both majors, compared by MLflow's own client.
 
+mod hostile;
+
 use std::{
     io::{BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
