@@ -16,15 +16,24 @@ pub(super) enum Type {
 }
 
 /// What of an order one statement reads. Indexes know an order only of what has a value: so what
-/// has one in the first key is read apart from the rest, which comes behind it.
+/// has one in the first key is read apart from what comes behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     /// All of it.
     Whole,
-    /// What has a value in the first key.
+    /// What has a value in the first key, of numbers one that is one.
     Valued,
-    /// What has none, or a number that is none.
-    Rest,
+    /// What has NaN there.
+    Nan,
+    /// What has nothing there.
+    Unvalued,
+}
+
+impl Part {
+    /// Whether all items of it are the same in the first key.
+    const fn is_level(self) -> bool {
+        matches!(self, Self::Nan | Self::Unvalued)
+    }
 }
 
 /// One key of an order. What has no value comes last; of numbers NaN is the last, either way.
@@ -113,6 +122,7 @@ pub fn length(search: &Search) -> usize {
 
 /// The parts in which a search is read, in order, from where it begins on.
 pub(super) fn parts(search: &Search) -> &'static [Part] {
+    use Part::{Nan, Unvalued, Valued, Whole};
     let first = sorts(search).into_iter().next().map(|(sort, _)| sort.field);
     let by_metric = matches!(first, Some(Field::Metric(_)));
     // A run whose metric is compared has it, and it is a number.
@@ -121,11 +131,12 @@ pub(super) fn parts(search: &Search) -> &'static [Part] {
             Some(&condition.field) == first.as_ref() && condition.comparator != Comparator::NotEqual
         });
     match search.after.as_ref().and_then(|after| after.first()) {
-        None if !by_metric => &[Part::Whole],
-        Some(None) => &[Part::Rest],
-        Some(Some(value)) if by_metric && value == "NaN" => &[Part::Rest],
-        _ if by_metric && is_number => &[Part::Valued],
-        _ => &[Part::Valued, Part::Rest],
+        None if !by_metric => &[Whole],
+        Some(None) => &[Unvalued],
+        Some(Some(value)) if by_metric && value == "NaN" => &[Nan, Unvalued],
+        _ if by_metric && is_number => &[Valued],
+        _ if by_metric => &[Valued, Nan, Unvalued],
+        _ => &[Valued, Unvalued],
     }
 }
 
@@ -149,13 +160,12 @@ fn key(subject: Subject, at: usize, sort: Sort, dataset: Option<OnDataset>, part
     let is_metric = matches!(field, Field::Metric(_));
     let (expression, ascending, value) = match (is_metric, part) {
         (false, _) => (format!("{alias}.value COLLATE \"C\""), ascending, Type::Text),
-        (true, Part::Valued) => (format!("{alias}.value"), ascending, Type::Decimal),
-        (true, Part::Rest) => (format!("{alias}.value"), true, Type::Decimal),
         // NaN is the greatest number to Postgres, and stays so when the sign is turned.
         (true, Part::Whole) => {
             let sign = if ascending { "" } else { "-" };
             (format!("{sign}{alias}.value"), true, Type::Decimal)
         }
+        (true, _) => (format!("{alias}.value"), ascending, Type::Decimal),
     };
     let joined = Some(Join { subject, alias, field, dataset });
     Key { expression, ascending, value, part, joined }
@@ -171,28 +181,28 @@ pub(super) fn push_places(query: &mut QueryBuilder<Postgres>, keys: &[Key]) {
 /// Adds which part is read.
 pub(super) fn push_part(query: &mut QueryBuilder<Postgres>, keys: &[Key]) {
     let Some(Key { expression, value, part, .. }) = keys.first() else { return };
-    let is_number = *value == Type::Decimal;
     match part {
         Part::Whole => {}
         Part::Valued => {
             query.push(format_args!(" AND {expression} IS NOT NULL"));
-            if is_number {
+            // Only metrics are decimal.
+            if *value == Type::Decimal {
                 query.push(format_args!(" AND {expression} <> 'NaN'"));
             }
         }
-        Part::Rest => {
-            query.push(format_args!(" AND ({expression} IS NULL"));
-            if is_number {
-                query.push(format_args!(" OR {expression} = 'NaN'"));
-            }
-            query.push(")");
+        Part::Nan => {
+            query.push(format_args!(" AND {expression} = 'NaN'"));
+        }
+        Part::Unvalued => {
+            query.push(format_args!(" AND {expression} IS NULL"));
         }
     }
 }
 
 /// Adds the order.
 pub(super) fn push_order(query: &mut QueryBuilder<Postgres>, keys: &[Key]) {
-    for (at, key) in keys.iter().enumerate() {
+    let telling = keys.iter().filter(|key| !key.part.is_level());
+    for (at, key) in telling.enumerate() {
         query.push(if at == 0 { " ORDER BY " } else { ", " }).push(&key.expression);
         query.push(match (key.ascending, key.part, key.value) {
             (true, ..) => " ASC NULLS LAST",
@@ -214,7 +224,11 @@ impl Key {
             // These are columns, or are no order.
             Field::Attribute(_) | Field::Dataset(_) => return,
         };
-        query.push(if self.part == Part::Valued { " JOIN " } else { " LEFT JOIN " });
+        query.push(if matches!(self.part, Part::Valued | Part::Nan) {
+            " JOIN "
+        } else {
+            " LEFT JOIN "
+        });
         if subject != Subject::LoggedModels {
             query
                 .push(format_args!("{table} {alias} ON {alias}.run_id = t.id AND {alias}.key = "))
@@ -259,7 +273,8 @@ pub(super) fn push_after(
     keys: &[Key],
     after: &Position,
 ) -> Result<()> {
-    let pairs: Vec<(&Key, &Option<String>)> = keys.iter().zip(after).collect();
+    let pairs = keys.iter().zip(after).filter(|(key, _)| !key.part.is_level());
+    let pairs: Vec<(&Key, &Option<String>)> = pairs.collect();
     // Said by itself, an index begins there instead of passing what is before.
     if let Some((first @ Key { part: Part::Valued, .. }, Some(value))) = pairs.first() {
         let comparison = if first.ascending { " >= " } else { " <= " };
