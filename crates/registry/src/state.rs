@@ -8,7 +8,7 @@ use store::{Database, outbox::Listener};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Result, collections::RETENTION};
+use crate::{Result, collections::RETENTION, lookups::Lookups};
 
 /// How often a long poll looks although nobody told it to.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ pub struct State {
     pub(crate) scratch: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) retention: TimeDelta,
+    pub(crate) lookups: Lookups,
     /// Sent whenever something changed; `true` once the process stops.
     changes: watch::Sender<bool>,
 }
@@ -46,7 +47,8 @@ impl State {
     #[must_use]
     pub fn new(database: Database, artifacts: Artifacts, scratch: PathBuf, limits: Limits) -> Self {
         let (retention, changes) = (RETENTION, watch::Sender::new(false));
-        Self { database, artifacts, scratch, limits, retention, changes }
+        let lookups = Lookups::default();
+        Self { database, artifacts, scratch, limits, retention, lookups, changes }
     }
 
     /// The same, where what is deleted can be restored for another time than [`RETENTION`].

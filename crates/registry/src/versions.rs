@@ -77,7 +77,7 @@ pub async fn of_alias(
     model: &ModelName,
     alias: &AliasName,
 ) -> Result<Option<Version>> {
-    Ok(versions::get_by_alias(&state.database, model, alias).await?)
+    state.lookups.ask(&state.database, model, alias).await
 }
 
 /// One version, as soon as its trial is over or `wait` has passed.

@@ -1,5 +1,7 @@
 //! The registry as MLflow's clients speak it.
 
+use std::time::Duration;
+
 use actix_web::http::Method;
 use domain::{Runtime, Servable};
 use futures_util::future::join_all;
@@ -319,5 +321,45 @@ async fn what_lies_elsewhere_is_registered_and_never_served() {
         let answer = post(&platform, "model-versions/create", body).await;
         let status = if code == "RESOURCE_DOES_NOT_EXIST" { 404 } else { 400 };
         answer.refusal(status, code);
+    }
+}
+
+#[actix_web::test]
+async fn many_ask_at_once_where_aliases_point_and_each_hears_of_its_own() {
+    let platform = Platform::start().await;
+    for name in ["fraud", "cards"] {
+        register(&platform, name).await;
+        for number in ["1", "2"] {
+            version(&platform, name).await.expect(200);
+            let alias = json!({"name": name, "alias": format!("a{number}"), "version": number});
+            post(&platform, "registered-models/alias", alias).await.expect(200);
+        }
+    }
+    let asked = [("fraud", "a1"), ("fraud", "a2"), ("cards", "a1"), ("cards", "a3"), ("x", "a1")];
+    let ask = async |n: usize| {
+        let (name, alias) = asked[n % asked.len()];
+        let path = format!("mlflow/registered-models/alias?name={name}&alias={alias}");
+        let answer = platform.get(&path).await;
+        match (name, alias) {
+            ("x", _) => {
+                answer.refusal(404, "RESOURCE_DOES_NOT_EXIST");
+            }
+            (_, "a3") => {
+                answer.refusal(400, "INVALID_PARAMETER_VALUE");
+            }
+            _ => {
+                let found = &answer.expect(200)["model_version"];
+                assert_eq!((&found["name"], &found["version"]), (&json!(name), &json!(alias[1..])));
+            }
+        }
+    };
+    join_all((0..20).map(ask)).await;
+    // Some ask and go away while somebody looks for them and for others.
+    for _ in 0..3 {
+        let gone = async {
+            tokio::time::timeout(Duration::from_micros(300), join_all((0..8).map(ask))).await
+        };
+        let (_, stay) = tokio::join!(gone, join_all((0..8).map(ask)));
+        assert_eq!(stay.len(), 8);
     }
 }

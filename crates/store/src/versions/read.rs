@@ -1,5 +1,7 @@
 //! Reading versions.
 
+use std::collections::BTreeSet;
+
 use domain::{
     AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Stage,
     Timestamp, VersionId, pickle::Policy, tracking::LoggedModelId,
@@ -181,23 +183,41 @@ pub async fn get_even_deleted(
     row.map(Version::try_from).transpose()
 }
 
-/// The version that an alias points to.
+/// The versions that aliases point to, in this order; absent where there is no such model, or it has
+/// no such alias.
 ///
 /// # Errors
 /// The database is away.
-pub async fn get_by_alias(
+pub async fn get_by_aliases(
     database: &Database,
-    model: &ModelName,
-    alias: &AliasName,
-) -> Result<Option<Version>> {
-    let row = select_version!(
-        "JOIN aliases a ON a.version_id = v.id WHERE m.name = $1 AND a.alias = $2",
-        model.as_str(),
-        alias.as_str()
+    asked: &[(ModelName, AliasName)],
+) -> Result<Vec<Option<Version>>> {
+    let unique: BTreeSet<&(ModelName, AliasName)> = asked.iter().collect();
+    let (models, aliases): (Vec<String>, Vec<String>) = unique
+        .into_iter()
+        .map(|(model, alias)| (model.as_str().to_owned(), alias.as_str().to_owned()))
+        .unzip();
+    // One look into the indexes for each, however many models there are.
+    let rows = select_version!(
+        r#"JOIN (SELECT DISTINCT a.version_id
+                 FROM unnest($1::text[], $2::text[]) AS asked (model, alias),
+                      LATERAL (SELECT version_id FROM models n JOIN aliases ON model_id = n.id
+                               WHERE n.name COLLATE "C" = asked.model AND n.deleted_at IS NULL
+                                 AND aliases.alias = asked.alias LIMIT 1) a) named
+           ON named.version_id = v.id"#,
+        &models,
+        &aliases
     )
-    .fetch_optional(database.pool())
+    .fetch_all(database.pool())
     .await?;
-    row.map(Version::try_from).transpose()
+    let found = rows.into_iter().map(Version::try_from).collect::<Result<Vec<_>>>()?;
+    let of = |(model, alias): &(ModelName, AliasName)| {
+        let is_it = |version: &&Version| {
+            version.model == *model && version.aliases.iter().any(|set| set == alias.as_str())
+        };
+        found.iter().find(is_it).cloned()
+    };
+    Ok(asked.iter().map(of).collect())
 }
 
 /// The version of that id.
