@@ -8,7 +8,7 @@ SELECT id, :experiment, 'run-' || n, 'ana', 'FINISHED', 1700000000000 + n * 1000
        'mlflow-artifacts:/' || :experiment || '/' || md5(n::text) || '/artifacts', 'user:admin', now(), now()
 FROM numbers;
 INSERT INTO run_metrics (run_id, key, value, timestamp, step)
-SELECT id, key, ((n * 7919 + k * 104729) % 65536)::float8 / 65536, 1700000000000 + n * 1000::bigint, 1
+SELECT id, key, ('x' || left(md5(n || ':' || k), 4))::bit(16)::integer::float8 / 65536, 1700000000000 + n * 1000::bigint, 1
 FROM numbers, unnest('{accuracy,loss,f1,auc,seconds}'::text[]) WITH ORDINALITY AS of (key, k);
 INSERT INTO metric_points (series, step, timestamp, value)
 SELECT series, step, timestamp, value FROM run_metrics JOIN numbers ON id = run_id;
