@@ -25,8 +25,8 @@ fn serves(server: &Server, endpoint: &str, version: i32) {
     );
 }
 
-#[tokio::test]
-async fn an_endpoint_follows_a_stage_that_mlflow_moves() {
+#[test]
+fn an_endpoint_follows_a_stage_that_mlflow_moves() {
     let server = Server::start();
     push(&server, "cancer");
     push(&server, "cancer");
@@ -41,8 +41,9 @@ async fn an_endpoint_follows_a_stage_that_mlflow_moves() {
         "name": "cancer", "version": "2", "stage": "Production", "archive_existing_versions": true,
     });
     let url = format!("{}/api/2.0/mlflow/model-versions/transition-stage", server.url);
-    let http = server.plain();
-    let answer = http.post(url).bearer_auth(server.token).json(&body).send().await.unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let request = server.plain().post(url).bearer_auth(server.token).json(&body);
+    let answer = runtime.block_on(request.send()).unwrap();
     assert_eq!(answer.status().as_u16(), 200);
     serves(&server, "cancer", 2);
     let (_, releases) = server.get_as_admin("/api/v1/endpoints/cancer/releases");
@@ -171,6 +172,7 @@ fn history_is_read_and_undone_by_the_command_line() {
         &["promote", "cancer/1"][..],
         &["promote", "cancer/1", "--to", "a", "--stage", "Staging"],
         &["promote", "cancer/1", "--to", "a", "--archive"],
+        &["promote", "cancer", "--stage", "Staging", "--back", "--if-revision", "1"],
         &["promote", "cancer/1", "--to", "champion", "--back"],
         &["promote", "cancer", "--to", "champion"],
     ] {

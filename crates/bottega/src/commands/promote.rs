@@ -20,13 +20,13 @@ pub struct Options {
     #[arg(long)]
     stage: Option<String>,
     /// Archive all others that are in the stage
-    #[arg(long, requires = "stage", conflicts_with = "back")]
+    #[arg(long, conflicts_with_all = ["to", "back"])]
     archive: bool,
     /// Undo the last move of the alias, or to or from the stage
     #[arg(long)]
     back: bool,
     /// Undo it only if the alias is at this revision
-    #[arg(long, value_name = "REVISION", requires_all = ["back", "to"])]
+    #[arg(long, value_name = "REVISION", requires = "back", conflicts_with = "stage")]
     if_revision: Option<i32>,
     /// Why; kept in the history
     #[arg(long)]
