@@ -174,3 +174,10 @@ def test_a_file_of_a_version_is_asked_for_by_its_name(client, raw, run, name):
     assert (answer.status_code, answer.text) == (200, "hello")
     answer = raw("GET", "//model-versions/get-artifact", params={"name": name, "version": "1", "path": "../a.txt"})
     assert (answer.status_code, answer.json()) == (400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid path"})
+
+
+def test_a_version_of_a_run_that_is_not_here_is_registered_as_mlflow_does(client, name):
+    client.create_registered_model(name)
+    made = client.create_model_version(name, "runs:/run_id/model", "run_id")
+    assert (made.version, made.status, made.source, made.run_id) == ("1", "READY", "runs:/run_id/model", "run_id")
+    assert [found.version for found in client.search_model_versions(f"name = '{name}' AND run_id = 'run_id'")] == ["1"]

@@ -14,7 +14,7 @@ use store::{
 use tracking::{files, logged_models};
 
 use super::{permit, told};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 
 /// What marks the texts that MLflow keeps as models.
 const IS_PROMPT: &str = "mlflow.prompt.is_prompt";
@@ -143,8 +143,12 @@ impl Finder<'_> {
         if claim.run_id() != Some(run) {
             return Err(claim.contradiction("run_id"));
         }
-        let files = self.folder(&claim.source).await?;
-        Ok(here(claim, files, None, None))
+        match self.folder(&claim.source).await {
+            Ok(files) => Ok(here(claim, files, None, None)),
+            // A run of another server's, as far as we know: MLflow takes it too.
+            Err(refusal) if refusal.code == Code::ResourceDoesNotExist => elsewhere(claim),
+            Err(refusal) => Err(refusal),
+        }
     }
 
     async fn of_logged_model(&self, claim: Claim) -> Result<Located, Refusal> {
