@@ -6,7 +6,10 @@
 //! is resolved again in between.
 
 use std::{
+    future::Future,
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::Pin,
     str::FromStr,
     sync::Arc,
     time::Duration,
@@ -107,17 +110,28 @@ impl Networks {
     }
 }
 
+type Found = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// Asks the machine's resolver.
+fn look_up(host: String) -> Found {
+    Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) })
+}
+
 /// Decides which addresses may be reached.
-#[derive(Debug, Clone)]
-pub(crate) struct Guard(Arc<Networks>);
+#[derive(Clone)]
+pub(crate) struct Guard {
+    allowed: Arc<Networks>,
+    /// Another one in tests, where names change their addresses.
+    look_up: fn(String) -> Found,
+}
 
 impl Guard {
     pub(crate) fn new(allowed: Networks) -> Self {
-        Self(Arc::new(allowed))
+        Self { allowed: Arc::new(allowed), look_up }
     }
 
     fn admits(&self, address: IpAddr) -> bool {
-        is_public(address) || self.0.hold(address)
+        is_public(address) || self.allowed.hold(address)
     }
 
     /// A URL that may be reached now.
@@ -142,7 +156,9 @@ impl Guard {
         let host = url.host_str().unwrap_or_default().to_owned();
         let addresses = self.addresses(&host).await.map_err(wrong)?;
         // What is sent in the clear must stay where the operator says that it may be read.
-        if url.scheme() == "http" && !addresses.iter().all(|address| self.0.hold(address.ip())) {
+        if url.scheme() == "http"
+            && !addresses.iter().all(|address| self.allowed.hold(address.ip()))
+        {
             return Err(wrong("Invalid webhook URL scheme: `http`: expected https".to_owned())
                 .hint("http is for networks that the operator allows with --webhook-allow"));
         }
@@ -154,11 +170,10 @@ impl Guard {
         let literal = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
         let found: Vec<SocketAddr> = match literal {
             Ok(address) => vec![(address, 0).into()],
-            Err(_) => tokio::time::timeout(PATIENCE, tokio::net::lookup_host((host, 0)))
+            Err(_) => tokio::time::timeout(PATIENCE, (self.look_up)(host.to_owned()))
                 .await
                 .map_err(|_| format!("`{host}` does not resolve in {} s", PATIENCE.as_secs()))?
-                .map_err(|_| format!("`{host}` does not resolve"))?
-                .collect(),
+                .map_err(|_| format!("`{host}` does not resolve"))?,
         };
         if found.is_empty() {
             return Err(format!("`{host}` has no address"));
@@ -188,6 +203,8 @@ impl Resolve for Checked {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn guard(allowed: &str) -> Guard {
@@ -292,6 +309,17 @@ mod tests {
             "https://169.254.169.254/latest/meta-data",
             "https://[fe80::1]/",
             "https://0/",
+            "https://017700000001/",
+            "https://0x7f.0.0.1/",
+            "https://127.0.1/",
+            "https://%31%32%37.0.0.1/",
+            "https://①②⑦.0.0.1/",
+            "https://0xa9fea9fe/",
+            "https://2852039166/latest/meta-data",
+            "https://[::ffff:169.254.169.254]/",
+            "https://[64:ff9b::169.254.169.254]/",
+            "https://[fd00:ec2::254]/",
+            "https://127.0.0.1\\@8.8.8.8/",
             "http://8.8.8.8/",
             "ftp://8.8.8.8/",
             "file:///etc/passwd",
@@ -307,6 +335,39 @@ mod tests {
         assert!(guard("").check("https://8.8.8.8/x").await.is_ok());
         assert!(guard("127.0.0.0/8").check("http://127.0.0.1:1/x").await.is_ok());
         assert!(guard("127.0.0.0/8").check("http://10.0.0.1:1/x").await.is_err());
+    }
+
+    /// A name that leads outside when it is looked at, and inside when it is connected to; and
+    /// another that leads to both at once.
+    #[tokio::test]
+    async fn a_name_that_changes_its_address_reaches_nothing_inside() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        fn rebound(host: String) -> Found {
+            Box::pin(async move {
+                let (outside, inside) = (([8, 8, 8, 8], 0).into(), ([127, 0, 0, 1], 0).into());
+                Ok(match ASKED.fetch_add(1, Ordering::SeqCst) {
+                    _ if host == "both.test" => vec![outside, inside],
+                    0 => vec![outside],
+                    _ => vec![inside],
+                })
+            })
+        }
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let guard = Guard { look_up: rebound, ..guard("") };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .dns_resolver(Arc::new(Checked(guard.clone())))
+            .build()
+            .unwrap();
+        let url = guard.check(&format!("https://rebound.test:{port}/")).await.unwrap();
+        let sent = tokio::select! {
+            sent = client.post(url).send() => sent,
+            reached = listener.accept() => panic!("it reached {reached:?}"),
+        };
+        assert!(sent.is_err_and(|error| error.is_connect()));
+        assert!(guard.check("https://both.test/").await.is_err());
     }
 
     #[tokio::test]

@@ -6,8 +6,9 @@
 //! - The guard decides which addresses may be reached, at every connection anew.
 //!
 //! Policy. A delivery is tried up to ten times over about a day: again after 408, 425, 429, any 5xx,
-//! or no answer; any other refusal, redirects included, is final at once, since the same bytes
-//! would be refused again. What is given up stays as `dead` until somebody replays it, and no
+//! or no answer, and later than usual where a 429 or 503 asks for that by `Retry-After`, up to a
+//! day; any other refusal, redirects included, is final at once, since the same bytes would be
+//! refused again. What is given up stays as `dead` until somebody replays it, and no
 //! longer holds back what is behind it. A disabled webhook is not told of what happens meanwhile;
 //! what was waiting for it waits until it is active again.
 //!

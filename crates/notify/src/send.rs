@@ -3,10 +3,10 @@
 use std::error::Error as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{DeliveryId, Timestamp, WebhookId};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 use sha2::Sha256;
@@ -18,6 +18,8 @@ use crate::State;
 pub(crate) const TRIES: i32 = 10;
 /// How much of an answer is read.
 const LONGEST_ANSWER: usize = 4096;
+/// The longest pause that a receiver may ask for.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(24);
 
 const DELIVERY_ID: &str = "x-mlflow-delivery-id";
 const TIMESTAMP: &str = "x-mlflow-timestamp";
@@ -29,6 +31,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The beginning of the body.
     pub(crate) body: String,
+    /// How long it wants to be left alone.
+    pub(crate) retry_after: Option<TimeDelta>,
 }
 
 /// Sends a body once. What is wrong is told in words without secrets, and without the URL, which may
@@ -59,6 +63,7 @@ pub(crate) async fn send(
     }
     let mut response = request.body(body).send().await.map_err(|error| cause(&error))?;
     let status = response.status().as_u16();
+    let retry_after = retry_after(response.headers(), state.database.now());
     let mut answer = Vec::new();
     while answer.len() < LONGEST_ANSWER {
         // The status is the answer; a body that breaks off takes nothing from it.
@@ -66,7 +71,20 @@ pub(crate) async fn send(
         answer.extend_from_slice(&chunk);
     }
     answer.truncate(LONGEST_ANSWER);
-    Ok(Answer { status, body: String::from_utf8_lossy(&answer).replace('\0', "") })
+    let body = String::from_utf8_lossy(&answer).replace('\0', "");
+    Ok(Answer { status, body, retry_after })
+}
+
+/// What `Retry-After` says, in seconds or as a date; nothing where it says neither.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<TimeDelta> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let pause = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than a number takes are a long time too.
+        text.parse().ok().and_then(TimeDelta::try_seconds).unwrap_or(LONGEST_PAUSE)
+    } else {
+        DateTime::parse_from_rfc2822(text).ok()?.with_timezone(&Utc) - now
+    };
+    Some(pause.clamp(TimeDelta::zero(), LONGEST_PAUSE))
 }
 
 /// `v1,` and the Base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`.
@@ -101,19 +119,22 @@ pub(crate) fn judge(
     now: Timestamp,
     chance: f64,
 ) -> (Outcome, Option<String>) {
+    let mut asked = None;
     let (transient, error) = match answer {
         Ok(Answer { status: 200..=299, .. }) => return (Outcome::Delivered, None),
         Ok(Answer { status: status @ 300..=399, .. }) => {
             (false, format!("the receiver answered {status}: redirects are not followed"))
         }
-        Ok(Answer { status, .. }) => {
+        Ok(Answer { status, retry_after, .. }) => {
             let transient = matches!(status, 408 | 425 | 429 | 500..);
+            asked = retry_after.filter(|_| matches!(status, 429 | 503));
             (transient, format!("the receiver answered {status}"))
         }
         Err(error) => (true, error.clone()),
     };
     let outcome = if transient && attempt < TRIES {
-        Outcome::Retry(now + pause(attempt, chance))
+        // Who asks to be left alone for less gets the usual pause: tries are few.
+        Outcome::Retry(now + pause(attempt, chance).max(asked.unwrap_or_default()))
     } else {
         Outcome::Dead
     };
@@ -143,7 +164,8 @@ mod tests {
     fn what_may_pass_is_tried_again_and_what_is_refused_is_not() {
         let now = Timestamp::UNIX_EPOCH;
         let status = |status, attempt| {
-            judge(&Ok(Answer { status, body: String::new() }), attempt, now, 0.5).0
+            let answer = Answer { status, body: String::new(), retry_after: None };
+            judge(&Ok(answer), attempt, now, 0.5).0
         };
         for code in [200, 201, 204, 299] {
             assert_eq!(status(code, 1), Outcome::Delivered, "{code}");
@@ -158,6 +180,33 @@ mod tests {
         let lost = judge(&Err("connection refused".to_owned()), 2, now, 0.5);
         assert_eq!(lost.0, Outcome::Retry(now + TimeDelta::seconds(40)));
         assert_eq!(lost.1.as_deref(), Some("connection refused"));
+    }
+
+    #[test]
+    fn a_receiver_may_ask_for_a_longer_pause_but_not_for_more_than_a_day() {
+        let now = Timestamp::from_timestamp(1_700_000_000, 0).unwrap();
+        let next = |status, text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            let retry_after = retry_after(&headers, now);
+            let answer = Answer { status, body: String::new(), retry_after };
+            let outcome = judge(&Ok(answer), 1, now, 0.5).0;
+            let Outcome::Retry(at) = outcome else { panic!("{outcome:?}") };
+            (at - now).num_seconds()
+        };
+        let usual = 10;
+        for status in [429, 503] {
+            assert_eq!(next(status, "120"), 120);
+            assert_eq!(next(status, " 120 "), 120);
+            // 600 s later than now, by Python's email.utils.format_datetime.
+            assert_eq!(next(status, "Tue, 14 Nov 2023 22:23:20 GMT"), 600);
+            assert_eq!(next(status, "Fri, 31 Dec 9999 23:59:59 GMT"), 86_400);
+            assert_eq!(next(status, "99999999999999999999999999"), 86_400);
+            for unheard in ["0", "3", "Tue, 14 Nov 2023 22:00:00 GMT", "-5", "1.5", "soon", ""] {
+                assert_eq!(next(status, unheard), usual, "{unheard}");
+            }
+        }
+        assert_eq!(next(500, "120"), usual, "only who is overloaded may ask");
     }
 
     #[test]

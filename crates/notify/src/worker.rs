@@ -18,8 +18,9 @@ use crate::{Result, State, events, send};
 
 /// How often we look although nobody told us to.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How many deliveries are out at once in one process.
-const AT_ONCE: usize = 32;
+/// How many deliveries are out at once in one process: many, since slow receivers may hold a few
+/// each for as long as they may take.
+const AT_ONCE: usize = 256;
 /// How long a delivery is ours: longer than a receiver may take.
 const LEASE: Duration = Duration::from_secs(60);
 /// How long a stopping process waits for answers. What it misses is told again by another.

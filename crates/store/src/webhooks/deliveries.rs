@@ -81,27 +81,37 @@ pub struct Delivery {
 /// The database is away.
 pub async fn claim(database: &Database, lease: Duration, most: i64) -> Result<Vec<Claimed>> {
     let (now, claim) = (database.now(), Uuid::now_v7());
+    // Of each webhook and resource the oldest one, found by jumping from resource to resource: what
+    // waits behind it costs nothing. Webhooks take turns, those with the fewest out first.
     let mut claimed = sqlx::query!(
-        r#"UPDATE webhook_deliveries d
+        r#"WITH RECURSIVE heads AS (
+               SELECT a.id AS webhook_id, h.* FROM webhooks a CROSS JOIN LATERAL (
+                   SELECT p.resource, p.id, p.number, p.next_try_at, p.leased_until
+                   FROM webhook_deliveries p WHERE p.webhook_id = a.id AND p.state = 'pending'
+                   ORDER BY p.resource, p.number LIMIT 1) h
+               WHERE a.status = 'ACTIVE'
+               UNION ALL
+               SELECT b.webhook_id, h.* FROM heads b CROSS JOIN LATERAL (
+                   SELECT p.resource, p.id, p.number, p.next_try_at, p.leased_until
+                   FROM webhook_deliveries p
+                   WHERE p.webhook_id = b.webhook_id AND p.state = 'pending' AND p.resource > b.resource
+                   ORDER BY p.resource, p.number LIMIT 1) h
+           ),
+           due AS (
+               SELECT id, number, row_number() OVER (PARTITION BY webhook_id ORDER BY number) + leased AS turn
+               FROM (SELECT *, count(*) FILTER (WHERE leased_until > $2) OVER (PARTITION BY webhook_id) AS leased FROM heads)
+               WHERE next_try_at <= $2 AND (leased_until IS NULL OR leased_until <= $2)
+           ),
+           taken AS (
+               SELECT p.id FROM webhook_deliveries p
+               WHERE p.id IN (SELECT id FROM due WHERE turn <= $4 ORDER BY turn, number LIMIT $5)
+                 AND p.state = 'pending' AND (p.leased_until IS NULL OR p.leased_until <= $2)
+               FOR UPDATE SKIP LOCKED
+           )
+           UPDATE webhook_deliveries d
            SET claim = $1, leased_until = $2::timestamptz + make_interval(secs => $3), attempts = d.attempts + 1
            FROM webhooks w
-           WHERE w.id = d.webhook_id AND d.id IN (
-               SELECT due.id FROM webhooks a CROSS JOIN LATERAL (
-                   SELECT p.id FROM webhook_deliveries p
-                   WHERE p.webhook_id = a.id AND p.state = 'pending' AND p.next_try_at <= $2
-                     AND (p.leased_until IS NULL OR p.leased_until <= $2)
-                     AND NOT EXISTS (
-                         SELECT FROM webhook_deliveries q
-                         WHERE q.webhook_id = p.webhook_id AND q.resource = p.resource
-                           AND q.state = 'pending' AND q.number < p.number)
-                   ORDER BY p.number
-                   LIMIT greatest(0, $4 - (
-                       SELECT count(*) FROM webhook_deliveries o
-                       WHERE o.webhook_id = a.id AND o.state = 'pending' AND o.leased_until > $2))
-                   FOR UPDATE SKIP LOCKED
-               ) due
-               WHERE a.status = 'ACTIVE'
-               LIMIT $5)
+           WHERE w.id = d.webhook_id AND d.id IN (SELECT id FROM taken)
            RETURNING d.id, d.number, d.attempts, d.body, w.id AS webhook_id, w.url, w.secret"#,
         claim,
         now,

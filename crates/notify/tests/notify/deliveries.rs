@@ -1,177 +1,19 @@
-//! Webhooks on a real Postgres, told to a real receiver.
+//! What is told, when, and how often.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+use std::sync::Arc;
 
-use std::{
-    collections::VecDeque,
-    net::TcpListener,
-    sync::{Arc, Mutex},
-};
-
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use auth::{Access, Permit, SecretKey, Vault, verbs};
+use auth::{SecretKey, Vault};
 use chrono::TimeDelta;
-use domain::{Clock as _, FixedClock, Limit, Resource, Timestamp, WebhookId};
+use domain::Clock as _;
 use notify::{
     State, deliveries,
     events::Event,
     webhooks::{self, Edit, NewWebhook},
 };
 use serde_json::{Value, json};
-use store::{Change, followers, testing::TestDatabase, webhooks::deliveries::Delivery};
+use store::{Change, followers};
 
-/// Takes what is sent to it. It answers 200, or first whatever it was told to.
-#[derive(Clone, Default)]
-struct Receiver {
-    heard: Arc<Mutex<Vec<Heard>>>,
-    answers: Arc<Mutex<VecDeque<u16>>>,
-}
-
-#[derive(Clone)]
-struct Heard {
-    id: String,
-    timestamp: String,
-    signature: Option<String>,
-    body: String,
-}
-
-impl Heard {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap()
-    }
-}
-
-impl Receiver {
-    fn start() -> (Self, String) {
-        let receiver = Self::default();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let app = receiver.clone();
-        let server = HttpServer::new(move || {
-            let receiver = app.clone();
-            App::new().default_service(web::to(move |request: HttpRequest, body: String| {
-                let receiver = receiver.clone();
-                async move { receiver.take(&request, body) }
-            }))
-        });
-        tokio::spawn(server.workers(1).disable_signals().listen(listener).unwrap().run());
-        (receiver, url)
-    }
-
-    fn take(&self, request: &HttpRequest, body: String) -> HttpResponse {
-        let header = |name: &str| {
-            request.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
-        };
-        let status = self.answers.lock().unwrap().pop_front().unwrap_or(200);
-        self.heard.lock().unwrap().push(Heard {
-            id: header("X-MLflow-Delivery-Id").unwrap(),
-            timestamp: header("X-MLflow-Timestamp").unwrap(),
-            signature: header("X-MLflow-Signature"),
-            body,
-        });
-        HttpResponse::build(status.try_into().unwrap())
-            .insert_header(("location", "http://127.0.0.1:1/elsewhere"))
-            .body("thanks")
-    }
-
-    fn answer(&self, statuses: &[u16]) {
-        self.answers.lock().unwrap().extend(statuses);
-    }
-
-    fn heard(&self) -> Vec<Heard> {
-        self.heard.lock().unwrap().clone()
-    }
-}
-
-struct Platform {
-    state: Arc<State>,
-    permit: Permit<verbs::Administer>,
-    clock: FixedClock,
-    database: TestDatabase,
-}
-
-impl Platform {
-    async fn start() -> Self {
-        Self::allowing("127.0.0.0/8").await
-    }
-
-    async fn allowing(networks: &str) -> Self {
-        // The first to come decides for the process.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let clock = FixedClock::at(Timestamp::from_timestamp(1_700_000_000, 0).unwrap());
-        let database = TestDatabase::with_clock(Arc::new(clock.clone())).await;
-        let key = SecretKey::new("k".repeat(32).into()).unwrap();
-        let vault = Vault::new(&key, "webhooks");
-        let state = State::new(database.database().clone(), vault, networks.parse().unwrap());
-        let permit = Access::default().system("test", Resource::Platform);
-        Self { state: Arc::new(state.unwrap()), permit, clock, database }
-    }
-
-    async fn webhook(&self, url: &str, events: &[&str], secret: Option<&str>) -> WebhookId {
-        let new = NewWebhook {
-            name: "ci".to_owned(),
-            description: None,
-            url: url.to_owned(),
-            secret: secret.map(|secret| secret.to_owned().into()),
-            events: events.iter().map(|event| Event::parse(event).unwrap()).collect(),
-            active: true,
-        };
-        webhooks::create(&self.state, &self.permit, new).await.unwrap().id
-    }
-
-    async fn moved(&self, model: &str, to: i32) {
-        let mut change = Change::begin(self.database.database()).await.unwrap();
-        let facts = json!({"model": model, "alias": "champion", "to": to});
-        change.emit("alias.moved", &format!("model:{model}"), &facts).await.unwrap();
-        change.commit(&self.permit.event("alias.moved", facts)).await.unwrap();
-    }
-
-    /// Waits until what is committed may be read. A transaction of any database of the server holds
-    /// it back, and other tests have theirs.
-    async fn readable(&self) {
-        const WAIT: &str = "DO $$ BEGIN
-            FOR tries IN 1..1000 LOOP
-                EXIT WHEN (SELECT coalesce(max(xid) < pg_snapshot_xmin(pg_current_snapshot()), true) FROM outbox);
-                PERFORM pg_sleep(0.01);
-            END LOOP;
-        END $$";
-        self.database.execute(WAIT).await;
-    }
-
-    /// Tells what is due, until nothing is.
-    async fn work(&self) -> usize {
-        self.readable().await;
-        let mut told = 0;
-        loop {
-            match notify::step(&self.state).await.unwrap() {
-                0 => return told,
-                some => told += some,
-            }
-        }
-    }
-
-    async fn deliveries(&self, id: WebhookId, state: Option<&str>) -> Vec<Delivery> {
-        let limit = Limit::new(None).unwrap();
-        let page = deliveries::list(&self.state, &self.permit, id, state, None, limit).await;
-        page.unwrap().items
-    }
-
-    fn later(&self, by: TimeDelta) {
-        self.clock.advance(by);
-    }
-}
-
-const ALIASES: &[&str] = &["model_version_alias.created"];
-
-fn told(receiver: &Receiver) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let data = receiver.heard().into_iter().map(|heard| heard.json()["data"].take());
-    data.map(|data| (text(&data["name"]), text(&data["version"]))).collect()
-}
-
-fn pair(name: &str, version: &str) -> (String, String) {
-    (name.to_owned(), version.to_owned())
-}
+use crate::platform::{ALIASES, Platform, Receiver, pair, told};
 
 #[tokio::test]
 async fn what_happens_is_told_once_in_order_and_signed() {
