@@ -7,6 +7,7 @@ use store::{
     Change,
     endpoints::{self, Endpoint},
     releases::{self, Release, Share},
+    versions,
 };
 
 use crate::{
@@ -65,7 +66,7 @@ pub async fn newest(
 ///
 /// # Errors
 /// The endpoint is not there; there is nothing to go back to; `to` is not there, never answered or
-/// is what answers now.
+/// is what answers now; its version may not be deployed any more.
 pub async fn roll_back(
     state: &State,
     permit: &Permit<verbs::Deploy>,
@@ -80,6 +81,7 @@ pub async fn roll_back(
         Some(number) => named(&mut change, &before, &current, number).await?,
         None => earlier(&mut change, &before, &current).await?,
     };
+    require_deployable(&mut change, &chosen).await?;
     let release = restore(&mut change, permit, &before, &chosen, reason).await?;
     let after = lock(&mut change, of).await?;
 
@@ -139,6 +141,18 @@ async fn earlier(change: &mut Change, endpoint: &Endpoint, current: &Release) ->
     }
     let message = format!("no earlier release of `{}` served anything else", endpoint.endpoint);
     Err(Problem::conflict(message).at("endpoint").hint("deploy the version that you want").into())
+}
+
+/// What the platform's settings forbid by now does not come back. Nothing is locked: endpoints come
+/// after versions in the order of locks.
+async fn require_deployable(change: &mut Change, chosen: &Release) -> Result<()> {
+    for share in &chosen.shares {
+        let version = versions::find(change, share.version).await?;
+        if let Some(obstacle) = version.and_then(|version| version.obstacle()) {
+            return Err(Problem::conflict(obstacle).at("to").into());
+        }
+    }
+    Ok(())
 }
 
 /// Makes the release with the chosen one's versions, and holds the endpoint.

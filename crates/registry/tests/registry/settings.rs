@@ -8,10 +8,11 @@ use crate::platform::Platform;
 
 const PICKLE: &str = "/settings/pickle";
 
-/// What a scan of the version finds: a file that imports this.
-async fn found(platform: &Platform, module: &str, name: &str) {
+/// What a scan of a version finds: a file that imports this.
+async fn found(platform: &Platform, number: i32, module: &str, name: &str) {
     let database = platform.database();
-    let version = versions::get(database, &"fraud".parse().unwrap(), 1).await.unwrap().unwrap();
+    let model = "fraud".parse().unwrap();
+    let version = versions::get(database, &model, number).await.unwrap().unwrap();
     let report = named(module, name);
     let (path, format, verdict) = ("scaler.pkl".to_owned(), Format::Pickle, report.verdict());
     let findings = Findings::of(vec![FileFindings { path, format, verdict, report }]);
@@ -41,7 +42,7 @@ async fn a_setting_is_shown_changed_and_recorded() {
 async fn what_a_version_carries_beside_its_model_is_deployed_as_the_setting_says() {
     let platform = Platform::start().await;
     platform.servable("fraud", 1).await;
-    found(&platform, "os", "system").await;
+    found(&platform, 1, "os", "system").await;
     let shown = platform.get("/models/fraud/versions/1").await.expect(200);
     assert_eq!(shown["findings"]["verdict"], "dangerous");
     assert_eq!(shown["findings"]["files"][0]["imports"][0]["name"], "os.system");
@@ -54,4 +55,74 @@ async fn what_a_version_carries_beside_its_model_is_deployed_as_the_setting_says
     platform.put(PICKLE, json!({"value": "allow"})).await.expect(200);
     let answer = platform.put("/endpoints/fraud", deploy).await;
     assert!(answer.status.is_success(), "{answer:?}");
+}
+
+/// Why an endpoint does not take what it follows.
+async fn blocked(platform: &Platform) -> String {
+    let shown = platform.get("/endpoints/fraud").await.expect(200);
+    shown["blocked"].as_str().unwrap_or_default().to_owned()
+}
+
+#[actix_web::test]
+async fn followers_take_what_the_setting_allows_when_an_alias_or_a_stage_moves() {
+    let champion = "/models/fraud/aliases/champion";
+    let stage = |version: u8| format!("/models/fraud/versions/{version}/stage");
+    let production = json!({"stage": "Production"});
+    // What it follows; a move to version 1, one to version 2, and one away from that.
+    let alias = |version| (champion.to_owned(), json!({"version": version}));
+    let by_alias = ("fraud@champion", [alias(1), alias(2), alias(1)]);
+    let by_stage = [
+        (stage(1), production.clone()),
+        (stage(2), production),
+        (stage(2), json!({"stage": "Archived"})),
+    ];
+    for (follows, [first, second, away]) in [by_alias, ("fraud/Production", by_stage)] {
+        let platform = Platform::start().await;
+        platform.servable("fraud", 1).await;
+        platform.servable("fraud", 2).await;
+        platform.put(&first.0, first.1).await.expect(200);
+        platform.live("fraud", follows).await;
+        found(&platform, 2, "ours", "Scaler").await;
+        let moved = platform.put(&second.0, second.1.clone()).await.expect(200);
+        let why = moved["followers"][0]["blocked"].as_str().unwrap();
+        assert!(why.contains("ours.Scaler") && why.contains("safe-only"), "{why}");
+        assert_eq!(blocked(&platform).await, why);
+        // The next move finds another setting.
+        platform.put(PICKLE, json!({"value": "allow"})).await.expect(200);
+        platform.put(&away.0, away.1).await.expect(200);
+        let moved = platform.put(&second.0, second.1).await.expect(200);
+        assert_eq!(moved["followers"][0]["blocked"], json!(null), "{follows}: {moved}");
+        assert_eq!(blocked(&platform).await, "");
+    }
+}
+
+#[actix_web::test]
+async fn a_rollback_brings_back_nothing_that_the_setting_forbids_by_now() {
+    let platform = Platform::start().await;
+    for version in [1, 2] {
+        platform.servable("fraud", version).await;
+        platform.live("fraud", &format!("fraud/{version}")).await;
+    }
+    found(&platform, 1, "os", "system").await;
+    let rollback = "/endpoints/fraud/rollback";
+    let refusal = platform.post(rollback, json!({})).await.refusal(409, Some("to"));
+    assert!(refusal.contains("os.system"), "{refusal}");
+    platform.put(PICKLE, json!({"value": "allow"})).await.expect(200);
+    let answer = platform.post(rollback, json!({})).await;
+    assert!(answer.status.is_success(), "{answer:?}");
+}
+
+#[actix_web::test]
+async fn a_restored_version_is_what_it_was() {
+    let platform = Platform::start().await;
+    platform.servable("fraud", 1).await;
+    found(&platform, 1, "os", "system").await;
+    platform.delete("/models/fraud/versions/1").await.expect(204);
+    platform.post("/models/fraud/versions/1/restore", json!({})).await.expect(200);
+    let refusal = platform.put("/endpoints/fraud", json!({"model": "fraud/1"})).await;
+    assert!(refusal.refusal(409, Some("model")).contains("os.system"));
+    platform.delete("/models/fraud").await.expect(204);
+    platform.post("/models/fraud/restore", json!({})).await.expect(200);
+    let refusal = platform.put("/endpoints/fraud", json!({"model": "fraud/1"})).await;
+    assert!(refusal.refusal(409, Some("model")).contains("os.system"));
 }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 pub use self::{
     read::{
-        Deleted, deleted, find_by_digest, get, get_by_aliases, get_by_id, get_by_stage,
+        Deleted, deleted, find, find_by_digest, get, get_by_aliases, get_by_id, get_by_stage,
         get_even_deleted, in_stage, list, load, lock, lock_by_number, lock_newest_in_stage,
         manifest, newest, newest_in_stages,
     },

@@ -229,6 +229,15 @@ pub async fn get_by_id(database: &Database, id: VersionId) -> Result<Option<Vers
     row.map(Version::try_from).transpose()
 }
 
+/// The version of that id, as the change sees it.
+///
+/// # Errors
+/// The database is away.
+pub async fn find(change: &mut Change, id: VersionId) -> Result<Option<Version>> {
+    let row = select_version!("WHERE v.id = $1", id.0).fetch_optional(change.connection()).await?;
+    row.map(Version::try_from).transpose()
+}
+
 /// The version of that id, as the change sees it; locked until the change ends, but not against
 /// rows that refer to it.
 ///

@@ -1,7 +1,7 @@
 //! Making, judging, changing and deleting versions.
 
-use domain::pickle::{Findings, may_hold_pickles};
-use domain::{Actor, Manifest, ModelId, Problem, Servable, VersionId, VersionStatus};
+use domain::pickle::{Findings, suspects};
+use domain::{Actor, Manifest, ModelId, Problem, Runtime, Servable, VersionId, VersionStatus};
 use serde_json::Value;
 
 use super::{NewVersion, Version, lock, size};
@@ -78,7 +78,8 @@ pub async fn insert(
     .await?;
     insert_files(change, id, &new.manifest).await?;
     insert_tags(change, id, &new.tags).await?;
-    if new.not_servable.is_none() || new.manifest.files().any(|(path, _)| may_hold_pickles(path)) {
+    let onnx = new.model_file.as_deref().filter(|_| new.runtime == Runtime::Onnx);
+    if new.not_servable.is_none() || suspects(&new.manifest, onnx).next().is_some() {
         sqlx::query!("INSERT INTO trials (version_id, queued_at) VALUES ($1, $2)", id.0, now)
             .execute(change.connection())
             .await?;
