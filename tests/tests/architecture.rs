@@ -53,6 +53,7 @@ const LICENCES: &[&str] = &[
     "Unlicense",
     "CC0-1.0",
     "BSL-1.0",
+    "bzip2-1.0.6",
     "MPL-2.0",
     "CDLA-Permissive-2.0",
     "NCSA",

@@ -19,7 +19,12 @@ use store::{
     tracking::direct::{self, Claim, Parts as Claimed},
 };
 
-use crate::{Artifacts, Error, Result, objects::Direct, parts::Parts, upload::Hashing};
+use crate::{
+    Artifacts, Error, Result,
+    objects::{Direct, Joined},
+    parts::Parts,
+    upload::Hashing,
+};
 
 /// How long the parts of an upload may be sent; a slow line takes hours.
 const SENT_WITHIN: Duration = Duration::from_secs(24 * 3600);
@@ -126,64 +131,21 @@ impl Artifacts {
         id: UploadId,
         experiment: ExperimentId,
         path: &FilePath,
-        etags: Vec<(i64, String)>,
-    ) -> Result<()> {
-        if !self.is_direct() {
-            return Err(absent(id).into());
-        }
-        let Some(claimed) = self.claim(id, path).await? else { return Ok(()) };
-        let (artifacts, path) = (self.clone(), path.clone());
-        // It goes on without whoever asked: a large file takes longer than clients wait for one
-        // answer, and they ask again.
-        let work = tokio::spawn(async move {
-            artifacts.complete_claimed(id, &claimed, experiment, &path, &etags).await
-        });
-        tokio::time::timeout(PATIENCE, work).await.unwrap_or_else(|_| Ok(Err(busy(id).into())))?
-    }
-
-    async fn complete_claimed(
-        &self,
-        id: UploadId,
-        claimed: &Claimed,
-        experiment: ExperimentId,
-        path: &FilePath,
         etags: &[(i64, String)],
     ) -> Result<()> {
-        let read = async {
-            let Some(s3) = self.objects.direct() else { return Ok(None) };
-            let etags = in_order(etags, claimed.parts)?;
-            let joined = s3.join_parts(claimed.key, &claimed.multipart_id, etags).await?;
-            tracing::debug!(upload.id = %id, ?joined, "parts joined now, or before by one who died");
-            self.take_digest(claimed.key).await
-        };
+        let Some(s3) = self.objects.direct() else { return Err(absent(id).into()) };
+        let Some(claimed) = self.claim(id, path).await? else { return Ok(()) };
+        let etags = in_order(etags, claimed.parts);
         let completed = tokio::select! {
-            read = read => match read {
-                Ok(Some(entry)) => direct::finish(&self.database, id, experiment, path, &entry).await.map_err(Error::from),
-                Ok(None) => Ok(false),
-                Err(error) => Err(error),
-            },
-            () = self.keep_claim(id) => Ok(false),
+            completed = async { self.complete(s3, id, &claimed, experiment, path, etags?).await } => completed,
+            () = self.keep_claim(id) => Err(absent(id).into()),
         };
-        match completed {
-            Ok(true) => Ok(()),
-            Ok(false) => self.lost(id, claimed.key, path).await,
-            Err(error) => {
-                if let Err(error) = direct::release(&self.database, id).await {
-                    tracing::debug!(%error, upload.id = %id, "a claim is left to its lease");
-                }
-                Err(error)
-            }
+        if completed.is_err()
+            && let Err(error) = direct::release(&self.database, id).await
+        {
+            tracing::debug!(%error, upload.id = %id, "a claim is left to its lease");
         }
-    }
-
-    /// The upload went from under us: somebody completed it, or it was given up.
-    async fn lost(&self, id: UploadId, key: BlobKey, path: &FilePath) -> Result<()> {
-        if direct::claim(&self.database, id, path, CLAIM).await? == Claim::Done {
-            return Ok(());
-        }
-        // Its key may have been deleted before the parts were joined there.
-        self.objects.delete(key, None).await?;
-        Err(absent(id).into())
+        completed
     }
 
     /// Gives an upload up.
@@ -208,9 +170,41 @@ impl Artifacts {
                 Claim::Busy if tokio::time::Instant::now() < until => {
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
-                Claim::Busy => return Err(busy(id).into()),
+                Claim::Busy => {
+                    let message = format!("the upload `{id}` is being completed");
+                    return Err(Problem::new(ErrorCode::Unavailable, message)
+                        .hint("ask again in a moment")
+                        .into());
+                }
             }
         }
+    }
+
+    async fn complete(
+        &self,
+        s3: &dyn Direct,
+        id: UploadId,
+        claimed: &Claimed,
+        experiment: ExperimentId,
+        path: &FilePath,
+        etags: Vec<String>,
+    ) -> Result<()> {
+        let Claimed { key, multipart_id, .. } = claimed;
+        match s3.join_parts(*key, multipart_id, etags).await? {
+            Joined::Now => {}
+            // Whoever joined them before us died before they had a digest.
+            Joined::Gone => tracing::debug!(upload.id = %id, "parts joined before, or given up"),
+        }
+        let Some(entry) = self.take_digest(*key).await? else { return Err(absent(id).into()) };
+        if direct::finish(&self.database, id, experiment, path, &entry).await? {
+            return Ok(());
+        }
+        if self.claim(id, path).await.is_ok_and(|claimed| claimed.is_none()) {
+            return Ok(());
+        }
+        // It was given up meanwhile, and its key may have been deleted before we wrote there.
+        self.objects.delete(*key, None).await?;
+        Err(absent(id).into())
     }
 
     /// Digest and size of an object, read from its place.
@@ -264,11 +258,6 @@ fn in_order(etags: &[(i64, String)], parts: u16) -> Result<Vec<String>, Problem>
         return Err(wrong(format!("part {missing} of {parts} is missing")));
     }
     Ok(ordered.into_values().collect())
-}
-
-fn busy(id: UploadId) -> Problem {
-    let message = format!("the upload `{id}` is being completed");
-    Problem::new(ErrorCode::Unavailable, message).hint("ask again in a moment")
 }
 
 fn absent(id: UploadId) -> Problem {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use auth::verbs;
 use chrono::TimeDelta;
 use domain::{
-    Manifest, Resource, Streak, VersionId,
-    pickle::{Findings, may_hold_pickles},
+    Problem, Resource, Runtime, Streak, VersionId,
+    pickle::{Findings, suspects},
 };
 use inference::{
     scan::{self, ScanJob},
@@ -153,7 +153,7 @@ async fn judge(state: &State, claimed: &Claimed) -> Verdict {
     if claimed.attempts > MAX_ATTEMPTS {
         let died = claimed.attempts - 1;
         let reason = format!("its trial ended the deployer {died} times");
-        let findings = Findings::unfinished(reason.as_str());
+        let findings = Findings::unfinished(reason.as_str(), Vec::new());
         return Verdict::Tried(TrialOutcome::Rejected { reason }, Some(findings));
     }
     let findings = match look(state, claimed.version).await {
@@ -169,20 +169,25 @@ async fn judge(state: &State, claimed: &Claimed) -> Verdict {
 /// What the version's pickles would do; nothing where it has no file that could be one.
 async fn look(state: &State, version: VersionId) -> Result<Option<Findings>, Verdict> {
     let manifest = versions::manifest(&state.database, version).await?;
-    let files = manifest.files().filter(|(path, _)| may_hold_pickles(path));
-    let files: Vec<_> = files.map(|(path, entry)| (path.clone(), *entry)).collect();
+    let Some(found) = versions::get_by_id(&state.database, version).await? else { return Ok(None) };
+    let onnx = found.model_file.as_deref().filter(|_| found.runtime == Runtime::Onnx);
+    let files: Vec<_> = suspects(&manifest, onnx).cloned().collect();
     if files.is_empty() {
         return Ok(None);
     }
     let ours = |error: &dyn std::fmt::Display| Verdict::OurFault(error.to_string());
-    let files = Manifest::new(files).map_err(|problem| ours(&problem))?;
     let Trials { cache, exe, limits, .. } = &state.trials;
-    let folder = cache.lent(&files).await.map_err(|error| ours(&error))?;
-    let job = ScanJob {
-        folder: folder.path().to_owned(),
-        files: files.files().map(|(path, _)| path.clone()).collect(),
+    // What is to be loaded as well is needed here anyway; anything else only for now.
+    let loaded = onnx.map(str::parse).transpose().map_err(|problem: Problem| ours(&problem))?;
+    let (folder, lent) = if let Some(file) = loaded {
+        (cache.folder(&manifest, &file).await.map_err(|error| ours(&error))?.path, None)
+    } else {
+        let lent = cache.lent(&manifest).await.map_err(|error| ours(&error))?;
+        (lent.path().to_owned(), Some(lent))
     };
+    let job = ScanJob { folder, files };
     let findings = scan::run(exe, job, limits.clone()).await.map_err(|error| ours(&error))?;
+    drop(lent);
     Ok(Some(findings))
 }
 

@@ -15,7 +15,10 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use domain::{Servable, VersionStatus, pickle::Verdict};
+use domain::{
+    Servable, VersionStatus,
+    pickle::{Findings, Verdict},
+};
 use libtest_mimic::{Arguments, Trial};
 use seed::{World, model};
 use store::{testing::ChaosProxy, trials, versions::Version};
@@ -35,6 +38,8 @@ fn main() -> ExitCode {
         a_good_version_becomes_servable,
         an_unknown_operator_rejects_the_version_by_name,
         a_pickle_beside_the_model_is_scanned_before_anything_serves_it,
+        a_pickle_is_found_under_any_name_and_its_file_is_told,
+        a_file_that_holds_its_scan_up_is_a_finding_and_the_model_is_tried_all_the_same,
         an_example_that_does_not_fit_rejects_the_version,
         a_version_that_ends_its_deployer_three_times_is_rejected,
         a_fault_of_ours_rejects_nothing_and_is_tried_again_later,
@@ -104,6 +109,45 @@ async fn a_pickle_beside_the_model_is_scanned_before_anything_serves_it() {
     assert!(obstacle.contains("os.system"), "{obstacle}");
     let recorded = world.recorded("version.tried").await;
     assert_eq!(recorded[0].detail["pickles"], "dangerous");
+}
+
+async fn a_pickle_is_found_under_any_name_and_its_file_is_told() {
+    let world = World::new().await;
+    let onnx = model("breast_cancer.onnx");
+    let files = [("model.onnx", onnx.as_slice()), ("README.md", b"cos\nsystem\n(S'id'\ntR.")];
+    let version = world.version_of(&files, false).await;
+    let findings = tried(&world, &version).await.findings.unwrap();
+    assert_eq!(findings.files[0].path, "README.md");
+    let files = [("model.onnx", onnx.as_slice()), ("README.md", b"# A model\n")];
+    let version = world.version_of(&files, false).await;
+    let tried = tried(&world, &version).await;
+    assert_eq!(tried.obstacle(), None);
+    assert_eq!(tried.findings, Some(Findings::of(Vec::new())));
+}
+
+async fn a_file_that_holds_its_scan_up_is_a_finding_and_the_model_is_tried_all_the_same() {
+    let mut world = World::new().await;
+    // Each pair of brackets is a list of its own, in an archive as skops writes them.
+    let schema = [b"[".as_slice(), &b"[0],".repeat((4 << 20) - 8), b"[0]]"].concat();
+    let mut bomb = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    bomb.start_file("schema.json", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut bomb, &schema).unwrap();
+    let bomb = bomb.finish().unwrap().into_inner();
+    let onnx = model("breast_cancer.onnx");
+    let files = [
+        ("model.onnx", onnx.as_slice()),
+        ("a.pkl", b"cos\nsystem\n(S'id'\ntR."),
+        ("bomb.skops", bomb.as_slice()),
+    ];
+    world.state.trials.limits.memory_bytes = 512 << 20;
+    let version = world.version_of(&files, false).await;
+    let tried = tried(&world, &version).await;
+    assert_eq!((tried.status, tried.servable), (VersionStatus::Ready, Servable::Yes));
+    let findings = tried.findings.clone().unwrap();
+    assert_eq!(findings.files[0].path, "a.pkl", "what was found before stays: {findings:?}");
+    let why = findings.unfinished.unwrap();
+    assert!(why.starts_with("`bomb.skops` is too large to be scanned"), "{why}");
+    assert!(tried.obstacle().unwrap().contains("too large to be scanned"));
 }
 
 async fn an_unknown_operator_rejects_the_version_by_name() {

@@ -61,15 +61,35 @@ pub fn entries(file: &mut (impl Read + Seek), most: usize) -> Result<Vec<Entry>>
     Ok(entries)
 }
 
+/// Whether a file ends as archives do, whatever it begins with.
+///
+/// # Errors
+/// It could not be read.
+pub fn has_end(file: &mut (impl Read + Seek)) -> io::Result<bool> {
+    match tail(file) {
+        Ok(tail) => Ok(end_in(&tail).is_some()),
+        Err(Error::Io(error)) => Err(error),
+        Err(Error::Damaged(_) | Error::TooMany(_)) => Ok(false),
+    }
+}
+
+/// As much of a file's end as may hold the end record.
+fn tail(file: &mut (impl Read + Seek)) -> Result<Vec<u8>> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let longest = (END_LENGTH + usize::from(u16::MAX) + LOCATOR_LENGTH) as u64;
+    let start = length.saturating_sub(longest);
+    part(file, start, length - start)
+}
+
+/// Where the end record is.
+fn end_in(tail: &[u8]) -> Option<usize> {
+    (0..=tail.len().checked_sub(END_LENGTH)?).rev().find(|&at| is_end(Fields(&tail[at..])))
+}
+
 impl Directory {
     fn find(file: &mut (impl Read + Seek), most: usize) -> Result<Self> {
-        let length = file.seek(SeekFrom::End(0))?;
-        let longest = (END_LENGTH + usize::from(u16::MAX) + LOCATOR_LENGTH) as u64;
-        let tail_start = length.saturating_sub(longest);
-        let tail = part(file, tail_start, length - tail_start)?;
-        let at = (0..=tail.len().saturating_sub(END_LENGTH))
-            .rev()
-            .find(|&at| is_end(Fields(&tail[at..])))
+        let tail = tail(file)?;
+        let at = end_in(&tail)
             .ok_or(Error::Damaged("it has no end as zip archives have, or ends early"))?;
         let end = Fields(&tail[at..]);
         let mut found = Self {

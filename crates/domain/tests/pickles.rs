@@ -4,11 +4,11 @@
 
 use std::{fs, path::PathBuf};
 
-use domain::pickle::{Report, Verdict, scan};
+use domain::pickle::{Layout, Report, Verdict, scan};
 
 fn scanned(name: &str) -> Report {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/pickles");
-    scan(fs::read(folder.join(name)).unwrap().as_slice()).unwrap()
+    scan(fs::read(folder.join(name)).unwrap().as_slice(), Layout::Plain).unwrap().report
 }
 
 #[test]

@@ -21,7 +21,7 @@ use domain::{FilePath, Signature, Tensor, pickle::FileFindings};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-pub(crate) use self::verdict::{too_large, too_slow};
+pub(crate) use self::verdict::{Fault, Outcome, too_large, too_slow};
 use crate::{Error, Profile, scan::ScanJob, wire};
 
 /// What to try.
@@ -89,19 +89,15 @@ pub struct TrialReport {
 /// [`Error::Worker`]: the process could not be started or confined, or ended before it touched the
 /// model.
 pub async fn run(exe: &Path, job: TrialJob, limits: TrialLimits) -> Result<TrialOutcome, Error> {
-    match work(exe, Work::Trial(job), limits).await? {
+    match work(exe, Work::Trial(job), limits.clone()).await?.end {
         Ok(Report::Ready(report)) => Ok(TrialOutcome::Ready(report)),
         Ok(_) => Err(Error::Worker("it answered something else".to_owned())),
-        Err(reason) => Ok(TrialOutcome::Rejected { reason }),
+        Err(fault) => Ok(TrialOutcome::Rejected { reason: fault.of_model(&limits) }),
     }
 }
 
-/// Has a worker do this. What the files brought about, and not we, is a reason.
-pub(crate) async fn work(
-    exe: &Path,
-    work: Work,
-    limits: TrialLimits,
-) -> Result<Result<Report, String>, Error> {
+/// Has a worker do this.
+pub(crate) async fn work(exe: &Path, work: Work, limits: TrialLimits) -> Result<Outcome, Error> {
     let exe = exe.to_owned();
     let (reply, outcome) = oneshot::channel();
     // The kernel kills the worker when the thread that started it ends. This one ends after it.
@@ -146,8 +142,12 @@ pub(crate) enum Report {
     Confined,
     /// It works.
     Ready(Box<TrialReport>),
-    /// What was found in files that have to do with pickles.
-    Scanned(Vec<FileFindings>),
+    /// About to look into this file.
+    Looking(FilePath),
+    /// What was found in it, if it has to do with pickles.
+    Found(FileFindings),
+    /// All files have been looked into.
+    Scanned,
     /// It does not, and why.
     Rejected(String),
     /// The trial could not take place.

@@ -79,15 +79,23 @@ impl Task {
                 Ok(report) => Report::Ready(Box::new(report)),
                 Err(error) => Report::Rejected(reason(error, limits)),
             },
-            Self::Scan(job) => {
-                let look = |path| scan::look(Path::new("."), path).transpose();
-                match job.files.iter().filter_map(look).collect() {
-                    Ok(files) => Report::Scanned(files),
-                    Err(error) => Report::Failed(format!("reading the files: {error}")),
-                }
-            }
+            Self::Scan(job) => match look_into(&job) {
+                Ok(()) => Report::Scanned,
+                Err(error) => Report::Failed(format!("reading the files: {error}")),
+            },
         }
     }
+}
+
+/// Tells what is in each file at once: what is told outlives the worker.
+fn look_into(job: &ScanJob) -> io::Result<()> {
+    for path in &job.files {
+        tell(&Report::Looking(path.clone()))?;
+        if let Some(found) = scan::look(Path::new("."), path)? {
+            tell(&Report::Found(found))?;
+        }
+    }
+    Ok(())
 }
 
 fn attempt(runtime: &Runtime, job: TrialJob, limits: &TrialLimits) -> Result<TrialReport, Error> {

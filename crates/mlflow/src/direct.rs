@@ -127,7 +127,7 @@ async fn complete(
             Ok((number, required(part.etag, &format!("parts[{index}].etag"))?))
         })
         .collect::<Result<_, Refusal>>()?;
-    files::complete_direct(&state, &permit, experiment, &path, upload, parts).await?;
+    files::complete_direct(&state, &permit, experiment, &path, upload, &parts).await?;
     Ok(done())
 }
 

@@ -227,7 +227,7 @@ pub async fn complete_direct(
     experiment: ExperimentId,
     path: &FilePath,
     upload: UploadId,
-    parts: Vec<(i64, String)>,
+    parts: &[(i64, String)],
 ) -> Result<()> {
     Ok(state.artifacts.complete_direct(upload, experiment, path, parts).await?)
 }

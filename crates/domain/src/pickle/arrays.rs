@@ -2,7 +2,7 @@
 //! describes them, and are no instructions.
 
 use super::{
-    Step, malformed,
+    Step, lost,
     source::Source,
     values::{Dtype, Item, Values},
 };
@@ -44,7 +44,7 @@ pub(super) fn skip(
     state: Item,
 ) -> Step<Follows> {
     let Some(bag) = values.items(state).filter(|bag| !bag.is_cut) else {
-        return malformed("an array's description cannot be followed");
+        return lost("an array's description cannot be followed");
     };
     // What comes later overrides what came before.
     let field = |name: &str| {
@@ -53,7 +53,7 @@ pub(super) fn skip(
         found.map(|[_, value]| *value)
     };
     let Some(dtype) = field("dtype").and_then(|item| values.dtype_of(item)) else {
-        return malformed("the type of an array's elements cannot be told");
+        return lost("the type of an array's elements cannot be told");
     };
     if dtype.has_objects {
         return Ok(Follows::Pickle);
@@ -67,7 +67,7 @@ pub(super) fn skip(
     });
     let length = elements.zip(dtype.size).and_then(|(elements, size)| elements.checked_mul(size));
     let Some(length) = length else {
-        return malformed("the length of an array cannot be told");
+        return lost("the length of an array cannot be told");
     };
     match field("numpy_array_alignment_bytes") {
         None | Some(Item::Nothing) => {}
@@ -75,7 +75,7 @@ pub(super) fn skip(
             let padding = source.u8()?;
             source.skip(padding.into())?;
         }
-        Some(_) => return malformed("the place of an array cannot be told"),
+        Some(_) => return lost("the place of an array cannot be told"),
     }
     source.skip(length)?;
     Ok(Follows::Bytes)

@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{Import, Report, Verdict, judge};
-use crate::{FilePath, Problem, version::words};
+use crate::{FilePath, Manifest, Problem, version::words};
 
 words! {
     /// How a pickle is packed.
@@ -20,6 +20,8 @@ words! {
         Skops = "skops",
         /// In an array of objects.
         Array = "array",
+        /// A Keras model: no pickle, but layers that carry code, or name it.
+        Keras = "keras",
     }
 }
 
@@ -76,10 +78,11 @@ impl Findings {
         Self { verdict, files, unfinished: None }
     }
 
-    /// Of a scan that the files ended: whoever does that has something to hide.
+    /// Of a scan that the files ended, and of what it had found till then: whoever does that has
+    /// something to hide.
     #[must_use]
-    pub fn unfinished(why: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Dangerous, files: Vec::new(), unfinished: Some(why.into()) }
+    pub fn unfinished(why: impl Into<String>, files: Vec<FileFindings>) -> Self {
+        Self { verdict: Verdict::Dangerous, files, unfinished: Some(why.into()) }
     }
 
     /// Why the setting forbids the deployment; absent where it does not.
@@ -90,6 +93,9 @@ impl Findings {
             (Policy::Allow, ..) | (_, None, None) => return None,
             (Policy::SafeOnly, None, Some(file)) if file.verdict == Verdict::Safe => return None,
             (_, Some(why), _) => format!("its files could not be scanned for pickles ({why})"),
+            (Policy::Deny, None, Some(file)) if file.format == Format::Keras => {
+                format!("`{}` carries code", file.path)
+            }
             (Policy::Deny, None, Some(file)) => format!("`{}` holds a pickle", file.path),
             (Policy::SafeOnly, None, Some(file)) => file.complaint(),
         };
@@ -113,33 +119,13 @@ impl FileFindings {
     }
 }
 
-/// Whether a file may hold a pickle: its name says nothing else.
-#[must_use]
-pub fn may_hold_pickles(path: &FilePath) -> bool {
-    const OTHERS: [&str; 16] = [
-        "onnx",
-        "data",
-        "json",
-        "yaml",
-        "yml",
-        "toml",
-        "txt",
-        "md",
-        "csv",
-        "parquet",
-        "py",
-        "png",
-        "html",
-        "safetensors",
-        "ubj",
-        "lock",
-    ];
-    let name = path.name();
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    match ending {
-        Some(ending) => !OTHERS.contains(&ending.as_str()),
-        None => name != "MLmodel",
-    }
+/// The files that may hold pickles: what a file is tells its content, so all but the one that
+/// nothing else than ONNX Runtime ever reads.
+pub fn suspects<'a>(
+    manifest: &'a Manifest,
+    onnx: Option<&'a str>,
+) -> impl Iterator<Item = &'a FilePath> {
+    manifest.files().map(|(path, _)| path).filter(move |path| onnx != Some(path.as_str()))
 }
 
 /// A type that a file names without a pickle.
@@ -170,7 +156,7 @@ mod tests {
     fn the_setting_decides_what_may_be_deployed() {
         let (safe, unknown) = (version("builtins", "set"), version("ours", "Scaler"));
         let dangerous = version("os", "system");
-        let died = Findings::unfinished("it took too long");
+        let died = Findings::unfinished("it took too long", Vec::new());
         let none = Findings::of(Vec::new());
         for (policy, refused) in [
             (Policy::Allow, [false; 5]),
@@ -188,16 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn what_names_something_else_is_not_scanned() {
-        for (path, expected) in [
-            ("model.onnx", false),
-            ("MLmodel", false),
-            ("a/b.YAML", false),
-            ("model.pkl", true),
-            ("data/model", true),
-            ("weights.bin", true),
-        ] {
-            assert_eq!(may_hold_pickles(&path.parse().unwrap()), expected, "{path}");
-        }
+    fn every_file_is_suspect_but_the_one_that_onnx_runtime_reads() {
+        let entry = crate::FileEntry { digest: crate::Digest::of(b""), size: 0 };
+        let paths = ["MLmodel", "a/b.json", "model.onnx", "weights.data"];
+        let files = paths.map(|path| (path.parse().unwrap(), entry));
+        let manifest = Manifest::new(files).unwrap();
+        let found = |onnx| suspects(&manifest, onnx).map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(found(None), paths);
+        assert_eq!(found(Some("model.onnx")), ["MLmodel", "a/b.json", "weights.data"]);
     }
 }

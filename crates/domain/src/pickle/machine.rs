@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use super::{
-    Found, Step, Verdict, arrays, malformed,
+    Found, Layout, Step, Verdict, arrays, lost, malformed,
     source::Source,
     values::{Item, Values},
 };
@@ -58,7 +58,7 @@ impl Machine {
 
     fn push(&mut self, item: Item) -> Step {
         if self.stack.len() >= MOST_ITEMS {
-            return malformed("it needs a larger stack than pickles do");
+            return lost("it needs a larger stack than pickles do");
         }
         self.stack.push(item);
         Ok(())
@@ -129,11 +129,14 @@ impl Machine {
                 self.call(callee, arguments, values, findings)
             }
             b'P' | b'Q' => {
-                match code {
-                    b'P' => source.line().map(drop)?,
-                    _ => self.pop().map(|_| ())?,
+                let id = match code {
+                    b'P' => source.line().map(|_| Item::Other)?,
+                    _ => self.pop()?,
+                };
+                if findings.layout == Layout::Plain || !names_storage(values, id) {
+                    let text = "it refers to things outside by persistent ids";
+                    findings.note(Verdict::Unknown, text);
                 }
-                findings.note(Verdict::Unknown, "it refers to things outside by persistent ids");
                 self.push(Item::Other)
             }
             _ => {
@@ -205,9 +208,10 @@ impl Machine {
             0x94 => self.remembered,
             b'q' | b'h' => source.u8()?.into(),
             b'r' | b'j' => place(source.u32()?.into())?,
-            _ => match source.line()?.and_then(|line| line.parse().ok()) {
-                Some(number) => place(number)?,
-                None => return malformed("a place in the memo is no number"),
+            _ => match source.line()?.as_deref().map(decimal) {
+                Some(Some(number)) => place(u64::try_from(number).unwrap_or(u64::MAX))?,
+                Some(None) => return malformed("a place in the memo is no number"),
+                None => return lost("a place in the memo cannot be told"),
             },
         };
         if matches!(code, b'g' | b'h' | b'j') {
@@ -216,11 +220,11 @@ impl Machine {
                 None => malformed("it asks for what was not remembered"),
             };
         }
-        if place >= MOST_ITEMS {
-            return malformed("it remembers more than can be followed");
-        }
         if self.stack.is_empty() {
             return malformed("there is nothing to remember");
+        }
+        if place >= MOST_ITEMS {
+            return lost("it remembers more than can be followed");
         }
         if self.memo.len() <= place {
             self.memo.resize(place + 1, None);
@@ -253,7 +257,7 @@ impl Machine {
             b'J' => Item::Int(i32::from_le_bytes(source.array()?).into()),
             b'K' => Item::Int(source.u8()?.into()),
             b'M' => Item::Int(source.u16()?.into()),
-            b'I' | b'L' => integer(source.line()?),
+            b'I' | b'L' => integer(source.line()?)?,
             0x8a if length <= 8 => long(source, length)?,
             b'X' | b'U' | b'T' | 0x8c | 0x8d => {
                 let text = source.text(length)?;
@@ -293,9 +297,7 @@ impl Machine {
         findings: &mut Found,
     ) -> Step {
         match code {
-            b'(' if self.marks.len() >= MOST_ITEMS => {
-                malformed("it marks more than can be followed")
-            }
+            b'(' if self.marks.len() >= MOST_ITEMS => lost("it marks more than can be followed"),
             b'(' => {
                 self.marks.push(self.stack.len());
                 Ok(())
@@ -365,7 +367,7 @@ fn import(
     let whole = findings.import(module, name);
     match values.import(whole) {
         Some(item) => Ok(item),
-        None => malformed("it is too large to be followed"),
+        None => lost("it is too large to be followed"),
     }
 }
 
@@ -387,13 +389,32 @@ fn own(values: &Values, item: Item) -> Option<String> {
 }
 
 fn place(number: u64) -> Step<usize> {
-    usize::try_from(number).or_else(|_| malformed("it remembers more than can be followed"))
+    usize::try_from(number).or_else(|_| lost("it remembers more than can be followed"))
 }
 
-/// A number in decimal; `01` and `00` are how old pickles write true and false.
-fn integer(line: Option<String>) -> Item {
-    let number = line.and_then(|line| line.trim_end_matches('L').parse().ok());
-    number.map_or(Item::Other, Item::Int)
+/// A number; `01` and `00` are how old pickles write true and false.
+fn integer(line: Option<String>) -> Step<Item> {
+    let Some(line) = line else { return Ok(Item::Other) };
+    let line = line.trim();
+    // Other notations than the decimal one are not followed.
+    if !line.starts_with(|first: char| first.is_ascii_digit() || "+-".contains(first)) {
+        return malformed("a number is none");
+    }
+    Ok(decimal(line.trim_end_matches('L')).map_or(Item::Other, Item::Int))
+}
+
+/// As Python reads numbers: with spaces around, and with underscores between digits. What is too
+/// large for us is very large.
+fn decimal(text: &str) -> Option<i64> {
+    let digits = text.trim().replace('_', "");
+    let is_number = digits.trim_start_matches(['+', '-']).bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().unwrap_or(i64::MAX)).filter(|_| !digits.is_empty())
+}
+
+/// Whether a persistent id is how torch refers to the bytes of a tensor.
+fn names_storage(values: &Values, id: Item) -> bool {
+    let first = values.items(id).and_then(|bag| bag.items.first());
+    first.is_some_and(|first| values.read(*first) == Some("storage"))
 }
 
 /// A signed number of up to eight bytes, the lower first.

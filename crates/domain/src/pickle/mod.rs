@@ -30,7 +30,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    findings::{FileFindings, Findings, Format, Policy, may_hold_pickles, named},
+    findings::{FileFindings, Findings, Format, Policy, named, suspects},
     verdict::{Verdict, judge},
 };
 use self::{machine::Machine, source::Source, values::Values};
@@ -80,24 +80,100 @@ impl Report {
         imports.chain(self.notes.iter().map(|note| note.verdict)).max().unwrap_or(Verdict::Safe)
     }
 
-    /// Adds what was found in another part of the same file.
+    /// Adds what was found in another part of the same file. What is too much to be listed makes
+    /// the verdict no better.
     pub fn merge(&mut self, other: Self) {
+        let verdict = self.verdict().max(other.verdict());
         for import in other.imports {
+            let has_room = self.imports.len() < MOST;
             match self.imports.iter_mut().find(|known| known.name == import.name) {
                 Some(known) => known.called |= import.called,
-                None => self.imports.push(import),
+                None if has_room => self.imports.push(import),
+                None => {}
             }
         }
-        self.notes.extend(other.notes);
+        for note in other.notes {
+            self.note(note.verdict, note.text);
+        }
         self.imports.sort_by(|one, other| one.name.cmp(&other.name));
+        if self.verdict() < verdict {
+            self.notes.truncate(MOST - 1);
+            self.note(verdict, "it holds more than is listed here");
+        }
+    }
+
+    /// Takes note of something, once.
+    pub fn note(&mut self, verdict: Verdict, text: impl Into<String>) {
+        let note = Note { verdict, text: text.into() };
+        if self.notes.len() < MOST && !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+}
+
+/// How pickles lie in a file, as whoever loads it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// One behind the other, to the file's end.
+    Plain,
+    /// As in torch's archives: persistent ids refer to the bytes of tensors.
+    Torch,
+    /// As torch wrote files before it wrote archives: five pickles, and the bytes of tensors.
+    OldTorch,
+}
+
+impl Layout {
+    /// How many pickles are loaded; absent: all that there are.
+    const fn pickles(self) -> Option<u64> {
+        match self {
+            Self::Plain | Self::Torch => None,
+            Self::OldTorch => Some(5),
+        }
+    }
+}
+
+/// How a walk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With the last pickle.
+    Whole,
+    /// Where every loader would give up too.
+    Broken,
+    /// Where only we could not go on.
+    Lost,
+}
+
+/// A walk through a file.
+#[derive(Debug)]
+pub struct Walk {
+    /// What was found on the way.
+    pub report: Report,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+impl Walk {
+    /// Whether that was a pickle, where the file's name does not say so. `is_text`: it did not begin
+    /// with a protocol's number, and may be a text in any language.
+    #[must_use]
+    pub fn is_pickle(&self, is_text: bool) -> bool {
+        let imports = &self.report.imports;
+        match self.ended {
+            Ended::Lost => true,
+            Ended::Whole => !is_text || !imports.is_empty(),
+            Ended::Broken if is_text => imports.iter().any(|import| import.called),
+            Ended::Broken => !imports.is_empty() || self.report.verdict() == Verdict::Dangerous,
+        }
     }
 }
 
 /// Why the walk ended before the file did.
 #[derive(Debug)]
 enum End {
-    /// It is not as pickles are.
+    /// It is not as pickles are: nobody could load it any further.
     Malformed(String),
+    /// We cannot follow it, and others may.
+    Lost(String),
     /// Its bytes could not be read.
     Io(io::Error),
 }
@@ -108,19 +184,20 @@ fn malformed<T>(what: impl Into<String>) -> Step<T> {
     Err(End::Malformed(what.into()))
 }
 
+fn lost<T>(what: impl Into<String>) -> Step<T> {
+    Err(End::Lost(what.into()))
+}
+
 /// What was found so far.
-#[derive(Default)]
 struct Found {
+    layout: Layout,
     imports: BTreeMap<String, Import>,
-    notes: Vec<Note>,
+    notes: Report,
 }
 
 impl Found {
     fn note(&mut self, verdict: Verdict, text: impl Into<String>) {
-        let note = Note { verdict, text: text.into() };
-        if self.notes.len() < MOST && !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        self.notes.note(verdict, text);
     }
 
     fn import(&mut self, module: &str, name: &str) -> String {
@@ -149,41 +226,54 @@ impl Found {
 /// Walks all pickles of a file, one behind the other. What is malformed is a finding; what stood
 /// before it counts, because a loader has executed it by then.
 ///
+/// A reader's [`io::ErrorKind::FileTooLarge`] is a finding too: it bounds what is unpacked.
+///
 /// # Errors
 /// The file could not be read.
-pub fn scan(file: impl BufRead) -> io::Result<Report> {
-    let (mut source, mut findings) = (Source::new(file), Found::default());
-    let mut pickles = 0_u64;
-    loop {
+pub fn scan(file: impl BufRead, layout: Layout) -> io::Result<Walk> {
+    let mut source = Source::new(file);
+    let mut findings = Found { layout, imports: BTreeMap::default(), notes: Report::default() };
+    let (mut pickles, mut ended) = (0_u64, Ended::Whole);
+    while layout.pickles() != Some(pickles) {
         let begin = source.position();
         let is_over = match source.is_over() {
-            // A compressed stream without its end: the next step meets it again and notes it.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+            // A compressed stream without its end, or too much of it: the next step meets it again
+            // and notes it.
+            Err(error) if is_about_the_file(&error) => false,
             looked => looked?,
         };
         if is_over && pickles > 0 {
             break;
         }
-        match one(&mut source, &mut findings) {
-            Ok(()) => pickles += 1,
-            Err(End::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => {
-                return Err(error);
+        let what = match one(&mut source, &mut findings) {
+            Ok(()) => {
+                pickles += 1;
+                continue;
             }
-            Err(end) => {
-                let at = source.position();
-                let what = match end {
-                    End::Malformed(what) => what,
-                    End::Io(_) => "it ends early".to_owned(),
-                };
-                let place = if pickles == 0 { "the pickle" } else { "what follows the pickle" };
-                let text =
-                    format!("{place} at byte {begin} cannot be followed beyond byte {at}: {what}");
-                findings.note(Verdict::Unknown, text);
-                break;
+            Err(End::Io(error)) if !is_about_the_file(&error) => return Err(error),
+            Err(End::Io(error)) if error.kind() == io::ErrorKind::FileTooLarge => {
+                (Ended::Lost, "it is too large to be scanned".to_owned())
             }
-        }
+            Err(End::Io(_)) => (Ended::Broken, "it ends early".to_owned()),
+            Err(End::Malformed(what)) => (Ended::Broken, what),
+            Err(End::Lost(what)) => (Ended::Lost, what),
+        };
+        let (place, at) = (["the pickle", "what follows the pickle"], source.position());
+        let place = place[usize::from(pickles > 0)];
+        let text =
+            format!("{place} at byte {begin} cannot be followed beyond byte {at}: {}", what.1);
+        findings.note(Verdict::Unknown, text);
+        ended = what.0;
+        break;
     }
-    Ok(Report { imports: findings.imports.into_values().collect(), notes: findings.notes })
+    let mut report = findings.notes;
+    report.imports = findings.imports.into_values().collect();
+    Ok(Walk { report, ended })
+}
+
+/// What a reader says of the file's content: that it ends early, or that it is too large.
+fn is_about_the_file(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::FileTooLarge)
 }
 
 /// Walks one pickle, and those that lie in arrays within it.
@@ -195,7 +285,7 @@ fn one(source: &mut Source<impl BufRead>, findings: &mut Found) -> Step {
             machine::Next::Go => {}
             machine::Next::Stop => drop(machines.pop()),
             machine::Next::Nested if machines.len() == DEEPEST => {
-                return malformed("pickles lie too deep in each other");
+                return lost("pickles lie too deep in each other");
             }
             machine::Next::Nested => machines.push(Machine::default()),
         }

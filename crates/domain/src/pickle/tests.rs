@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn scanned(bytes: &[u8]) -> Report {
-    scan(bytes).unwrap()
+    scan(bytes, Layout::Plain).unwrap().report
 }
 
 fn verdict_of(report: &Report, name: &str) -> Option<Verdict> {
@@ -111,6 +111,12 @@ fn known_detours_are_dangerous() {
         ("pickle", "loads"),
         ("joblib", "load"),
         ("pandas.io.pickle", "read_pickle"),
+        // Classes of others that a known library has under names of its own.
+        ("sklearn.callback._transport", "Client"),
+        ("sklearn.utils._available_if", "MethodType"),
+        ("xgboost.sklearn", "ThreadPoolExecutor"),
+        ("_pyrepl.pager", "pipe_pager"),
+        ("torch.fx.experimental.symbolic_shapes", "ShapeEnv.evaluate_guards_expression"),
     ] {
         let (verdict, reason) = judge(module, name);
         assert_eq!(verdict, Verdict::Dangerous, "{module}.{name}");
@@ -154,6 +160,50 @@ fn extension_codes_and_persistent_ids_are_noted() {
     }
     assert_eq!(scanned(b"Pthing\n.").verdict(), Verdict::Unknown);
     assert_eq!(scanned(b"K\x01Q.").verdict(), Verdict::Unknown);
+}
+
+#[test]
+fn torchs_tensors_are_no_strangers_and_end_an_old_file() {
+    let storage = b"(\x8c\x07storage\x8c\x010tQ.".as_slice();
+    let verdict = |bytes: &[u8], layout| scan(bytes, layout).unwrap().report.verdict();
+    assert_eq!(verdict(storage, Layout::Plain), Verdict::Unknown);
+    assert_eq!(verdict(storage, Layout::Torch), Verdict::Safe);
+    assert_eq!(verdict(b"\x8c\x06module\x85Q.", Layout::Torch), Verdict::Unknown);
+    assert_eq!(verdict(b"Pthing\n.", Layout::Torch), Verdict::Unknown);
+    let old = [b"N.N.N.", storage, b"].\xff\xff\xff"].concat();
+    assert_eq!(verdict(&old, Layout::OldTorch), Verdict::Safe);
+    assert_eq!(verdict(&old, Layout::Torch), Verdict::Unknown);
+}
+
+#[test]
+fn a_walk_ends_where_loaders_do_or_says_that_they_may_go_on() {
+    let ended = |bytes: &[u8]| scan(bytes, Layout::Plain).unwrap().ended;
+    assert_eq!(ended(b"N."), Ended::Whole);
+    for broken in [b"N".as_slice(), b"\xff", b"t", b"g0\n.", b"Npx\n.", b"T\xff\xff\xff\xff"] {
+        assert_eq!(ended(broken), Ended::Broken, "{broken:?}");
+    }
+    // As Python reads numbers.
+    assert_eq!(ended(b"Np 1_0 \n0g10\n."), Ended::Whole);
+    for lost in [b"Nr\xff\xff\xff\xff.".as_slice(), b"Np99999999999999999999\n."] {
+        assert_eq!(ended(lost), Ended::Lost, "{lost:?}");
+    }
+    let deep = BufReader::new(std::io::repeat(b'(').take(5 << 20));
+    assert_eq!(scan(deep, Layout::Plain).unwrap().ended, Ended::Lost);
+}
+
+#[test]
+fn what_is_too_much_to_be_listed_still_counts() {
+    let mut all = named("builtins", "set");
+    for number in 0..2 * MOST {
+        all.merge(named("ours", &format!("Scaler{number}")));
+    }
+    assert!(all.imports.len() <= MOST);
+    all.merge(named("os", "system"));
+    assert_eq!(all.verdict(), Verdict::Dangerous);
+    for number in 0..2 * MOST {
+        all.note(Verdict::Unknown, number.to_string());
+    }
+    assert!(all.notes.len() <= MOST);
 }
 
 #[test]
@@ -242,12 +292,12 @@ fn hostile_lengths_cost_nothing() {
 fn endless_files_end() {
     for (byte, most) in [(b'(', 5 << 20), (b'N', 5 << 20), (b')', 5 << 20)] {
         let endless = BufReader::new(std::io::repeat(byte).take(most));
-        assert_eq!(scan(endless).unwrap().verdict(), Verdict::Unknown);
+        assert_eq!(scan(endless, Layout::Plain).unwrap().report.verdict(), Verdict::Unknown);
     }
     // Tuples within tuples, deeper than any call may go.
     let deep =
         BufReader::new(b"N".chain(std::io::repeat(0x85).take(1 << 20)).chain(b".".as_slice()));
-    assert_eq!(scan(deep).unwrap().verdict(), Verdict::Safe);
+    assert_eq!(scan(deep, Layout::Plain).unwrap().report.verdict(), Verdict::Safe);
 }
 
 proptest! {

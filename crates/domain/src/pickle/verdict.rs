@@ -39,6 +39,9 @@ const DANGEROUS_MODULES: &str = "
     numpy.DataSource numpy.fromfile numpy.memmap numpy.core.memmap numpy._core.memmap IPython
     jupyter tensorflow.io keras.utils mlflow logging.config sqlite3 readline rlcompleter uu
     cgitb compileall py_compile modulefinder xml nntplib crypt fcntl termios pwd
+    _osx_support _aix_support _pyrepl torch.fx torch.package sklearn.callback
+    sklearn.utils.parallel sklearn.utils._available_if xgboost.sklearn.ThreadPoolExecutor
+    keras.src.utils keras.models.load_model keras.saving.load_model
 ";
 
 /// Names in Python's own namespace, under all its names.

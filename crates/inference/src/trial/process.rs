@@ -17,7 +17,7 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{Order, Report, TrialLimits, Work, verdict};
+use super::{Order, Outcome, TrialLimits, Work, verdict};
 use crate::Error;
 
 /// Of what the worker complains, as much is kept.
@@ -26,10 +26,12 @@ const MAX_COMPLAINTS: u64 = 16 << 10;
 const MAX_REPORT: u64 = 4 << 20;
 
 /// What a worker left behind.
+#[derive(Default)]
 pub(super) struct Remains {
-    pub(super) status: ExitStatus,
+    /// How it ended by itself; absent where it had to be killed.
+    pub(super) status: Option<ExitStatus>,
     pub(super) reports: Vec<u8>,
-    pub(super) complaints: String,
+    pub(super) complaints: Vec<u8>,
 }
 
 /// Starts a worker and stays with it to its end, or till nobody wants to know.
@@ -37,27 +39,27 @@ pub(super) fn watch(
     exe: &Path,
     work: &Work,
     limits: &TrialLimits,
-    mut reply: oneshot::Sender<Result<Result<Report, String>, Error>>,
+    mut reply: oneshot::Sender<Result<Outcome, Error>>,
 ) {
     let remains = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .and_then(|runtime| runtime.block_on(try_out(exe, work, limits, &mut reply)));
     let outcome = match remains {
-        Ok(remains) => verdict::judge(remains, limits),
+        Ok(remains) => verdict::judge(&remains),
         Err(error) => Err(Error::Worker(error.to_string())),
     };
     // Whoever asked may have left.
     drop(reply.send(outcome));
 }
 
-/// What is left of a worker that ended by itself; nothing of one that had to be killed.
+/// Has a worker do it, and kills one that takes too long or that nobody waits for.
 async fn try_out(
     exe: &Path,
     work: &Work,
     limits: &TrialLimits,
-    reply: &mut oneshot::Sender<Result<Result<Report, String>, Error>>,
-) -> io::Result<Option<Remains>> {
+    reply: &mut oneshot::Sender<Result<Outcome, Error>>,
+) -> io::Result<Remains> {
     let order = serde_json::to_vec(&Order {
         parent: std::process::id(),
         work: work.clone(),
@@ -66,15 +68,17 @@ async fn try_out(
     // Base64 makes four bytes of three.
     let max_reports = limits.output_bytes as u64 / 3 * 4 + MAX_REPORT;
     let mut child = start(exe)?;
+    let mut remains = Remains::default();
     let ended = tokio::select! {
-        remains = converse(&mut child, order, max_reports) => Some(remains),
+        ended = converse(&mut child, order, max_reports, &mut remains) => Some(ended),
         () = tokio::time::sleep(limits.time) => None,
         () = reply.closed() => None,
     };
-    if !matches!(ended, Some(Ok(_))) {
+    if !matches!(ended, Some(Ok(()))) {
         kill(&mut child).await?;
     }
-    ended.transpose()
+    ended.transpose()?;
+    Ok(remains)
 }
 
 fn start(exe: &Path) -> io::Result<Child> {
@@ -95,7 +99,12 @@ fn start(exe: &Path) -> io::Result<Child> {
 }
 
 /// Hands the order over and listens until the worker ends.
-async fn converse(child: &mut Child, order: Vec<u8>, max_reports: u64) -> io::Result<Remains> {
+async fn converse(
+    child: &mut Child,
+    order: Vec<u8>,
+    max_reports: u64,
+    remains: &mut Remains,
+) -> io::Result<()> {
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let tell = async move {
         if let Some(mut stdin) = stdin {
@@ -103,10 +112,14 @@ async fn converse(child: &mut Child, order: Vec<u8>, max_reports: u64) -> io::Re
             let _ = stdin.write_all(&order).await;
         }
     };
-    let ((), reports, complaints) =
-        tokio::join!(tell, listen(stdout, max_reports), listen(stderr, MAX_COMPLAINTS));
-    let complaints = String::from_utf8_lossy(&complaints?).into_owned();
-    Ok(Remains { status: child.wait().await?, reports: reports?, complaints })
+    let ((), reports, complaints) = tokio::join!(
+        tell,
+        listen(stdout, max_reports, &mut remains.reports),
+        listen(stderr, MAX_COMPLAINTS, &mut remains.complaints)
+    );
+    reports.and(complaints)?;
+    remains.status = Some(child.wait().await?);
+    Ok(())
 }
 
 /// Kills the worker and whatever it might have started.
@@ -121,12 +134,15 @@ async fn kill(child: &mut Child) -> io::Result<()> {
     child.wait().await.map(drop)
 }
 
-/// All that comes, but keeps no more than `most`.
-async fn listen(from: Option<impl AsyncRead + Unpin>, most: u64) -> io::Result<Vec<u8>> {
-    let mut heard = Vec::new();
+/// Hears all that comes, but keeps no more than `most`.
+async fn listen(
+    from: Option<impl AsyncRead + Unpin>,
+    most: u64,
+    heard: &mut Vec<u8>,
+) -> io::Result<()> {
     if let Some(mut from) = from {
-        (&mut from).take(most).read_to_end(&mut heard).await?;
+        (&mut from).take(most).read_to_end(heard).await?;
         tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
     }
-    Ok(heard)
+    Ok(())
 }

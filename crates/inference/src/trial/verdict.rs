@@ -2,44 +2,94 @@
 
 use std::os::unix::process::ExitStatusExt;
 
+use domain::{FilePath, pickle::FileFindings};
 use nix::sys::signal::Signal;
 
 use super::{Report, TrialLimits, process::Remains};
 use crate::Error;
 
-/// Judges what is left of a worker; nothing is left of one that was killed at the time limit.
-pub(super) fn judge(
-    remains: Option<Remains>,
-    limits: &TrialLimits,
-) -> Result<Result<Report, String>, Error> {
-    let Some(remains) = remains else { return rejected(too_slow(limits)) };
-    let mut confined = false;
-    for line in remains.reports.split(|&byte| byte == b'\n') {
-        match serde_json::from_slice(line) {
-            Ok(Report::Confined) => confined = true,
-            Ok(report @ (Report::Ready(_) | Report::Scanned(_))) => return Ok(Ok(report)),
-            Ok(Report::Rejected(reason)) => return rejected(reason),
-            Ok(Report::Failed(why)) => return Err(Error::Worker(why)),
-            // The rest of a worker that died while it wrote.
-            Err(_) => {}
+/// What came of a worker.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What it found in files.
+    pub(crate) found: Vec<FileFindings>,
+    /// The file that it looked into last.
+    pub(crate) looking: Option<FilePath>,
+    /// Its last report, or what ended it: the files, and not we.
+    pub(crate) end: Result<Report, Fault>,
+}
+
+/// What the files did to a worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It took too long.
+    TooSlow,
+    /// It took too much memory.
+    TooLarge,
+    /// It died.
+    Crashed(String),
+    /// It said itself that they are no good.
+    Rejected(String),
+}
+
+impl Fault {
+    /// In words for the author of a model that was tried.
+    pub(crate) fn of_model(self, limits: &TrialLimits) -> String {
+        match self {
+            Self::TooSlow => too_slow(limits),
+            Self::TooLarge => too_large(limits),
+            Self::Crashed(how) => format!("the model {how}"),
+            Self::Rejected(reason) => reason,
         }
     }
-    let complaints = remains.complaints.trim();
-    tracing::debug!(status = %remains.status, complaints, "a trial worker died");
+}
+
+/// Judges what is left of a worker.
+pub(super) fn judge(remains: &Remains) -> Result<Outcome, Error> {
+    let (mut confined, mut found, mut looking) = (false, Vec::new(), None);
+    for line in remains.reports.split(|&byte| byte == b'\n') {
+        let end = match serde_json::from_slice(line) {
+            Ok(report @ (Report::Ready(_) | Report::Scanned)) => Ok(report),
+            Ok(Report::Rejected(reason)) => Err(Fault::Rejected(reason)),
+            Ok(Report::Failed(why)) => return Err(Error::Worker(why)),
+            Ok(Report::Confined) => {
+                confined = true;
+                continue;
+            }
+            Ok(Report::Looking(path)) => {
+                looking = Some(path);
+                continue;
+            }
+            Ok(Report::Found(findings)) => {
+                found.push(findings);
+                continue;
+            }
+            // The rest of a worker that died while it wrote.
+            Err(_) => continue,
+        };
+        return Ok(Outcome { found, looking, end });
+    }
+    let Some(status) = remains.status else {
+        return Ok(Outcome { found, looking, end: Err(Fault::TooSlow) });
+    };
+    let complaints = String::from_utf8_lossy(&remains.complaints);
+    let complaints = complaints.trim();
+    tracing::debug!(%status, complaints, "a trial worker died");
     if !confined {
-        return Err(Error::Worker(format!("it ended early ({}): {complaints}", remains.status)));
+        return Err(Error::Worker(format!("it ended early ({status}): {complaints}")));
     }
     let out_of_memory =
         ["bad_alloc", "memory allocation of"].iter().any(|sign| complaints.contains(sign));
-    let signal = remains.status.signal().and_then(|signal| Signal::try_from(signal).ok());
-    match signal {
-        _ if out_of_memory => rejected(too_large(limits)),
+    let signal = status.signal().and_then(|signal| Signal::try_from(signal).ok());
+    let fault = match signal {
+        _ if out_of_memory => Fault::TooLarge,
         // Nobody but the kernel, short of memory, kills it before its time.
-        Some(Signal::SIGKILL) => rejected(too_large(limits)),
-        Some(Signal::SIGXCPU) => rejected(too_slow(limits)),
-        Some(signal) => rejected(format!("the model crashed ({signal})")),
-        None => rejected(format!("the model broke its worker ({})", remains.status)),
-    }
+        Some(Signal::SIGKILL) => Fault::TooLarge,
+        Some(Signal::SIGXCPU) => Fault::TooSlow,
+        Some(signal) => Fault::Crashed(format!("crashed ({signal})")),
+        None => Fault::Crashed(format!("broke its worker ({status})")),
+    };
+    Ok(Outcome { found, looking, end: Err(fault) })
 }
 
 /// The reason for a model that did not come to an end.
@@ -52,10 +102,6 @@ pub(crate) fn too_large(limits: &TrialLimits) -> String {
     format!("the model took more than {} MiB of memory", limits.memory_bytes >> 20)
 }
 
-fn rejected(reason: String) -> Result<Result<Report, String>, Error> {
-    Ok(Err(reason))
-}
-
 #[cfg(test)]
 mod tests {
     use std::process::ExitStatus;
@@ -63,24 +109,17 @@ mod tests {
     use super::*;
 
     /// A status as `wait` gives it: a signal in the low bits, an exit code above them.
-    fn judged(
-        status: i32,
-        reports: &str,
-        complaints: &str,
-    ) -> Result<Result<Report, String>, Error> {
-        let remains = Remains {
-            status: ExitStatus::from_raw(status),
+    fn judged(status: Option<i32>, reports: &str, complaints: &str) -> Result<Outcome, Error> {
+        judge(&Remains {
+            status: status.map(ExitStatus::from_raw),
             reports: reports.as_bytes().to_vec(),
-            complaints: complaints.to_owned(),
-        };
-        judge(Some(remains), &TrialLimits::default())
+            complaints: complaints.as_bytes().to_vec(),
+        })
     }
 
     fn reason(status: i32, complaints: &str) -> String {
-        match judged(status, "\"confined\"\n", complaints) {
-            Ok(Err(reason)) => reason,
-            other => panic!("{other:?}"),
-        }
+        let outcome = judged(Some(status), "\"confined\"\n", complaints).unwrap();
+        outcome.end.unwrap_err().of_model(&TrialLimits::default())
     }
 
     #[test]
@@ -98,21 +137,25 @@ mod tests {
     #[test]
     fn a_worker_that_never_touched_the_model_is_our_fault() {
         for (status, reports) in [(11, ""), (1 << 8, ""), (0, "{\"failed\":\"no library\"}\n")] {
-            assert!(matches!(judged(status, reports, ""), Err(Error::Worker(_))));
+            assert!(matches!(judged(Some(status), reports, ""), Err(Error::Worker(_))));
         }
     }
 
     #[test]
     fn a_report_counts_even_if_the_worker_dies_after_it() {
         let reports = "\"confined\"\n{\"rejected\":\"no good\"}\n";
-        let outcome = judged(11, reports, "").unwrap();
-        assert_eq!(outcome.unwrap_err(), "no good");
-        assert!(judged(11, "\"confined\"\n{\"rejec", "").is_ok());
+        let outcome = judged(Some(11), reports, "").unwrap();
+        assert_eq!(outcome.end.unwrap_err(), Fault::Rejected("no good".to_owned()));
+        assert!(judged(Some(11), "\"confined\"\n{\"rejec", "").is_ok());
     }
 
     #[test]
-    fn who_was_killed_at_the_limit_was_too_slow() {
-        let outcome = judge(None, &TrialLimits::default()).unwrap();
-        assert_eq!(outcome.unwrap_err(), "the model did not finish within 60 s");
+    fn who_was_killed_at_the_limit_was_too_slow_and_what_it_had_found_counts() {
+        let found = r#"{"found":{"path":"a.pkl","format":"pickle","verdict":"safe","imports":[],"notes":[]}}"#;
+        let reports = format!("\"confined\"\n{found}\n{{\"looking\":\"b.pkl\"}}\n");
+        let outcome = judged(None, &reports, "").unwrap();
+        assert_eq!(outcome.end.unwrap_err(), Fault::TooSlow);
+        assert_eq!(outcome.looking.unwrap().as_str(), "b.pkl");
+        assert_eq!(outcome.found[0].path, "a.pkl");
     }
 }
