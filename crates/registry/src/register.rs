@@ -189,6 +189,13 @@ async fn create(
     promotion: Option<&Promotion>,
 ) -> Result<Registered> {
     let mut version = versions::insert(&mut change, model.id, new, permit.actor()).await?;
+    let detail = json!({
+        "model": model.name, "version": version.number, "digest": version.digest,
+        "source": version.origin.source, "run_id": version.lineage.run_id, "tags": version.tags, "description": version.description,
+    });
+    let event = permit.event("version.registered", detail);
+    // Whoever hears of its alias has heard of the version before.
+    change.emit(event.change, &event.resource.to_string(), &event.detail).await?;
     if let Some(Promotion { alias, permit }) = promotion {
         let moved =
             aliases::point(&mut change, permit, Gate::Closed, model, alias, &version, None).await?;
@@ -198,12 +205,7 @@ async fn create(
         }
         version = reread(&mut change, model, version).await?;
     }
-    let detail = json!({
-        "model": model.name, "version": version.number, "digest": version.digest,
-        "source": version.origin.source, "run_id": version.lineage.run_id, "tags": version.tags, "description": version.description,
-    });
-    let event = permit.event("version.registered", detail);
-    publish(change, event.changed(None, Some(&version.describe()))).await?;
+    change.commit(&event.changed(None, Some(&version.describe()))).await?;
     Ok(Registered { version, created: true })
 }
 
