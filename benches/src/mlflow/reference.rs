@@ -17,8 +17,8 @@ use crate::{Result, http::Server, repository};
 const WORKERS: usize = 4;
 /// Of the one account, where there are accounts.
 const PASSWORD: &str = "bench-password-0123456789";
-/// Each worker imports MLflow, which takes a core some seconds.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// Each worker imports MLflow, which takes a core some seconds, and far longer on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running server, in a folder of its own. It ends with this value.
 pub struct Reference {
