@@ -108,7 +108,8 @@ fn train(server: &Server, run: &str, place: &str, mut logged: Logged) -> Logged 
     let (http, url, token) = (server.plain(), server.url.clone(), server.token);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let says_yes = async |request: reqwest::RequestBuilder| {
-        let answer = request.bearer_auth(token).send().await;
+        let json = ("content-type", "application/json");
+        let answer = request.bearer_auth(token).header(json.0, json.1).send().await;
         answer.is_ok_and(|answer| {
             assert!(answer.status().is_success(), "{answer:?}");
             true

@@ -85,7 +85,7 @@ fn what_is_needed_is_not_deleted(subject: &Subject) {
     subject.server.serve("cancer", &model("breast_cancer.onnx"));
     subject.unchanged_by(|| {
         for (path, words) in [
-            ("/api/v1/models/cancer", &["endpoints `cancer`", "delete these endpoints first"][..]),
+            ("/api/v1/models/cancer", &["`endpoint cancer`", "delete these endpoints first"][..]),
             ("/api/v1/models/cancer/versions/1", &["`cancer/1` is needed", "endpoint cancer"]),
             ("/api/v1/models/cancer/aliases/champion", &["cancer"]),
         ] {

@@ -190,6 +190,8 @@ impl Platform {
     /// Purges whatever is deleted, and collects what nobody names then, at once.
     pub async fn collect_deleted(&self) -> Collection {
         let permit = Access::default().system::<verbs::Administer>("test", Resource::Platform);
+        // What was deleted just now was deleted before now.
+        self.clock.advance(TimeDelta::milliseconds(1));
         let at_once = Some(TimeDelta::zero());
         let order = Order { older_than: at_once, grace: at_once };
         registry::collections::collect(&self.registry, &permit, order).await.unwrap()
