@@ -18,6 +18,19 @@ pub struct Source {
     pub created_at: Timestamp,
 }
 
+struct SourceRow {
+    id: Uuid,
+    url: String,
+    created_by: String,
+    created_at: Timestamp,
+}
+
+impl From<SourceRow> for Source {
+    fn from(SourceRow { id, url, created_by, created_at }: SourceRow) -> Self {
+        Self { id: ImportSourceId(id), url, created_by, created_at }
+    }
+}
+
 /// Something that was carried over, at least in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Imported {
@@ -38,18 +51,14 @@ pub struct Imported {
 /// # Errors
 /// The database is away.
 pub async fn source(database: &Database, id: ImportSourceId) -> Result<Option<Source>> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        SourceRow,
         "SELECT id, url, created_by, created_at FROM import_sources WHERE id = $1",
         id.0
     )
     .fetch_optional(database.pool())
     .await?;
-    Ok(row.map(|row| Source {
-        id: ImportSourceId(row.id),
-        url: row.url,
-        created_by: row.created_by,
-        created_at: row.created_at,
-    }))
+    Ok(row.map(Source::from))
 }
 
 /// The source at that address.
@@ -57,18 +66,14 @@ pub async fn source(database: &Database, id: ImportSourceId) -> Result<Option<So
 /// # Errors
 /// The database is away.
 pub async fn by_url(database: &Database, url: &str) -> Result<Option<Source>> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        SourceRow,
         "SELECT id, url, created_by, created_at FROM import_sources WHERE url = $1",
         url
     )
     .fetch_optional(database.pool())
     .await?;
-    Ok(row.map(|row| Source {
-        id: ImportSourceId(row.id),
-        url: row.url,
-        created_by: row.created_by,
-        created_at: row.created_at,
-    }))
+    Ok(row.map(Source::from))
 }
 
 /// Remembers a source. `false` if it is known already.
@@ -95,18 +100,14 @@ pub async fn insert_source(change: &mut Change, url: &str, by: &Actor) -> Result
 /// # Errors
 /// The database is away.
 pub async fn lock(change: &mut Change, id: ImportSourceId) -> Result<Option<Source>> {
-    let row = sqlx::query!(
+    let row = sqlx::query_as!(
+        SourceRow,
         "SELECT id, url, created_by, created_at FROM import_sources WHERE id = $1 FOR NO KEY UPDATE",
         id.0
     )
     .fetch_optional(change.connection())
     .await?;
-    Ok(row.map(|row| Source {
-        id: ImportSourceId(row.id),
-        url: row.url,
-        created_by: row.created_by,
-        created_at: row.created_at,
-    }))
+    Ok(row.map(Source::from))
 }
 
 /// What is known of these.
