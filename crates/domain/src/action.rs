@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Everything that may be allowed or refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// See that it exists, and read it.
@@ -35,6 +35,28 @@ pub enum Action {
 }
 
 impl Action {
+    /// All actions.
+    pub const ALL: [Self; 12] = [
+        Self::View,
+        Self::Register,
+        Self::Edit,
+        Self::Promote,
+        Self::Deploy,
+        Self::Configure,
+        Self::Shift,
+        Self::Invoke,
+        Self::Delete,
+        Self::ViewData,
+        Self::Administer,
+        Self::Audit,
+    ];
+
+    /// Reads what [`Action::as_str`] wrote.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|action| action.as_str() == text)
+    }
+
     /// As it is written in grants and in the audit trail.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -72,6 +94,8 @@ pub enum Resource {
     Endpoint(String),
     /// An experiment with its runs, logged models and files, by its id on the wire.
     Experiment(String),
+    /// A team with what it owns, by name.
+    Team(String),
 }
 
 impl Resource {
@@ -83,6 +107,7 @@ impl Resource {
             Self::Model(_) => "model",
             Self::Endpoint(_) => "endpoint",
             Self::Experiment(_) => "experiment",
+            Self::Team(_) => "team",
         }
     }
 
@@ -91,7 +116,10 @@ impl Resource {
     pub fn name(&self) -> &str {
         match self {
             Self::Platform => "*",
-            Self::Model(name) | Self::Endpoint(name) | Self::Experiment(name) => name,
+            Self::Model(name)
+            | Self::Endpoint(name)
+            | Self::Experiment(name)
+            | Self::Team(name) => name,
         }
     }
 }
@@ -103,6 +131,7 @@ impl fmt::Display for Resource {
             Self::Model(name) => write!(f, "model:{name}"),
             Self::Endpoint(name) => write!(f, "endpoint:{name}"),
             Self::Experiment(id) => write!(f, "experiment:{id}"),
+            Self::Team(name) => write!(f, "team:{name}"),
         }
     }
 }

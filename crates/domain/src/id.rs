@@ -54,6 +54,10 @@ id! {
     UploadId,
     /// A gateway that holds replicas.
     NodeId,
+    /// A user, a team or a service account.
+    SubjectId,
+    /// A grant.
+    GrantId,
     /// An API token.
     TokenId,
     /// A promotion rule.

@@ -7,6 +7,7 @@
 //!
 //! Not here: wire formats (`protocol`), HTTP (`rest`), rows (`store`), who may do what (`auth`).
 
+pub mod access;
 mod action;
 mod actor;
 mod audit;
@@ -45,8 +46,8 @@ pub use digest::{Digest, Hasher};
 pub use duration::parse_duration;
 pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
-    BlobKey, DeliveryId, EndpointId, ImportSourceId, ModelId, NodeId, RuleId, TokenId, UploadId,
-    VersionId, WebhookId,
+    BlobKey, DeliveryId, EndpointId, GrantId, ImportSourceId, ModelId, NodeId, RuleId, SubjectId,
+    TokenId, UploadId, VersionId, WebhookId,
 };
 pub use import::ImportKind;
 pub use manifest::{FileEntry, FilePath, Manifest};
