@@ -1,6 +1,6 @@
 //! The one place that decides.
 
-use domain::{Actor, Problem, RequestId, Resource};
+use domain::{Problem, Resource};
 
 use crate::{Caller, Permit, permit::Verb};
 
@@ -26,6 +26,6 @@ impl Access {
     /// audit trail names it: `system:reconciler`.
     #[must_use]
     pub fn system<V: Verb>(&self, job: &'static str, resource: Resource) -> Permit<V> {
-        Permit::new(Caller { actor: Actor::system(job), request_id: RequestId::new() }, resource)
+        Permit::new(Caller::system(job), resource)
     }
 }

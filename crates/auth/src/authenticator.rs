@@ -9,12 +9,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use store::{Change, Database, tokens};
 
-use crate::{Access, SecretKey, verbs};
+use crate::{Access, Identity, SecretKey, verbs};
 
-/// What a token stands for.
-#[derive(Debug, Clone)]
-struct Identity {
-    actor: Actor,
+/// A token that is valid until it ends.
+struct Known {
+    identity: Identity,
     expires_at: Option<Timestamp>,
 }
 
@@ -59,7 +58,7 @@ fn unauthenticated(message: &str) -> Problem {
 /// Knows all valid tokens by their keyed hashes. Reading takes no lock and asks no database.
 pub struct Authenticator {
     key: SecretKey,
-    known: ArcSwap<HashMap<[u8; 32], Identity>>,
+    known: ArcSwap<HashMap<[u8; 32], Known>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -80,7 +79,13 @@ impl Authenticator {
             .await?
             .into_iter()
             .map(|token| {
-                (token.hash, Identity { actor: token.subject, expires_at: token.expires_at })
+                let identity = Identity {
+                    actor: token.actor,
+                    subject: token.subject,
+                    token: Some(token.id),
+                    scopes: token.scopes.map(Arc::from),
+                };
+                (token.hash, Known { identity, expires_at: token.expires_at })
             })
             .collect();
         self.known.store(Arc::new(known));
@@ -91,11 +96,11 @@ impl Authenticator {
     ///
     /// # Errors
     /// None that we know.
-    pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Actor, Problem> {
+    pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Identity, Problem> {
         let known = self.known.load();
         match known.get(&self.key.hash_bytes(&credentials.0)) {
-            Some(identity) if identity.expires_at.is_none_or(|end| self.clock.now() < end) => {
-                Ok(identity.actor.clone())
+            Some(token) if token.expires_at.is_none_or(|end| self.clock.now() < end) => {
+                Ok(token.identity.clone())
             }
             Some(_) => Err(unauthenticated("the token has expired")),
             None => Err(unauthenticated("the token is not valid here")),
@@ -106,7 +111,7 @@ impl Authenticator {
     ///
     /// # Errors
     /// No header, a malformed one, or a token that we do not know.
-    pub fn caller(&self, header: Option<&str>) -> Result<Actor, Problem> {
+    pub fn caller(&self, header: Option<&str>) -> Result<Identity, Problem> {
         let header = header.ok_or_else(|| unauthenticated("this needs a token"))?;
         self.authenticate(&Credentials::from_header(header)?)
     }

@@ -12,6 +12,7 @@
 
 mod access;
 mod authenticator;
+mod caller;
 mod permit;
 mod secret;
 mod vault;
@@ -20,6 +21,7 @@ pub mod http;
 
 pub use access::Access;
 pub use authenticator::{Authenticator, Credentials};
-pub use permit::{Caller, Permit, Verb, verbs};
+pub use caller::{Caller, Identity};
+pub use permit::{Permit, Verb, verbs};
 pub use secret::SecretKey;
 pub use vault::Vault;

@@ -5,14 +5,7 @@ use std::marker::PhantomData;
 use domain::{Action, Actor, AuditEvent, RequestId, Resource};
 use serde_json::Value;
 
-/// Who calls, in which request.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Who.
-    pub actor: Actor,
-    /// In which request.
-    pub request_id: RequestId,
-}
+use crate::Caller;
 
 /// An action as a type, so that a use case names in its signature what it demands.
 pub trait Verb {
@@ -59,6 +52,12 @@ impl<V: Verb> Permit<V> {
     #[must_use]
     pub const fn actor(&self) -> &Actor {
         &self.caller.actor
+    }
+
+    /// Who may, with all that is known of them.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// In which request.

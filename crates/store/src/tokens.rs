@@ -1,6 +1,6 @@
 //! API tokens: keyed hashes only.
 
-use domain::{Actor, ActorKind, Timestamp, TokenId};
+use domain::{Actor, ActorKind, SubjectId, Timestamp, TokenId, access::Scope};
 
 use crate::{Change, Database, Error, Result};
 
@@ -12,7 +12,11 @@ pub struct Token {
     /// The keyed hash of its secret.
     pub hash: [u8; 32],
     /// Whom it speaks for.
-    pub subject: Actor,
+    pub actor: Actor,
+    /// Their account.
+    pub subject: Option<SubjectId>,
+    /// What it may be used for; absent: all that its holder may do.
+    pub scopes: Option<Vec<Scope>>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
 }
@@ -23,7 +27,7 @@ pub struct Token {
 /// The database is away.
 pub async fn valid(database: &Database) -> Result<Vec<Token>> {
     let rows = sqlx::query!(
-        "SELECT id, hash, subject, expires_at FROM api_tokens
+        "SELECT id, hash, subject, subject_id, scopes, expires_at FROM api_tokens
          WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1)",
         database.now()
     )
@@ -35,7 +39,13 @@ pub async fn valid(database: &Database) -> Result<Vec<Token>> {
             Ok(Token {
                 id: TokenId(row.id),
                 hash: row.hash.as_slice().try_into().map_err(|_| wrong("hash"))?,
-                subject: subject(&row.subject).ok_or_else(|| wrong("subject"))?,
+                actor: subject(&row.subject).ok_or_else(|| wrong("subject"))?,
+                subject: row.subject_id.map(SubjectId),
+                scopes: row
+                    .scopes
+                    .map(|scopes| scopes.iter().map(|scope| scope.parse()).collect())
+                    .transpose()
+                    .map_err(|_| wrong("scopes"))?,
                 expires_at: row.expires_at,
             })
         })
@@ -73,7 +83,8 @@ pub async fn replace(
     .execute(change.connection())
     .await?;
     let done = sqlx::query!(
-        "INSERT INTO api_tokens (id, hash, subject, name, created_at) VALUES ($1, $2, $3, $4, $5)
+        "INSERT INTO api_tokens (id, hash, subject, subject_id, name, created_at)
+         VALUES ($1, $2, $3, (SELECT id FROM subjects WHERE kind || ':' || name = $3), $4, $5)
          ON CONFLICT (hash) DO UPDATE SET revoked_at = NULL WHERE api_tokens.revoked_at IS NOT NULL",
         TokenId::new().0,
         hash.as_slice(),

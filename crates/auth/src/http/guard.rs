@@ -50,15 +50,19 @@ pub async fn guard<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     if !(gate.is_open)(request.method(), request.path()) {
         let credentials = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str());
-        let actor = match credentials {
+        let identity = match credentials {
             // Bytes beyond ASCII are in no token of ours.
             Some(Err(_)) => gate.authenticator.caller(Some("")),
             Some(Ok(header)) => gate.authenticator.caller(Some(header)),
             None => gate.authenticator.caller(None),
         };
-        match actor {
-            Ok(actor) => {
-                request.extensions_mut().insert(actor);
+        match identity {
+            Ok(identity) => {
+                let address = request.peer_addr().map(|peer| peer.ip());
+                let mut extensions = request.extensions_mut();
+                // The request's log line names the actor.
+                extensions.insert(identity.actor.clone());
+                extensions.insert(Caller::new(identity, address, rest::request_id()));
             }
             Err(problem) => {
                 let refusal = (gate.refusal)(request.path(), problem);
@@ -75,9 +79,8 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let actor = request.extensions().get().cloned();
+        let caller = request.extensions().get().cloned();
         let refusal = || Problem::new(domain::ErrorCode::Unauthenticated, "this needs a token");
-        let caller = actor.map(|actor| Self { actor, request_id: rest::request_id() });
         ready(caller.ok_or_else(|| refusal().into()))
     }
 }

@@ -3,11 +3,13 @@
 //! What a grant or a policy decides is the crate `policy`'s; rows are `store`'s.
 
 mod grant;
+mod scope;
 mod subject;
 mod target;
 mod visible;
 
 pub use grant::{Conditions, Effect, Grant, Privilege, Role};
+pub use scope::Scope;
 pub use subject::{Subject, SubjectKind};
 pub use target::{Circumstances, Place, Principal, Target};
 pub use visible::{Clause, Visible};

@@ -1,5 +1,7 @@
 //! The six calls. Each converts, asks what HTTP asks too, and converts back.
 
+use std::net::IpAddr;
+
 use auth::{Caller, Permit, Verb, verbs};
 use domain::{ErrorCode, Problem, RequestId, Resource};
 use protocol::v2::grpc::{
@@ -35,6 +37,7 @@ struct Call<'a> {
     method: &'static str,
     id: RequestId,
     authorization: Option<String>,
+    address: Option<IpAddr>,
 }
 
 impl Service {
@@ -49,6 +52,7 @@ impl Service {
             method,
             id: text(REQUEST_ID).and_then(RequestId::from_caller).unwrap_or_default(),
             authorization: text("authorization").map(str::to_owned),
+            address: request.remote_addr().map(|address| address.ip()),
         }
     }
 }
@@ -59,8 +63,8 @@ fn text<'a>(metadata: &'a MetadataMap, name: &'static str) -> Option<&'a str> {
 
 impl Call<'_> {
     fn caller(&self) -> Result<Caller, Problem> {
-        let actor = self.state.given.authenticator.caller(self.authorization.as_deref())?;
-        Ok(Caller { actor, request_id: self.id.clone() })
+        let identity = self.state.given.authenticator.caller(self.authorization.as_deref())?;
+        Ok(Caller::new(identity, self.address, self.id.clone()))
     }
 
     fn permit<V: Verb>(&self, endpoint: String) -> Result<Permit<V>, Problem> {

@@ -217,7 +217,7 @@ impl World {
 
     /// Asks a node, and answers the number of the version that answered.
     pub(crate) async fn ask(&self, node: &Node, endpoint: &str) -> Result<i32, Problem> {
-        let caller = Caller { actor: Actor::user("ana"), request_id: RequestId::new() };
+        let caller = Caller { actor: Actor::user("ana"), ..Caller::system("test") };
         let resource = Resource::Endpoint(endpoint.to_owned());
         let permit = self.access.authorize::<verbs::Invoke>(&caller, resource)?;
         let decode = |signature: &_| {
