@@ -13,6 +13,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("protocol", &["domain"]),
     ("rest", &["domain"]),
+    ("policy", &["domain"]),
     ("store", &["domain"]),
     ("artifacts", &["store", "domain"]),
     ("inference", &["artifacts", "domain"]),

@@ -11,5 +11,5 @@ mod visible;
 pub use grant::{Conditions, Effect, Grant, Privilege, Role};
 pub use scope::Scope;
 pub use subject::{Subject, SubjectKind};
-pub use target::{Circumstances, Place, Principal, Target};
+pub use target::{Circumstances, Kind, Place, Principal, Target};
 pub use visible::{Clause, Visible};

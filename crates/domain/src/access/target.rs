@@ -22,6 +22,42 @@ pub enum Place {
     Experiment(ExperimentId),
 }
 
+impl Place {
+    /// What kind of thing it is.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Everything => Kind::Platform,
+            Self::Team(_) => Kind::Team,
+            Self::Model(_) => Kind::Model,
+            Self::Endpoint(_) => Kind::Endpoint,
+            Self::Experiment(_) => Kind::Experiment,
+        }
+    }
+}
+
+/// The kinds of things that may be asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The platform, and what belongs to nobody in particular.
+    #[default]
+    Platform,
+    /// A team.
+    Team,
+    /// A model.
+    Model,
+    /// An endpoint.
+    Endpoint,
+    /// An experiment.
+    Experiment,
+}
+
+impl Kind {
+    /// All kinds.
+    pub const ALL: [Self; 5] =
+        [Self::Platform, Self::Team, Self::Model, Self::Endpoint, Self::Experiment];
+}
+
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
@@ -36,14 +72,32 @@ pub struct Principal {
 /// What is asked for, with what is known of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
+    /// What kind of thing it is.
+    pub kind: Kind,
     /// Which thing; absent for one that is to be made.
     pub place: Option<Place>,
+    /// What it is called, or will be: a model, an endpoint, an experiment.
+    pub name: Option<String>,
     /// The team that owns it, or would.
     pub team: Option<SubjectId>,
     /// An endpoint's environment.
     pub env: Option<EnvironmentName>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
+}
+
+impl Target {
+    /// A thing that is there.
+    #[must_use]
+    pub fn of(place: Place) -> Self {
+        Self { kind: place.kind(), place: Some(place), ..Self::default() }
+    }
+
+    /// A thing that is to be made.
+    #[must_use]
+    pub fn new_of(kind: Kind) -> Self {
+        Self { kind, ..Self::default() }
+    }
 }
 
 /// What else a decision depends on.
