@@ -17,6 +17,7 @@ mod permit;
 mod secret;
 mod vault;
 
+pub mod audit;
 pub mod http;
 
 pub use access::Access;

@@ -76,15 +76,6 @@ impl<V: Verb> Permit<V> {
     /// domain (`version.registered`); `detail` holds the facts, never a secret.
     #[must_use]
     pub fn event(&self, change: &'static str, detail: Value) -> AuditEvent {
-        AuditEvent {
-            actor: self.caller.actor.clone(),
-            action: V::ACTION,
-            resource: self.resource.clone(),
-            change,
-            before: None,
-            after: None,
-            request_id: self.caller.request_id.clone(),
-            detail,
-        }
+        self.caller.event(Some(V::ACTION), self.resource.clone(), change, detail)
     }
 }

@@ -10,7 +10,7 @@
 pub mod access;
 mod action;
 mod actor;
-mod audit;
+pub mod audit;
 mod clock;
 mod digest;
 mod duration;
@@ -40,7 +40,7 @@ pub mod zip;
 
 pub use action::{Action, Resource};
 pub use actor::{Actor, ActorKind, RequestId};
-pub use audit::AuditEvent;
+pub use audit::{AuditEvent, Decision};
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use digest::{Digest, Hasher};
 pub use duration::parse_duration;

@@ -14,16 +14,9 @@ async fn connection(url: &str) -> PgConnection {
 }
 
 fn event(change: &'static str) -> AuditEvent {
-    AuditEvent {
-        actor: Actor::user("ana"),
-        action: Action::Register,
-        resource: Resource::Model("fraud".to_owned()),
-        change,
-        before: None,
-        after: None,
-        request_id: RequestId::new(),
-        detail: json!({}),
-    }
+    let (actor, resource) = (Actor::user("ana"), Resource::Model("fraud".to_owned()));
+    let request_id = RequestId::new();
+    AuditEvent::new(actor, Some(Action::Register), resource, change, request_id, json!({}))
 }
 
 /// The SQLSTATE that a statement of the application's role ends with.

@@ -114,16 +114,9 @@ fn ana() -> Actor {
 }
 
 fn event() -> AuditEvent {
-    AuditEvent {
-        actor: ana(),
-        action: Action::Register,
-        resource: Resource::Model("fraud".parse().unwrap()),
-        change: "version.registered",
-        before: None,
-        after: None,
-        request_id: RequestId::new(),
-        detail: serde_json::json!({}),
-    }
+    let resource = Resource::Model("fraud".parse().unwrap());
+    let (change, detail) = ("version.registered", serde_json::json!({}));
+    AuditEvent::new(ana(), Some(Action::Register), resource, change, RequestId::new(), detail)
 }
 
 /// Bytes that do not repeat, different for each seed.

@@ -1,6 +1,6 @@
 //! The guard before all routes, the `Caller` that handlers take, and auth's own operations.
 
-mod events;
+mod audit;
 mod guard;
 mod me;
 
@@ -11,5 +11,5 @@ pub use guard::{Gate, guard};
 /// Registers auth's operations, to be mounted at `/api/v1`. They need `web::Data` of
 /// [`store::Database`] and [`crate::Access`].
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(me::me).service(events::list);
+    config.service(me::me).configure(audit::routes);
 }

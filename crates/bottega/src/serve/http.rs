@@ -109,6 +109,7 @@ fn document(services: &Services) -> utoipa::openapi::OpenApi {
 fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, services: &Services) {
     config.app_data(Data::new(services.access.clone()));
     config.app_data(Data::new(services.database.clone()));
+    config.app_data(Data::new(services.trail.clone()));
     config.app_data(Data::new(services.clone()));
     config.service(health::live).service(health::ready).service(health::metrics);
     if let Some(gateway) = &services.gateway {

@@ -3,7 +3,7 @@
 use std::{os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
 
 use artifacts::{Artifacts, Location, Outside, S3Settings};
-use auth::{Access, Authenticator, SecretKey};
+use auth::{Access, Authenticator, SecretKey, audit::Trail};
 use domain::{ErrorCode, Problem, SystemClock};
 use secrecy::ExposeSecret as _;
 use store::{
@@ -28,6 +28,8 @@ pub struct Platform {
     pub artifacts: Artifacts,
     /// Who may.
     pub access: Access,
+    /// The way into the audit trail for what changes nothing.
+    pub trail: Trail,
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
     /// What secrets are kept under.
@@ -57,6 +59,7 @@ impl Platform {
             }
         };
         let authenticator = Arc::new(Authenticator::new(key.clone(), Arc::new(SystemClock)));
+        let trail = Trail::new(Arc::new(SystemClock));
         let access = Access::default();
         let opened = async {
             let (migrate_url, app_url) = urls(settings, postgres.as_ref());
@@ -73,6 +76,7 @@ impl Platform {
                 database,
                 artifacts,
                 access,
+                trail,
                 authenticator,
                 key,
                 admin,

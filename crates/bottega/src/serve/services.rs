@@ -3,7 +3,7 @@
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use artifacts::Artifacts;
-use auth::{Access, Authenticator, Vault};
+use auth::{Access, Authenticator, Vault, audit::Trail};
 use chrono::TimeDelta;
 use domain::{Problem, Signature, Tensor};
 use inference::trial::TrialLimits;
@@ -37,6 +37,8 @@ pub struct Services {
     pub access: Access,
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
+    /// The way into the audit trail for what changes nothing.
+    pub trail: Trail,
     /// All metrics of this process.
     pub metrics: Arc<Registry>,
     /// Those of HTTP.
@@ -57,6 +59,7 @@ impl Services {
     pub fn of(platform: &Platform, settings: &Settings, roles: Roles) -> Result<Self, Failure> {
         let mut metrics = Registry::default();
         let http_metrics = HttpMetrics::register(&mut metrics);
+        platform.trail.register(&mut metrics);
         let inference_metrics = gateway::Metrics::register(&mut metrics);
         let (database, artifacts) = (platform.database.clone(), platform.artifacts.clone());
         let registry = roles.registry.then(|| {
@@ -106,6 +109,7 @@ impl Services {
             artifacts,
             access: platform.access.clone(),
             authenticator: Arc::clone(&platform.authenticator),
+            trail: platform.trail.clone(),
             metrics: Arc::new(metrics),
             http_metrics,
             registry,
@@ -119,6 +123,8 @@ impl Services {
     /// Starts what runs beside requests. Each piece ends by itself after `stop`.
     pub fn start_work(&self, work: &TaskTracker, stop: &CancellationToken) {
         work.spawn(refresh_tokens(self.clone(), stop.clone()));
+        let (trail, database, stopped) = (self.trail.clone(), self.database.clone(), stop.clone());
+        work.spawn(async move { trail.write(&database, &stopped).await });
         if let Some(registry) = self.registry.clone() {
             let (watched, watching) = (Arc::clone(&registry), stop.clone());
             work.spawn(async move { registry::watch(&watched, watching).await });

@@ -1,4 +1,6 @@
-//! What rows cannot keep of JSON.
+//! What rows cannot keep of JSON, and the one way to write it.
+
+pub mod canonical;
 
 use serde_json::Value;
 
