@@ -16,6 +16,7 @@
 //! Not here: when a release is complete (`deployer`), how a model is run (`inference`), bytes on
 //! the wire (`protocol`).
 
+mod admission;
 pub mod grpc;
 pub mod http;
 mod identity;

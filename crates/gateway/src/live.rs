@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use domain::{EndpointId, ModelName, Problem, Signature, VersionId};
+use domain::{EndpointId, ModelName, Problem, Signature, VersionId, access::Target};
 use inference::Replica;
 use serde_json::Value;
 
@@ -36,6 +36,7 @@ pub struct Served {
 }
 
 /// A version's share of an endpoint's traffic, in percent.
+#[derive(Clone)]
 pub(crate) struct Share {
     pub(crate) weight: i32,
     pub(crate) served: Arc<Served>,
@@ -45,6 +46,8 @@ pub(crate) struct Share {
 pub(crate) struct Route {
     pub(crate) endpoint: EndpointId,
     pub(crate) name: String,
+    /// What decisions look at.
+    pub(crate) target: Target,
     pub(crate) metrics: EndpointMetrics,
     /// The release whose versions these are, by number; absent while none was ever ready here.
     pub(crate) release: Option<i32>,
@@ -60,12 +63,29 @@ impl Route {
     pub(crate) fn new(
         endpoint: EndpointId,
         name: String,
+        target: Target,
         metrics: EndpointMetrics,
         release: Option<i32>,
         shares: Vec<Share>,
         is_near: bool,
     ) -> Self {
-        Self { endpoint, name, metrics, release, shares, is_near, tickets: AtomicU64::new(0) }
+        Self {
+            endpoint,
+            name,
+            target,
+            metrics,
+            release,
+            shares,
+            is_near,
+            tickets: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, for decisions that look at this target.
+    pub(crate) fn owned(&self, target: Target) -> Self {
+        let (name, metrics) = (self.name.clone(), self.metrics.clone());
+        let shares = self.shares.clone();
+        Self::new(self.endpoint, name, target, metrics, self.release, shares, self.is_near)
     }
 
     /// The version that answers the next request, or the one that the caller insists on.

@@ -75,7 +75,7 @@ impl Metrics {
 }
 
 /// One endpoint's part of the [`Metrics`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct EndpointMetrics {
     endpoint: String,
     answered: Counter,

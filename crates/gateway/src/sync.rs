@@ -149,6 +149,7 @@ impl Keeper {
     /// before stays.
     fn route(&self, wanted: &serving::Route, current: &Routes) -> Arc<Route> {
         let name = wanted.endpoint.to_string();
+        let target = wanted.access_target();
         let old = current.get(&name).filter(|old| old.endpoint == wanted.id);
         let live = wanted
             .live
@@ -156,8 +157,18 @@ impl Keeper {
             .and_then(|(release, versions)| self.shares(versions).map(|shares| (*release, shares)));
         let is_near = wanted.live.is_none() && self.is_loaded(&wanted.target);
         match (live, old) {
-            (Some((release, _)), Some(old)) if old.release == Some(release) => Arc::clone(old),
-            (None, Some(old)) if old.release.is_some() || old.is_near == is_near => Arc::clone(old),
+            (Some((release, _)), Some(old))
+                if old.release == Some(release) && old.target == target =>
+            {
+                Arc::clone(old)
+            }
+            (None, Some(old))
+                if old.target == target && (old.release.is_some() || old.is_near == is_near) =>
+            {
+                Arc::clone(old)
+            }
+            // It was given to another team while its next versions are not loaded yet.
+            (None, Some(old)) if old.release.is_some() => Arc::new(old.owned(target)),
             (live, _) => {
                 let metrics = self.state.given.metrics.of(&name);
                 let (release, shares) = live.unzip();
@@ -165,7 +176,7 @@ impl Keeper {
                     tracing::info!(endpoint.name = name, release, "serving");
                 }
                 let shares = shares.unwrap_or_default();
-                Arc::new(Route::new(wanted.id, name, metrics, release, shares, is_near))
+                Arc::new(Route::new(wanted.id, name, target, metrics, release, shares, is_near))
             }
         }
     }

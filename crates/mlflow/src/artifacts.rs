@@ -191,7 +191,7 @@ pub async fn permit<V: Verb>(
     path: &FilePath,
 ) -> Result<(ExperimentId, Permit<V>), Refusal> {
     let experiment = files::home(state, path).await?;
-    Ok((experiment, access.authorize(caller, Resource::Experiment(experiment.to_string()))?))
+    Ok((experiment, access.authorize(caller, Resource::Experiment(experiment.to_string())).await?))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -257,7 +257,7 @@ pub async fn list_below(
     let below = below.strip_suffix('/').unwrap_or(below);
     let folder = files::under(root, below)?;
     let resource = Resource::Experiment(root.experiment.to_string());
-    let permit = access.authorize::<verbs::View>(caller, resource)?;
+    let permit = access.authorize::<verbs::View>(caller, resource).await?;
     let found = files::list(state, &permit, &folder).await?;
     let files: Vec<FileInfo> = found.into_iter().map(|it| FileInfo::of(it, below)).collect();
     let mut answer = json!({"root_uri": root.uri});

@@ -39,8 +39,10 @@ pub fn routes(config: &mut ServiceConfig) {
 pub fn within<V: Verb>(
     access: &Access,
     caller: &Caller,
-) -> impl FnOnce(ExperimentId) -> Result<Permit<V>, Problem> {
-    move |experiment| access.authorize(caller, Resource::Experiment(experiment.to_string()))
+) -> impl AsyncFnOnce(ExperimentId) -> Result<Permit<V>, Problem> {
+    async move |experiment| {
+        access.authorize(caller, Resource::Experiment(experiment.to_string())).await
+    }
 }
 
 /// An id of an experiment. Any whole number is one, though there may be none of it.
@@ -94,7 +96,7 @@ async fn create(
     state: Data<State>,
     Args(args): Args<Create>,
 ) -> Answer {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let new = NewExperiment {
         name: required(args.name, "name")?,
         artifact_location: args.artifact_location.filter(|location| !location.is_empty()),
@@ -122,7 +124,7 @@ async fn fetch(
     Args(args): Args<Which>,
 ) -> Answer {
     let id = args.id()?;
-    let permit = access.authorize(&caller, Resource::Experiment(id.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(id.to_string())).await?;
     let experiment = experiments::get(&state, &permit, id).await?;
     Ok(HttpResponse::Ok().json(json!({"experiment": experiment_json(&experiment)})))
 }
@@ -157,7 +159,7 @@ async fn update(
 ) -> Answer {
     let id = experiment_id(&required(args.experiment_id, "experiment_id")?)?;
     let name = required(args.new_name, "new_name")?;
-    let permit = access.authorize(&caller, Resource::Experiment(id.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(id.to_string())).await?;
     experiments::rename(&state, &permit, id, &name).await.map_err(Refusal::creating)?;
     Ok(done())
 }
@@ -169,7 +171,7 @@ async fn delete(
     Args(args): Args<Which>,
 ) -> Answer {
     let id = args.id()?;
-    let permit = access.authorize(&caller, Resource::Experiment(id.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(id.to_string())).await?;
     experiments::delete(&state, &permit, id).await?;
     Ok(done())
 }
@@ -181,7 +183,7 @@ async fn restore(
     Args(args): Args<Which>,
 ) -> Answer {
     let id = args.id()?;
-    let permit = access.authorize(&caller, Resource::Experiment(id.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(id.to_string())).await?;
     experiments::restore(&state, &permit, id).await?;
     Ok(done())
 }
@@ -202,7 +204,7 @@ async fn set_tag(
     let id = experiment_id(&required(args.experiment_id, "experiment_id")?)?;
     let key = required(args.key, "key")?;
     let tag = Tag { key, value: args.value.unwrap_or_default() };
-    let permit = access.authorize(&caller, Resource::Experiment(id.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(id.to_string())).await?;
     experiments::set_tag(&state, &permit, id, &tag).await?;
     Ok(done())
 }
@@ -215,7 +217,7 @@ async fn delete_tag(
 ) -> Answer {
     let id = experiment_id(&required(args.experiment_id, "experiment_id")?)?;
     let key = required(args.key, "key")?;
-    let permit = access.authorize(&caller, Resource::Experiment(id.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(id.to_string())).await?;
     experiments::delete_tag(&state, &permit, id, &key).await?;
     Ok(done())
 }

@@ -70,7 +70,7 @@ async fn create(
     Args(args): Args<Create>,
 ) -> Answer {
     let experiment: ExperimentId = required(args.experiment_id, "experiment_id")?.parse()?;
-    let permit = access.authorize(&caller, Resource::Experiment(experiment.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(experiment.to_string())).await?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let new = New {
         name: given(args.name),
@@ -96,7 +96,7 @@ async fn fetch(
 ) -> Answer {
     let deleted_too = allow_deleted.is_some_and(|text| text.eq_ignore_ascii_case("true"));
     let (id, home) = logged_models::home(&state, &id, deleted_too).await?;
-    let permit = access.authorize(&caller, Resource::Experiment(home.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(home.to_string())).await?;
     answer(&logged_models::get(&state, &permit, id).await?)
 }
 
@@ -221,7 +221,7 @@ async fn permit<V: Verb>(
     id: &str,
 ) -> Result<(LoggedModelId, Permit<V>), Refusal> {
     let (id, home) = logged_models::home(state, id, false).await?;
-    Ok((id, access.authorize(caller, Resource::Experiment(home.to_string()))?))
+    Ok((id, access.authorize(caller, Resource::Experiment(home.to_string())).await?))
 }
 
 fn answer(model: &LoggedModel) -> Answer {

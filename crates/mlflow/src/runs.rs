@@ -80,7 +80,7 @@ async fn create(
 ) -> Answer {
     let given = args.experiment_id.filter(|id| !id.is_empty());
     let experiment = experiment_id(given.as_deref().unwrap_or("0"))?;
-    let permit = access.authorize(&caller, Resource::Experiment(experiment.to_string()))?;
+    let permit = access.authorize(&caller, Resource::Experiment(experiment.to_string())).await?;
     let new = NewRun {
         experiment,
         user_id: args.user_id.unwrap_or_default(),

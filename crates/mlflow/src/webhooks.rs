@@ -79,8 +79,8 @@ fn active(status: &str) -> Result<bool, Refusal> {
     }
 }
 
-fn permit(access: &Access, caller: &Caller) -> Result<Permit<verbs::Administer>, Refusal> {
-    Ok(access.authorize(caller, Resource::Platform)?)
+async fn permit(access: &Access, caller: &Caller) -> Result<Permit<verbs::Administer>, Refusal> {
+    Ok(access.authorize(caller, Resource::Platform).await?)
 }
 
 /// What is no id of ours is not there.
@@ -129,7 +129,7 @@ async fn list(
     state: Data<State>,
     Args(args): Args<ListArgs>,
 ) -> Answer {
-    let permit = permit(&access, &caller)?;
+    let permit = permit(&access, &caller).await?;
     // 0 is protobuf's way to leave a number away.
     let asked = args.max_results.filter(|&number| number != 0).map(u32::try_from).transpose();
     let limit = asked.ok().and_then(|asked| Limit::new(asked).ok());
@@ -161,7 +161,7 @@ async fn create(
     state: Data<State>,
     Args(args): Args<CreateArgs>,
 ) -> Answer {
-    let permit = permit(&access, &caller)?;
+    let permit = permit(&access, &caller).await?;
     let new = NewWebhook {
         name: required(args.name, "name")?,
         url: required(args.url, "url")?,
@@ -180,7 +180,7 @@ async fn get(
     state: Data<State>,
     webhook: web::Path<String>,
 ) -> Answer {
-    let permit = permit(&access, &caller)?;
+    let permit = permit(&access, &caller).await?;
     let webhook = webhooks::get(&state, &permit, id(&webhook)?).await?;
     Ok(HttpResponse::Ok().json(json!({"webhook": webhook_json(&webhook)})))
 }
@@ -203,7 +203,7 @@ async fn update(
     webhook: web::Path<String>,
     Args(args): Args<UpdateArgs>,
 ) -> Answer {
-    let permit = permit(&access, &caller)?;
+    let permit = permit(&access, &caller).await?;
     let id = id(&webhook)?;
     // A list without members cannot be told from one that is not there.
     let mlflows = args.events.filter(|events| !events.is_empty());
@@ -237,7 +237,7 @@ async fn delete(
     state: Data<State>,
     webhook: web::Path<String>,
 ) -> Answer {
-    let permit = permit(&access, &caller)?;
+    let permit = permit(&access, &caller).await?;
     webhooks::delete(&state, &permit, id(&webhook)?).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
@@ -254,7 +254,7 @@ async fn test(
     webhook: web::Path<String>,
     Args(args): Args<TestArgs>,
 ) -> Answer {
-    let permit = permit(&access, &caller)?;
+    let permit = permit(&access, &caller).await?;
     let event = args.event.as_ref().map(EventArg::event).transpose()?;
     let tested = webhooks::test(&state, &permit, id(&webhook)?, event).await?;
     let mut result = json!({"success": tested.success});

@@ -28,11 +28,16 @@ pub struct Dependents {
 
 impl Dependents {
     /// Those that the caller may know of.
-    fn of(mut items: Vec<Dependent>, may_view: &dyn Fn(&Resource) -> bool) -> Self {
+    async fn of(mut items: Vec<Dependent>, may_view: impl AsyncFn(&Resource) -> bool) -> Self {
         let truncated = items.len() as i64 > SHOWN;
         items.truncate(usize::try_from(SHOWN).unwrap_or(usize::MAX));
-        items.retain(|dependent| may_view(&dependent.home));
-        Self { items, truncated }
+        let mut seen = Vec::with_capacity(items.len());
+        for dependent in items {
+            if may_view(&dependent.home).await {
+                seen.push(dependent);
+            }
+        }
+        Self { items: seen, truncated }
     }
 }
 
@@ -43,12 +48,12 @@ impl Dependents {
 pub async fn of_model(
     state: &State,
     permit: &Permit<verbs::View>,
-    may_view: &dyn Fn(&Resource) -> bool,
+    may_view: impl AsyncFn(&Resource) -> bool,
     model: &ModelName,
 ) -> Result<Dependents> {
     let model = models::get(state, permit, model).await?;
     let found = lineage::of_model(&state.database, model.id, SHOWN + 1).await?;
-    Ok(Dependents::of(found, may_view))
+    Ok(Dependents::of(found, may_view).await)
 }
 
 /// What depends on a version.
@@ -58,13 +63,13 @@ pub async fn of_model(
 pub async fn of_version(
     state: &State,
     permit: &Permit<verbs::View>,
-    may_view: &dyn Fn(&Resource) -> bool,
+    may_view: impl AsyncFn(&Resource) -> bool,
     model: &ModelName,
     number: i32,
 ) -> Result<Dependents> {
     let version = versions::get(state, permit, model, number).await?;
     let found = lineage::of_version(&state.database, version.id, SHOWN + 1).await?;
-    Ok(Dependents::of(found, may_view))
+    Ok(Dependents::of(found, may_view).await)
 }
 
 /// What depends on a run. Nothing stands against its deletion: what it made outlives it.
@@ -74,11 +79,11 @@ pub async fn of_version(
 pub async fn of_run(
     state: &State,
     _permit: &Permit<verbs::View>,
-    may_view: &dyn Fn(&Resource) -> bool,
+    may_view: impl AsyncFn(&Resource) -> bool,
     run: RunId,
 ) -> Result<Dependents> {
     let found = lineage::of_run(&state.database, run, SHOWN + 1).await?;
-    Ok(Dependents::of(found, may_view))
+    Ok(Dependents::of(found, may_view).await)
 }
 
 /// What depends on an experiment from outside of it.
@@ -88,7 +93,7 @@ pub async fn of_run(
 pub async fn of_experiment(
     state: &State,
     _permit: &Permit<verbs::View>,
-    may_view: &dyn Fn(&Resource) -> bool,
+    may_view: impl AsyncFn(&Resource) -> bool,
     experiment: ExperimentId,
 ) -> Result<Dependents> {
     let there = experiments::get(&state.database, experiment).await?;
@@ -96,7 +101,7 @@ pub async fn of_experiment(
         return Err(Problem::not_found("experiment", experiment).at("experiment_id").into());
     }
     let found = lineage::of_experiment(&state.database, experiment, SHOWN + 1).await?;
-    Ok(Dependents::of(found, may_view))
+    Ok(Dependents::of(found, may_view).await)
 }
 
 /// Refuses to delete what something needs.

@@ -25,11 +25,11 @@ const NODES: usize = 500;
 const LINKS: usize = 5_000;
 
 /// How far, and what the caller may see.
-pub struct Scope<'a> {
+pub struct Scope<F> {
     /// How many steps in each direction.
     pub depth: u32,
     /// Whether the caller may view a thing of this resource.
-    pub may_view: &'a dyn Fn(&Resource) -> bool,
+    pub may_view: F,
 }
 
 /// The lineage of a version.
@@ -39,7 +39,7 @@ pub struct Scope<'a> {
 pub async fn of_version(
     state: &State,
     permit: &Permit<verbs::View>,
-    scope: &Scope<'_>,
+    scope: &Scope<impl AsyncFn(&Resource) -> bool>,
     model: &ModelName,
     number: i32,
 ) -> Result<Graph> {
@@ -54,7 +54,7 @@ pub async fn of_version(
 pub async fn of_endpoint(
     state: &State,
     _permit: &Permit<verbs::View>,
-    scope: &Scope<'_>,
+    scope: &Scope<impl AsyncFn(&Resource) -> bool>,
     endpoint: &EndpointRef,
 ) -> Result<Graph> {
     let found = endpoints::get(&state.database, endpoint).await?;
@@ -69,7 +69,7 @@ pub async fn of_endpoint(
 pub async fn of_run(
     state: &State,
     _permit: &Permit<verbs::View>,
-    scope: &Scope<'_>,
+    scope: &Scope<impl AsyncFn(&Resource) -> bool>,
     run: RunId,
 ) -> Result<Graph> {
     trace(state, scope, Key::Run(run.to_string())).await
@@ -81,7 +81,7 @@ pub async fn of_run(
 /// Nobody that the caller may view read it.
 pub async fn of_dataset(
     state: &State,
-    scope: &Scope<'_>,
+    scope: &Scope<impl AsyncFn(&Resource) -> bool>,
     name: &str,
     digest: &str,
 ) -> Result<Graph> {
@@ -107,13 +107,17 @@ struct Reached {
     truncated: bool,
 }
 
-async fn trace(state: &State, scope: &Scope<'_>, root: Key) -> Result<Graph> {
+async fn trace(
+    state: &State,
+    scope: &Scope<impl AsyncFn(&Resource) -> bool>,
+    root: Key,
+) -> Result<Graph> {
     let mut reached = Reached::default();
     let found = lineage::nodes(&state.database, std::slice::from_ref(&root)).await?;
-    let (_, node) = found
-        .into_iter()
-        .find(|(_, node)| node.present && is_visible(scope, node))
-        .ok_or_else(|| Problem::new(ErrorCode::NotFound, "there is no such thing to trace"))?;
+    let (_, node) = found.into_iter().find(|(_, node)| node.present).ok_or_else(untraceable)?;
+    if !is_visible(scope, &node).await {
+        return Err(untraceable().into());
+    }
     let id = node.id();
     reached.add(root.clone(), node);
     for direction in [Direction::Up, Direction::Down] {
@@ -145,7 +149,7 @@ impl Reached {
     async fn step(
         &mut self,
         state: &State,
-        scope: &Scope<'_>,
+        scope: &Scope<impl AsyncFn(&Resource) -> bool>,
         direction: Direction,
         frontier: &[Key],
     ) -> Result<Vec<Key>> {
@@ -165,7 +169,7 @@ impl Reached {
         for (key, node) in found {
             // What is gone is worth a word as an origin, not as a consequence.
             let is_told = node.present || direction == Direction::Up;
-            if !is_told || !is_visible(scope, &node) {
+            if !is_told || !is_visible(scope, &node).await {
                 continue;
             }
             if self.nodes.len() == NODES {
@@ -211,6 +215,15 @@ impl Reached {
 }
 
 /// Whoever may view one of a node's homes may know of it; what has none stands in a visible row.
-fn is_visible(scope: &Scope<'_>, node: &Node) -> bool {
-    node.homes.is_empty() || node.homes.iter().any(scope.may_view)
+async fn is_visible(scope: &Scope<impl AsyncFn(&Resource) -> bool>, node: &Node) -> bool {
+    for home in &node.homes {
+        if (scope.may_view)(home).await {
+            return true;
+        }
+    }
+    node.homes.is_empty()
+}
+
+fn untraceable() -> Problem {
+    Problem::new(ErrorCode::NotFound, "there is no such thing to trace")
 }

@@ -1,6 +1,9 @@
 //! What gateways must hold and answer: read whole, as often as anything changes.
 
-use domain::{EndpointId, EndpointRef, FilePath, ModelName, Signature, VersionId, WeightedVersion};
+use domain::{
+    EndpointId, EndpointRef, FilePath, ModelName, Signature, SubjectId, VersionId, WeightedVersion,
+    access::{Place, Target},
+};
 use serde_json::Value;
 
 use crate::{Database, Error, Result};
@@ -12,10 +15,25 @@ pub struct Route {
     pub id: EndpointId,
     /// What callers name.
     pub endpoint: EndpointRef,
+    /// The team that owns it.
+    pub team: Option<SubjectId>,
     /// The live release's number and versions; absent before the first one completes.
     pub live: Option<(i32, Vec<WeightedVersion>)>,
     /// The versions of the release that is on its way, to be loaded beside.
     pub target: Vec<VersionId>,
+}
+
+impl Route {
+    /// What decisions look at.
+    #[must_use]
+    pub fn access_target(&self) -> Target {
+        Target {
+            name: Some(self.endpoint.to_string()),
+            team: self.team,
+            env: Some(self.endpoint.env.clone()),
+            ..Target::of(Place::Endpoint(self.id))
+        }
+    }
 }
 
 /// All endpoints, those without a live release too.
@@ -24,7 +42,7 @@ pub struct Route {
 /// The database is away.
 pub async fn routes(database: &Database) -> Result<Vec<Route>> {
     let rows = sqlx::query!(
-        r#"SELECT e.id, e.name, e.env, e.live_release,
+        r#"SELECT e.id, e.name, e.env, e.team_id, e.live_release,
                   (SELECT coalesce(jsonb_agg(jsonb_build_object('version', version_id, 'weight', weight)
                                              ORDER BY weight DESC, version_id), '[]')
                    FROM release_versions WHERE endpoint_id = e.id AND number = e.live_release) AS "live!",
@@ -46,6 +64,7 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                     name: row.name.parse().map_err(wrong)?,
                     env: row.env.parse().map_err(wrong)?,
                 },
+                team: row.team_id.map(SubjectId),
                 live: row.live_release.map(|number| (number, live)),
                 target: row.target.into_iter().map(VersionId).collect(),
             })

@@ -42,14 +42,14 @@ pub async fn get(
 /// It is not there, or not for this caller.
 pub async fn by_name(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
     name: &str,
 ) -> Result<Experiment> {
     let found = experiments::by_name(&state.database, name).await?.ok_or_else(|| {
         let message = format!("Could not find experiment with name '{name}'");
         Problem::new(domain::ErrorCode::NotFound, message).at("experiment_name")
     })?;
-    permit(found.id)?;
+    permit(found.id).await?;
     Ok(found)
 }
 

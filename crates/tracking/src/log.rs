@@ -11,7 +11,7 @@ use store::tracking::{Log, inputs::Direction};
 
 use crate::{
     Result, State,
-    runs::{absent, deleted},
+    runs::{absent, deleted, home},
 };
 
 /// The tag in which clients of 2.x keep the models that a run logged.
@@ -25,7 +25,7 @@ const MODELS_TAG: &str = "mlflow.log-model.history";
 /// metric names a logged model that is not there.
 pub async fn batch(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     run: RunId,
     batch: &Batch,
 ) -> Result<()> {
@@ -40,7 +40,7 @@ pub async fn batch(
 /// As for [`batch`]; the run has no such tag.
 pub async fn delete_tag(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     run: RunId,
     key: &str,
 ) -> Result<()> {
@@ -58,7 +58,7 @@ pub async fn delete_tag(
 /// As for [`batch`]; a dataset is wrong; a model is not there.
 pub async fn inputs(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     run: RunId,
     datasets: &[DatasetInput],
     models: &[LoggedModelId],
@@ -77,7 +77,7 @@ pub async fn inputs(
 /// As for [`batch`]; a model is not there.
 pub async fn outputs(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     run: RunId,
     models: &[(LoggedModelId, i64)],
 ) -> Result<()> {
@@ -93,7 +93,7 @@ pub async fn outputs(
 /// As for [`batch`]; the text is no such description.
 pub async fn model(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     run: RunId,
     model: &str,
 ) -> Result<()> {
@@ -148,11 +148,11 @@ fn summary(model: &str) -> Result<Value, Problem> {
 
 async fn begin(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     run: RunId,
 ) -> Result<Log> {
+    permit(home(state, run).await?).await?;
     let log = Log::begin(&state.database, run).await?.ok_or_else(|| absent(run))?;
-    permit(log.experiment())?;
     if log.is_deleted() {
         return Err(deleted(run).into());
     }

@@ -9,7 +9,7 @@ use serde_json::json;
 use store::{
     Change,
     tracking::{
-        RunData, experiments,
+        RunData, experiments, points,
         runs::{self, Run},
     },
 };
@@ -116,11 +116,11 @@ pub fn below(location: &str, path: &str) -> String {
 /// It is not there, or not for this caller.
 pub async fn get(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
     id: RunId,
 ) -> Result<RunData> {
     let run = runs::load(&state.database, &[id]).await?.pop().ok_or_else(|| absent(id))?;
-    permit(run.run.experiment)?;
+    permit(run.run.experiment).await?;
     Ok(run)
 }
 
@@ -130,13 +130,13 @@ pub async fn get(
 /// It is not there, or not for this caller, or deleted.
 pub async fn update(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     id: RunId,
     edit: Edit,
 ) -> Result<Run> {
+    let permit = permit(home(state, id).await?).await?;
     let mut change = Change::begin(&state.database).await?;
     let before = lock(&mut change, id).await?;
-    let permit = permit(before.experiment)?;
     if before.deleted_at.is_some() {
         return Err(deleted(id).into());
     }
@@ -167,7 +167,7 @@ pub async fn update(
 /// It is not there, or not for this caller.
 pub async fn delete(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Delete>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Delete>, Problem>,
     id: RunId,
 ) -> Result<()> {
     set_deleted(state, permit, id, true).await
@@ -179,7 +179,7 @@ pub async fn delete(
 /// It is not there, or not for this caller.
 pub async fn restore(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Delete>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Delete>, Problem>,
     id: RunId,
 ) -> Result<()> {
     set_deleted(state, permit, id, false).await
@@ -187,13 +187,13 @@ pub async fn restore(
 
 async fn set_deleted(
     state: &State,
-    permit: impl FnOnce(ExperimentId) -> Result<Permit<verbs::Delete>, Problem>,
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Delete>, Problem>,
     id: RunId,
     deleted: bool,
 ) -> Result<()> {
+    let permit = permit(home(state, id).await?).await?;
     let mut change = Change::begin(&state.database).await?;
     let before = lock(&mut change, id).await?;
-    let permit = permit(before.experiment)?;
     if before.deleted_at.is_some() == deleted {
         return Ok(());
     }
@@ -202,6 +202,19 @@ async fn set_deleted(
     let event = permit.event(word, json!({"run": id.to_string(), "name": before.name}));
     change.commit(&event).await?;
     Ok(())
+}
+
+/// The experiment that a run belongs to, for good.
+///
+/// # Errors
+/// It is not there.
+pub async fn home(state: &State, id: RunId) -> Result<ExperimentId> {
+    if let Some(home) = state.homes.get(&id) {
+        return Ok(home);
+    }
+    let home = points::homes(&state.database, &[id]).await?.pop().ok_or_else(|| absent(id))?;
+    state.homes.insert(id, home);
+    Ok(home)
 }
 
 async fn lock(change: &mut Change, id: RunId) -> Result<Run> {

@@ -72,11 +72,11 @@ pub async fn logged_models(
 /// The experiments that runs belong to; `permit` is asked for each.
 async fn allow(
     state: &State,
-    permit: impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    permit: impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
     runs: &[RunId],
 ) -> Result<()> {
     for experiment in points::homes(&state.database, runs).await? {
-        permit(experiment)?;
+        permit(experiment).await?;
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ async fn allow(
 /// The run is not for this caller.
 pub async fn history(
     state: &State,
-    permit: impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    permit: impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
     (run, key): (RunId, &str),
     after: Option<Point>,
     limit: Option<i64>,
@@ -102,7 +102,7 @@ pub async fn history(
 /// A run is not for this caller.
 pub async fn histories(
     state: &State,
-    permit: impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    permit: impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
     runs: &[RunId],
     key: &str,
     limit: i64,
@@ -117,7 +117,7 @@ pub async fn histories(
 /// A run is not for this caller.
 pub async fn samples(
     state: &State,
-    permit: impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
+    permit: impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
     (runs, key): (&[RunId], &str),
     range: Option<(i64, i64)>,
     most: i64,

@@ -43,7 +43,7 @@ pub async fn ready(services: Data<Services>) -> Health {
 )]
 #[get("/health")]
 pub async fn report(caller: Caller, services: Data<Services>) -> Result<Health, ApiError> {
-    services.access.authorize::<verbs::View>(&caller, Resource::Platform)?;
+    services.access.authorize::<verbs::View>(&caller, Resource::Platform).await?;
     Ok(check(&services).await)
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use auth::{Caller, Permit, Verb, verbs};
-use domain::{ErrorCode, Problem, RequestId, Resource};
+use domain::{ErrorCode, Problem, RequestId};
 use protocol::v2::grpc::{
     Contents, decode, encode,
     messages::{
@@ -20,6 +20,7 @@ use tonic::{
 use super::{generated::grpc_inference_service_server::GrpcInferenceService, status::status};
 use crate::{
     State,
+    admission::admit,
     identity::{ASKED_ID, inference_id},
     metadata,
     predict::{predict, served},
@@ -68,7 +69,7 @@ impl Call<'_> {
     }
 
     fn permit<V: Verb>(&self, endpoint: String) -> Result<Permit<V>, Problem> {
-        self.state.given.access.authorize(&self.caller()?, Resource::Endpoint(endpoint))
+        admit(self.state, &self.caller()?, endpoint)
     }
 
     /// Signs the answer with the call's id, and logs it.

@@ -2,13 +2,13 @@
 
 use actix_web::{get, web::Data};
 use auth::{Caller, verbs};
-use domain::{EndpointRef, Resource};
+use domain::EndpointRef;
 use rest::{ApiError, Json, Path, openapi};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{State, predict};
+use crate::{State, admission::admit, predict};
 
 /// Which endpoint.
 #[derive(Deserialize, IntoParams)]
@@ -44,8 +44,7 @@ pub async fn endpoint_schema(
     state: Data<State>,
     Path(path): Path<EndpointPath>,
 ) -> Result<Json<Schema>, ApiError> {
-    let resource = Resource::Endpoint(path.endpoint.to_string());
-    let permit = state.given.access.authorize::<verbs::View>(&caller, resource)?;
+    let permit = admit::<verbs::View>(&state, &caller, path.endpoint.to_string())?;
     let served = predict::served(&state, &permit, None)?;
     let example = || protocol::v2::json::example(&served.signature);
     Ok(Json(Schema {

@@ -219,7 +219,7 @@ impl World {
     pub(crate) async fn ask(&self, node: &Node, endpoint: &str) -> Result<i32, Problem> {
         let caller = Caller { actor: Actor::user("ana"), ..Caller::system("test") };
         let resource = Resource::Endpoint(endpoint.to_owned());
-        let permit = self.access.authorize::<verbs::Invoke>(&caller, resource)?;
+        let permit = self.access.authorize::<verbs::Invoke>(&caller, resource).await?;
         let decode = |signature: &_| {
             let body = protocol::v2::json::example(signature).to_string();
             protocol::v2::json::decode(body.as_bytes(), signature)

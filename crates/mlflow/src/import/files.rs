@@ -88,7 +88,7 @@ async fn list_files(
     state: Data<State>,
     Path(FolderPath { source, owner, id }): Path<FolderPath>,
 ) -> Result<Json<FilesBody>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let found = import::files(&state, &permit, source, owner.kind(), &id).await?;
     let files = found.into_iter().map(|(path, entry)| FileBody {
         path,
@@ -114,7 +114,7 @@ async fn put_files(
     Path(FolderPath { source, owner, id }): Path<FolderPath>,
     Json(FilesBody { files }): Json<FilesBody>,
 ) -> Result<Json<Done>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let files: BTreeMap<FilePath, FileEntry> = files
         .into_iter()
         .map(|file| (file.path, FileEntry { digest: file.digest, size: file.size }))

@@ -94,7 +94,7 @@ async fn begin(
     state: Data<State>,
     Json(Address { url }): Json<Address>,
 ) -> Result<Json<ImportSource>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     Ok(Json(import::begin(&state, &permit, &url).await?.into()))
 }
 
@@ -112,7 +112,7 @@ async fn find(
     state: Data<State>,
     Query(Address { url }): Query<Address>,
 ) -> Result<Json<ImportSource>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let found = import::source_at(&state, &permit, &url).await?;
     let found = found.ok_or_else(|| Problem::not_found("import source", &url).at("url"))?;
     Ok(Json(found.into()))
@@ -165,7 +165,7 @@ async fn known(
     Path(SourcePath { source }): Path<SourcePath>,
     Json(Asked { kind, ids }): Json<Asked>,
 ) -> Result<Json<KnownItems>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let found = import::known(&state, &permit, source, kind, &ids).await?;
     let items =
         found.into_iter().map(|item| (item.theirs, KnownItem { ours: item.ours, mark: item.mark }));
@@ -207,7 +207,7 @@ async fn mark(
     Path(SourcePath { source }): Path<SourcePath>,
     Json(Marks { kind, marks }): Json<Marks>,
 ) -> Result<Json<Done>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let marks: Vec<(String, String)> = marks.into_iter().collect();
     import::mark(&state, &permit, source, kind, &marks).await?;
     Ok(Json(Done { done: marks.len() }))

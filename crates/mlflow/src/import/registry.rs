@@ -101,7 +101,7 @@ async fn put_model(
     Path(ModelPath { source, name }): Path<ModelPath>,
     Json(body): Json<ModelBody>,
 ) -> Result<Json<Carried>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let new = ImportedModel {
         description: text::bounded("description", body.description, text::DESCRIPTION)?,
         tags: text::tags(body.tags)?,
@@ -193,10 +193,10 @@ async fn put_version(
     Path(VersionPath { source, name, version }): Path<VersionPath>,
     Json(body): Json<VersionBody>,
 ) -> Result<Json<CarriedVersion>, ApiError> {
-    let permit: Permit<verbs::Administer> = access.authorize(&caller, Resource::Platform)?;
+    let permit: Permit<verbs::Administer> = access.authorize(&caller, Resource::Platform).await?;
     let resource = || Resource::Model(name.to_string());
-    let view = access.authorize(&caller, resource())?;
-    let promote = access.authorize(&caller, resource())?;
+    let view = access.authorize(&caller, resource()).await?;
+    let promote = access.authorize(&caller, resource()).await?;
     let logged_model_id: Option<LoggedModelId> = body.model_id.map(|id| id.parse()).transpose()?;
     let (is_external, source_uri, files) = match body.files_of {
         None => (true, body.source, Vec::new()),
@@ -290,7 +290,7 @@ impl Finder<'_> {
             FilesOf::Version(reference) => {
                 let reference: ModelRef = reference.parse()?;
                 let resource = Resource::Model(reference.model.to_string());
-                let permit = self.access.authorize(self.caller, resource)?;
+                let permit = self.access.authorize(self.caller, resource).await?;
                 let found = resolve::resolve(self.registry, &permit, &reference).await?;
                 let files = found.manifest.files().map(|(path, entry)| (path.clone(), *entry));
                 Ok((source, files.collect()))
@@ -300,7 +300,7 @@ impl Finder<'_> {
 
     async fn folder(&self, root: &files::Root, uri: &str) -> Result<Files, ApiError> {
         let resource = Resource::Experiment(root.experiment.to_string());
-        let permit = self.access.authorize(self.caller, resource)?;
+        let permit = self.access.authorize(self.caller, resource).await?;
         Ok(files::folder(self.tracked, &permit, uri).await?)
     }
 }
@@ -350,9 +350,10 @@ async fn put_aliases(
     Path(ModelPath { source, name }): Path<ModelPath>,
     Json(AliasesBody { aliases }): Json<AliasesBody>,
 ) -> Result<Json<MovedAliases>, ApiError> {
-    let _administer: Permit<verbs::Administer> = access.authorize(&caller, Resource::Platform)?;
-    let view = access.authorize(&caller, Resource::Model(name.to_string()))?;
-    let promote = access.authorize(&caller, Resource::Model(name.to_string()))?;
+    let _administer: Permit<verbs::Administer> =
+        access.authorize(&caller, Resource::Platform).await?;
+    let view = access.authorize(&caller, Resource::Model(name.to_string())).await?;
+    let promote = access.authorize(&caller, Resource::Model(name.to_string())).await?;
     let given = aliases
         .into_iter()
         .map(|(alias, number)| Ok((alias.parse()?, number)))

@@ -85,7 +85,7 @@ async fn put_experiment(
     Path(ItemPath { source, id }): Path<ItemPath>,
     Json(body): Json<ExperimentBody>,
 ) -> Result<Json<PlacedItem>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let ExperimentBody { name, tags: pairs, deleted, created_at, updated_at } = body;
     let new =
         import::ImportedExperiment { name, tags: tags(pairs), deleted, created_at, updated_at };
@@ -182,7 +182,7 @@ async fn put_run(
     Path(ItemPath { source, id }): Path<ItemPath>,
     Json(body): Json<RunBody>,
 ) -> Result<Json<RunTally>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let new = import::ImportedRun {
         experiment: body.experiment.parse()?,
         name: body.name,
@@ -276,7 +276,7 @@ async fn post_points(
     Path(ItemPath { source, id }): Path<ItemPath>,
     Json(PointsBody { key, points }): Json<PointsBody>,
 ) -> Result<Json<PointsNow>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let metric = |point: PointBody| Metric {
         key: key.clone(),
         value: point.value.0,
@@ -333,7 +333,7 @@ async fn put_links(
     Path(ItemPath { source, id }): Path<ItemPath>,
     Json(LinksBody { inputs, outputs }): Json<LinksBody>,
 ) -> Result<Json<MissingIds>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let inputs = inputs.iter().map(|id| id.parse()).collect::<Result<Vec<LoggedModelId>, _>>()?;
     let outputs = outputs
         .iter()
@@ -404,7 +404,7 @@ async fn put_logged_model(
     Path(ItemPath { source, id }): Path<ItemPath>,
     Json(body): Json<LoggedModelBody>,
 ) -> Result<Json<MissingIds>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let id: LoggedModelId = id.parse()?;
     let experiment: ExperimentId = body.experiment.parse()?;
     let metric = |body: ModelMetricBody| -> Result<(RunId, Metric), domain::Problem> {

@@ -57,7 +57,7 @@ pub async fn list(
     folder: &str,
 ) -> Result<Vec<Listed>, Refusal> {
     let (model, number) = versions::home(state, id).await?;
-    let permit = permit::<verbs::View>(access, caller, &model)?;
+    let permit = permit::<verbs::View>(access, caller, &model).await?;
     let manifest = versions::files(state, &permit, &model, number).await?;
     let mut found: BTreeMap<&str, Option<u64>> = BTreeMap::new();
     for (path, entry) in manifest.files() {
@@ -88,7 +88,7 @@ pub async fn find(
 ) -> Result<(Permit<verbs::View>, FileEntry), Refusal> {
     let id = id.parse().map_err(|_| Refusal::absent(format!("No such version: '{id}'")))?;
     let (model, number) = versions::home(state, VersionId(id)).await?;
-    let permit = permit(access, caller, &model)?;
+    let permit = permit(access, caller, &model).await?;
     let file = versions::file(state, &permit, &model, number, path).await?;
     Ok((permit, file))
 }
@@ -139,7 +139,7 @@ async fn download_by_number(
 ) -> Answer {
     let path = files::path(&required(path, "path")?)?;
     let (model, number) = (name(model, "name")?, version(number)?);
-    let permit = permit(&access, &caller, &model)?;
+    let permit = permit(&access, &caller, &model).await?;
     let file = versions::file(&state, &permit, &model, number, &path)
         .await
         .map_err(told(&model, Some(number)))?;

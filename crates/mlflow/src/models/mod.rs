@@ -75,12 +75,12 @@ fn version(given: Option<String>) -> Result<i32, Refusal> {
     })
 }
 
-fn permit<V: Verb>(
+async fn permit<V: Verb>(
     access: &Access,
     caller: &Caller,
     name: &ModelName,
 ) -> Result<Permit<V>, Refusal> {
-    Ok(access.authorize(caller, Resource::Model(name.to_string()))?)
+    Ok(access.authorize(caller, Resource::Model(name.to_string())).await?)
 }
 
 /// What the registry refused, with MLflow's words where a model or a version is not there.

@@ -61,7 +61,7 @@ async fn create(
     Args(new): Args<Create>,
 ) -> Answer {
     let name = name(new.name, "name")?;
-    let permit = permit::<verbs::Register>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Register>(&access, &caller, &name).await?;
     let new = NewModel {
         name: name.clone(),
         description: description(new.description)?,
@@ -74,7 +74,7 @@ async fn create(
     if refusal.code != Code::ResourceAlreadyExists {
         return Err(refusal);
     }
-    let permit = super::permit::<verbs::View>(&access, &caller, &name)?;
+    let permit = super::permit::<verbs::View>(&access, &caller, &name).await?;
     // It may be gone by now.
     let there = models::get(&state, &permit, &name).await.ok();
     let is_there = there.is_some_and(|model| is_prompt(&model.tags));
@@ -108,7 +108,7 @@ async fn show(
     Args(Named { name: given }): Args<Named>,
 ) -> Answer {
     let name = name(given, "name")?;
-    let permit = permit::<verbs::View>(&access, &caller, &name)?;
+    let permit = permit::<verbs::View>(&access, &caller, &name).await?;
     let model = models::get(&state, &permit, &name).await.map_err(told(&name, None))?;
     whole(&caller, &access, &state, &model).await
 }
@@ -126,7 +126,7 @@ async fn rename(
     Args(Rename { name: old, new_name }): Args<Rename>,
 ) -> Answer {
     let (old, new) = (name(old, "name")?, name(new_name, "new_name")?);
-    let permit = permit::<verbs::Edit>(&access, &caller, &old)?;
+    let permit = permit::<verbs::Edit>(&access, &caller, &old).await?;
     let model = models::rename(&state, &permit, &old, &new).await.map_err(|error| {
         let refusal = told(&old, None)(error);
         if refusal.code == Code::ResourceConflict { taken(&new, false, false) } else { refusal }
@@ -147,7 +147,7 @@ async fn update(
     Args(update): Args<Update>,
 ) -> Answer {
     let name = name(update.name, "name")?;
-    let permit = permit::<verbs::Edit>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Edit>(&access, &caller, &name).await?;
     let edit = Edit { description: Some(description(update.description)?), tags: None };
     let model = models::update(&state, &permit, &name, edit).await.map_err(told(&name, None))?;
     whole(&caller, &access, &state, &model).await
@@ -160,7 +160,7 @@ async fn remove(
     Args(Named { name: given }): Args<Named>,
 ) -> Answer {
     let name = name(given, "name")?;
-    let permit = permit::<verbs::Delete>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Delete>(&access, &caller, &name).await?;
     models::delete(&state, &permit, &name).await.map_err(told(&name, None))?;
     Ok(nothing())
 }
@@ -179,7 +179,7 @@ async fn latest(
     Args(Latest { name: given, stages: wanted }): Args<Latest>,
 ) -> Answer {
     let name = name(given, "name")?;
-    let permit = permit::<verbs::View>(&access, &caller, &name)?;
+    let permit = permit::<verbs::View>(&access, &caller, &name).await?;
     let model = models::get(&state, &permit, &name).await.map_err(told(&name, None))?;
     let mut stages = Vec::new();
     for stage in &wanted {
@@ -211,7 +211,7 @@ async fn set_tag(
     Args(tag): Args<ModelTag>,
 ) -> Answer {
     let name = name(tag.name, "name")?;
-    let permit = permit::<verbs::Edit>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Edit>(&access, &caller, &name).await?;
     let (key, value) = Tag { key: tag.key, value: tag.value }.checked()?;
     models::set_tag(&state, &permit, &name, &key, &value).await.map_err(told(&name, None))?;
     Ok(nothing())
@@ -224,7 +224,7 @@ async fn delete_tag(
     Args(tag): Args<ModelTag>,
 ) -> Answer {
     let name = name(tag.name, "name")?;
-    let permit = permit::<verbs::Edit>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Edit>(&access, &caller, &name).await?;
     let key = required(tag.key, "key")?;
     models::delete_tag(&state, &permit, &name, &key).await.map_err(told(&name, None))?;
     Ok(nothing())
@@ -245,7 +245,7 @@ async fn of_alias(
 ) -> Answer {
     let name = name(asked.name, "name")?;
     let alias = required(asked.alias, "alias")?;
-    let permit = permit::<verbs::View>(&access, &caller, &name)?;
+    let permit = permit::<verbs::View>(&access, &caller, &name).await?;
     // What serves asks this all the time: one look for an alias that is set.
     if let Ok(alias) = alias.parse::<AliasName>()
         && let Some(found) = versions::of_alias(&state, &permit, &name, &alias).await?
@@ -279,7 +279,7 @@ async fn set_alias(
     let name = name(asked.name, "name")?;
     let alias: AliasName = required(asked.alias, "alias")?.parse()?;
     let number = version(asked.version)?;
-    let permit = permit::<verbs::Promote>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Promote>(&access, &caller, &name).await?;
     aliases::promote(&state, &permit, Gate::Closed, &name, &alias, number, None)
         .await
         .map_err(told(&name, Some(number)))?;
@@ -295,11 +295,11 @@ async fn delete_alias(
 ) -> Answer {
     let name = name(asked.name, "name")?;
     let alias: AliasName = required(asked.alias, "alias")?.parse()?;
-    let may = permit::<verbs::Promote>(&access, &caller, &name)?;
+    let may = permit::<verbs::Promote>(&access, &caller, &name).await?;
     match aliases::unset(&state, &may, &name, &alias).await.map_err(told(&name, None)) {
         Err(refusal) if refusal.code == Code::ResourceDoesNotExist => {
             // Either the alias or the model is not there: only the latter is an error.
-            let permit = permit::<verbs::View>(&access, &caller, &name)?;
+            let permit = permit::<verbs::View>(&access, &caller, &name).await?;
             models::get(&state, &permit, &name).await.map_err(told(&name, None))?;
             Ok(nothing())
         }
@@ -310,7 +310,7 @@ async fn delete_alias(
 
 /// Answers with a model and the newest version in each of its stages.
 async fn whole(caller: &Caller, access: &Access, state: &State, model: &Model) -> Answer {
-    let permit = permit::<verbs::View>(access, caller, &model.name)?;
+    let permit = permit::<verbs::View>(access, caller, &model.name).await?;
     let newest = stages::newest_in_each(state, &permit, model).await?;
     Ok(answer(&registered_model_json(model, &newest)))
 }

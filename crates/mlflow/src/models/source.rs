@@ -173,7 +173,7 @@ impl Finder<'_> {
             ))
         })?;
         let reference = self.reference(text).await?;
-        let permit = permit::<verbs::View>(self.access, self.caller, &reference.model)?;
+        let permit = permit::<verbs::View>(self.access, self.caller, &reference.model).await?;
         let found = resolve::resolve(self.registry, &permit, &reference).await?;
         let same_run = claim.run_id.is_none() || claim.run_id == found.version.lineage.run_id;
         let theirs = found.version.origin.logged_model_id;
@@ -200,7 +200,7 @@ impl Finder<'_> {
             _ => return Ok(text.parse()?),
         };
         let name: ModelName = name.parse()?;
-        let permit = permit::<verbs::View>(self.access, self.caller, &name)?;
+        let permit = permit::<verbs::View>(self.access, self.caller, &name).await?;
         let model = models::get(self.registry, &permit, &name).await.map_err(told(&name, None))?;
         let newest = model.latest_version.ok_or_else(|| {
             Refusal::absent(format!("Latest version not found for model {name}."))
@@ -240,14 +240,16 @@ impl Finder<'_> {
 
     async fn folder(&self, uri: &str) -> Result<Vec<(FilePath, FileEntry)>, Refusal> {
         let owner = files::owner(self.tracking, uri).await?;
-        let permit = self.access.authorize(self.caller, Resource::Experiment(owner.to_string()))?;
+        let permit =
+            self.access.authorize(self.caller, Resource::Experiment(owner.to_string())).await?;
         Ok(files::folder(self.tracking, &permit, uri).await?)
     }
 
     /// The run that made a logged model.
     async fn source_run(&self, id: LoggedModelId) -> Result<Option<String>, Refusal> {
         let owner = files::root_of_model(self.tracking, &id.to_string()).await?.experiment;
-        let permit = self.access.authorize(self.caller, Resource::Experiment(owner.to_string()))?;
+        let permit =
+            self.access.authorize(self.caller, Resource::Experiment(owner.to_string())).await?;
         let model = logged_models::get(self.tracking, &permit, id).await?;
         Ok(model.source_run.map(|run| run.to_string()))
     }

@@ -56,7 +56,7 @@ async fn create(
     Args(new): Args<Create>,
 ) -> Answer {
     let name = name(new.name, "name")?;
-    let permit = permit::<verbs::Register>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Register>(&access, &caller, &name).await?;
     let claim = Claim {
         source: registry::text::bounded("source", required(new.source, "source")?, 2048)?,
         run_id: registry::text::optional("run_id", new.run_id, 500)?,
@@ -103,7 +103,7 @@ async fn read(
     asked: Named,
 ) -> Result<Version, crate::refusal::Refusal> {
     let (name, number) = (name(asked.name, "name")?, version(asked.version)?);
-    let permit = permit::<verbs::View>(access, caller, &name)?;
+    let permit = permit::<verbs::View>(access, caller, &name).await?;
     versions::get(state, &permit, &name, number).await.map_err(told(&name, Some(number)))
 }
 
@@ -121,7 +121,7 @@ async fn update(
     Args(update): Args<Update>,
 ) -> Answer {
     let (name, number) = (name(update.name, "name")?, version(update.version)?);
-    let permit = permit::<verbs::Edit>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Edit>(&access, &caller, &name).await?;
     let edit = Edit { description: Some(description(update.description)?), tags: None };
     let edited = versions::update(&state, &permit, &name, number, edit)
         .await
@@ -137,8 +137,8 @@ async fn remove(
     Args(asked): Args<Named>,
 ) -> Answer {
     let (name, number) = (name(asked.name, "name")?, version(asked.version)?);
-    let delete = permit::<verbs::Delete>(&access, &caller, &name)?;
-    let promote = permit::<verbs::Promote>(&access, &caller, &name)?;
+    let delete = permit::<verbs::Delete>(&access, &caller, &name).await?;
+    let promote = permit::<verbs::Promote>(&access, &caller, &name).await?;
     versions::delete_with_aliases(&state, &delete, &promote, &name, number)
         .await
         .map_err(told(&name, Some(number)))?;
@@ -166,7 +166,7 @@ async fn transition(
         archive_existing: asked.archive_existing_versions.unwrap_or_default(),
         reason: None,
     };
-    let permit = permit::<verbs::Promote>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Promote>(&access, &caller, &name).await?;
     let placed = stages::transition(&state, &permit, Gate::Closed, &name, number, &order)
         .await
         .map_err(told(&name, Some(number)))?;
@@ -188,7 +188,7 @@ async fn set_tag(
     Args(tag): Args<VersionTag>,
 ) -> Answer {
     let (name, number) = (name(tag.name, "name")?, version(tag.version)?);
-    let permit = permit::<verbs::Edit>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Edit>(&access, &caller, &name).await?;
     let (key, value) = Tag { key: tag.key, value: tag.value }.checked()?;
     versions::set_tag(&state, &permit, &name, number, &key, &value)
         .await
@@ -203,7 +203,7 @@ async fn delete_tag(
     Args(tag): Args<VersionTag>,
 ) -> Answer {
     let (name, number) = (name(tag.name, "name")?, version(tag.version)?);
-    let permit = permit::<verbs::Edit>(&access, &caller, &name)?;
+    let permit = permit::<verbs::Edit>(&access, &caller, &name).await?;
     let key = required(tag.key, "key")?;
     versions::delete_tag(&state, &permit, &name, number, &key)
         .await

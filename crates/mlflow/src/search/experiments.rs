@@ -45,7 +45,7 @@ async fn experiments(
     state: Data<State>,
     Args(args): Args<Experiments>,
 ) -> Answer {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let filter_text = args.filter.unwrap_or_default();
     let sorts = order(Subject::Experiments, &args.order_by)?;
     let search = Search {
@@ -90,7 +90,7 @@ async fn datasets(
             experiment_ids.len()
         )));
     }
-    let (experiments, permits) = named_experiments(&caller, &access, &experiment_ids)?;
+    let (experiments, permits) = named_experiments(&caller, &access, &experiment_ids).await?;
     let found = search::datasets(&state, &permits, &experiments).await?;
     let summaries: Vec<Value> = found
         .iter()

@@ -78,7 +78,7 @@ async fn logged_models(
         ));
     }
     let filter_text = args.filter.unwrap_or_default();
-    let (experiments, permits) = named_experiments(&caller, &access, &args.experiment_ids)?;
+    let (experiments, permits) = named_experiments(&caller, &access, &args.experiment_ids).await?;
     let search = Search {
         subject: Subject::LoggedModels,
         experiments,

@@ -56,8 +56,8 @@ fn points_json(key: &str, points: &[Point]) -> HttpResponse {
 fn permits<'a>(
     caller: &'a Caller,
     access: &'a Access,
-) -> impl Fn(ExperimentId) -> Result<Permit<verbs::View>, Problem> + 'a {
-    move |id| access.authorize(caller, Resource::Experiment(id.to_string()))
+) -> impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem> + 'a {
+    async move |id| access.authorize(caller, Resource::Experiment(id.to_string())).await
 }
 
 /// The runs of these ids. What is no id is no run's.

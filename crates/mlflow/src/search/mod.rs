@@ -67,7 +67,7 @@ fn view(name: &str, asked: Option<&Value>) -> Result<View, Refusal> {
 }
 
 /// The experiments that are named, and the permits to look into them.
-fn named_experiments(
+async fn named_experiments(
     caller: &Caller,
     access: &Access,
     ids: &[String],
@@ -76,7 +76,7 @@ fn named_experiments(
     let mut permits = Vec::with_capacity(ids.len());
     for id in ids {
         let id: ExperimentId = id.parse()?;
-        permits.push(access.authorize(caller, Resource::Experiment(id.to_string()))?);
+        permits.push(access.authorize(caller, Resource::Experiment(id.to_string())).await?);
         experiments.push(id);
     }
     Ok((experiments, permits))

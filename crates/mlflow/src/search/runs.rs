@@ -39,7 +39,7 @@ async fn runs(
     Args(args): Args<Runs>,
 ) -> Answer {
     let filter_text = args.filter.unwrap_or_default();
-    let (experiments, permits) = named_experiments(&caller, &access, &args.experiment_ids)?;
+    let (experiments, permits) = named_experiments(&caller, &access, &args.experiment_ids).await?;
     let search = Search {
         subject: Subject::Runs,
         experiments,

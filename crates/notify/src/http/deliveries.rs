@@ -105,7 +105,7 @@ async fn list(
     Path(WebhookPath { webhook }): Path<WebhookPath>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<PageBody<Delivery>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let Filter { state: only, cursor, limit } = filter;
     let (cursor, limit) = PageQuery { cursor, limit }.bounds()?;
     let page =
@@ -134,7 +134,7 @@ async fn replay_all(
     state: Data<State>,
     Path(WebhookPath { webhook }): Path<WebhookPath>,
 ) -> Result<Json<Replayed>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let replayed = deliveries::replay(&state, &permit, webhook, None).await?;
     Ok(Json(Replayed { replayed }))
 }
@@ -153,7 +153,7 @@ async fn replay(
     state: Data<State>,
     Path(DeliveryPath { webhook, delivery }): Path<DeliveryPath>,
 ) -> Result<Json<Replayed>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let replayed = deliveries::replay(&state, &permit, webhook, Some(delivery)).await?;
     Ok(Json(Replayed { replayed }))
 }

@@ -131,7 +131,7 @@ async fn list(
     state: Data<State>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PageBody<Webhook>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let (cursor, limit) = page.bounds()?;
     let page = webhooks::list(&state, &permit, false, cursor.as_ref(), limit).await?;
     Ok(Json(page.into()))
@@ -151,7 +151,7 @@ async fn create(
     state: Data<State>,
     Json(new): Json<NewWebhook>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let new = webhooks::NewWebhook {
         name: new.name,
         description: new.description,
@@ -178,7 +178,7 @@ async fn show(
     state: Data<State>,
     Path(WebhookPath { webhook }): Path<WebhookPath>,
 ) -> Result<Json<Webhook>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     Ok(Json(webhooks::get(&state, &permit, webhook).await?.into()))
 }
 
@@ -197,7 +197,7 @@ async fn update(
     Path(WebhookPath { webhook }): Path<WebhookPath>,
     Json(edit): Json<WebhookEdit>,
 ) -> Result<Json<Webhook>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let edit = webhooks::Edit {
         name: edit.name,
         description: edit.description,
@@ -223,7 +223,7 @@ async fn delete(
     state: Data<State>,
     Path(WebhookPath { webhook }): Path<WebhookPath>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     webhooks::delete(&state, &permit, webhook).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -269,7 +269,7 @@ async fn test(
     Path(WebhookPath { webhook }): Path<WebhookPath>,
     Json(test): Json<Test>,
 ) -> Result<Json<Tested>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let event = test.event.as_deref().map(Event::parse).transpose()?;
     let tested = webhooks::test(&state, &permit, webhook, event).await?;
     let webhooks::Tested { success, status, body, error } = tested;

@@ -127,7 +127,7 @@ pub async fn create(
     state: Data<State>,
     Json(new): Json<NewCollection>,
 ) -> Result<Json<Collection>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let order = Order::try_from(&new)?;
     let done = if new.dry_run {
         collections::preview(&state, &permit, order).await?

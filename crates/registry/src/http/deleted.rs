@@ -44,7 +44,7 @@ pub async fn list(
     state: Data<State>,
     _: NoQuery,
 ) -> Result<Json<Items<DeletedModel>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let deleted = models::deleted(&state, &permit, Limit::new(Some(SHOWN))?).await?;
     let items = deleted
         .into_iter()
@@ -65,7 +65,7 @@ pub async fn restore(
     state: Data<State>,
     Path(ModelPath { name }): Path<ModelPath>,
 ) -> Result<Json<Model>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     Ok(Json(models::restore(&state, &permit, &name).await?.into()))
 }
 
@@ -99,7 +99,7 @@ pub async fn list_versions(
     Path(ModelPath { name }): Path<ModelPath>,
     _: NoQuery,
 ) -> Result<Json<Items<DeletedVersion>>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let deleted = versions::deleted(&state, &permit, &name, Limit::new(Some(SHOWN))?).await?;
     let items = deleted.into_iter().map(|version| DeletedVersion {
         model: name.to_string(),
@@ -124,6 +124,6 @@ pub async fn restore_version(
     state: Data<State>,
     Path(VersionPath { name, version }): Path<VersionPath>,
 ) -> Result<Json<Version>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     Ok(Json(versions::restore(&state, &permit, &name, version).await?.into()))
 }

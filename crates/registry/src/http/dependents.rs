@@ -84,7 +84,7 @@ pub async fn of_model(
     Path(ModelPath { name }): Path<ModelPath>,
     _: NoQuery,
 ) -> Result<Json<Dependents>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let found = dependents::of_model(&state, &permit, &viewer(&access, &caller), &name).await?;
     Ok(Json(found.into()))
 }
@@ -103,9 +103,9 @@ pub async fn of_version(
     Path(VersionPath { name, version }): Path<VersionPath>,
     _: NoQuery,
 ) -> Result<Json<Dependents>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let may_view = viewer(&access, &caller);
-    let found = dependents::of_version(&state, &permit, &may_view, &name, version).await?;
+    let found = dependents::of_version(&state, &permit, may_view, &name, version).await?;
     Ok(Json(found.into()))
 }
 
@@ -124,7 +124,7 @@ pub async fn of_run(
 ) -> Result<Json<Dependents>, ApiError> {
     let run: RunId = run_id.parse()?;
     let home = lineage::home(&state, run).await?;
-    let permit = access.authorize(&caller, path::experiment(home))?;
+    let permit = access.authorize(&caller, path::experiment(home)).await?;
     let found = dependents::of_run(&state, &permit, &viewer(&access, &caller), run).await?;
     Ok(Json(found.into()))
 }
@@ -143,8 +143,8 @@ pub async fn of_experiment(
     Path(ExperimentPath { experiment_id }): Path<ExperimentPath>,
 ) -> Result<Json<Dependents>, ApiError> {
     let experiment: ExperimentId = experiment_id.parse()?;
-    let permit = access.authorize(&caller, path::experiment(experiment))?;
+    let permit = access.authorize(&caller, path::experiment(experiment)).await?;
     let may_view = viewer(&access, &caller);
-    let found = dependents::of_experiment(&state, &permit, &may_view, experiment).await?;
+    let found = dependents::of_experiment(&state, &permit, may_view, experiment).await?;
     Ok(Json(found.into()))
 }

@@ -103,7 +103,7 @@ pub async fn list(
     state: Data<State>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PageBody<Endpoint>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let (cursor, limit) = page.bounds()?;
     let page = endpoints::list(&state, &permit, cursor.as_ref(), limit).await?;
     Ok(Json(page.into()))
@@ -160,7 +160,7 @@ pub async fn deploy(
     Path(EndpointPath { endpoint }): Path<EndpointPath>,
     Json(wanted): Json<Deploy>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint))?;
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     let order = wanted.try_into()?;
     let (view, is_new) = endpoints::deploy(&state, &permit, &endpoint, &order).await?;
     let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -181,7 +181,7 @@ pub async fn show(
     Path(EndpointPath { endpoint }): Path<EndpointPath>,
     Query(wait): Query<Wait>,
 ) -> Result<Json<Endpoint>, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint))?;
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     let view = endpoints::settled(&state, &permit, &endpoint, wait.duration()?).await?;
     Ok(Json(view.into()))
 }
@@ -199,7 +199,7 @@ pub async fn delete(
     state: Data<State>,
     Path(EndpointPath { endpoint }): Path<EndpointPath>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint))?;
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     endpoints::delete(&state, &permit, &endpoint).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -63,7 +63,7 @@ pub async fn list(
     Path(VersionPath { name, version }): Path<VersionPath>,
     _: NoQuery,
 ) -> Result<Json<VersionFiles>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     Ok(Json(versions::files(&state, &permit, &name, version).await?.into()))
 }
 
@@ -94,7 +94,7 @@ pub async fn download(
     _: NoQuery,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let file = versions::file(&state, &permit, &name, version, &path).await?;
     let content =
         Content { name: path.name(), media_type: "application/octet-stream", file: &file };

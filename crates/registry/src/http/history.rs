@@ -258,7 +258,7 @@ pub async fn list(
     Path(ModelPath { name }): Path<ModelPath>,
     Query(which): Query<Which>,
 ) -> Result<Json<History>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let Which { alias, stage, since, until, as_of, cursor, limit } = which;
     let (cursor, limit) = PageQuery { cursor, limit }.bounds()?;
     let (since, until) = (instant("since", since)?, instant("until", until)?);

@@ -162,8 +162,8 @@ impl From<graph::Edge> for Edge {
 pub(super) fn viewer<'a>(
     access: &'a Access,
     caller: &'a Caller,
-) -> impl Fn(&Resource) -> bool + 'a {
-    |resource| access.authorize::<verbs::View>(caller, resource.clone()).is_ok()
+) -> impl AsyncFn(&Resource) -> bool + 'a {
+    async |resource| access.authorize::<verbs::View>(caller, resource.clone()).await.is_ok()
 }
 
 fn steps(depth: Option<u32>) -> Result<u32, Problem> {
@@ -189,8 +189,8 @@ pub async fn of_version(
     Path(VersionPath { name, version }): Path<VersionPath>,
     Query(Depth { depth }): Query<Depth>,
 ) -> Result<Json<Lineage>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
-    let scope = Scope { depth: steps(depth)?, may_view: &viewer(&access, &caller) };
+    let permit = access.authorize(&caller, path::model(&name)).await?;
+    let scope = Scope { depth: steps(depth)?, may_view: viewer(&access, &caller) };
     Ok(Json(lineage::of_version(&state, &permit, &scope, &name, version).await?.into()))
 }
 
@@ -208,8 +208,8 @@ pub async fn of_endpoint(
     Path(EndpointPath { endpoint }): Path<EndpointPath>,
     Query(Depth { depth }): Query<Depth>,
 ) -> Result<Json<Lineage>, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint))?;
-    let scope = Scope { depth: steps(depth)?, may_view: &viewer(&access, &caller) };
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
+    let scope = Scope { depth: steps(depth)?, may_view: viewer(&access, &caller) };
     Ok(Json(lineage::of_endpoint(&state, &permit, &scope, &endpoint).await?.into()))
 }
 
@@ -229,8 +229,8 @@ pub async fn of_run(
 ) -> Result<Json<Lineage>, ApiError> {
     let run: RunId = run_id.parse()?;
     let home = lineage::home(&state, run).await?;
-    let permit = access.authorize(&caller, path::experiment(home))?;
-    let scope = Scope { depth: steps(depth)?, may_view: &viewer(&access, &caller) };
+    let permit = access.authorize(&caller, path::experiment(home)).await?;
+    let scope = Scope { depth: steps(depth)?, may_view: viewer(&access, &caller) };
     Ok(Json(lineage::of_run(&state, &permit, &scope, run).await?.into()))
 }
 
@@ -247,6 +247,6 @@ pub async fn of_dataset(
     state: Data<State>,
     Query(Dataset { name, digest, depth }): Query<Dataset>,
 ) -> Result<Json<Lineage>, ApiError> {
-    let scope = Scope { depth: steps(depth)?, may_view: &viewer(&access, &caller) };
+    let scope = Scope { depth: steps(depth)?, may_view: viewer(&access, &caller) };
     Ok(Json(lineage::of_dataset(&state, &scope, &name, &digest).await?.into()))
 }

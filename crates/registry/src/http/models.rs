@@ -93,7 +93,7 @@ pub async fn list(
     state: Data<State>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<PageBody<Model>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let Filter { search, cursor, limit } = filter;
     let (cursor, limit) = PageQuery { cursor, limit }.bounds()?;
     let page = models::list(&state, &permit, search.as_deref(), cursor.as_ref(), limit).await?;
@@ -138,7 +138,7 @@ pub async fn create(
     state: Data<State>,
     Json(new): Json<NewModel>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&new.name))?;
+    let permit = access.authorize(&caller, path::model(&new.name)).await?;
     let model = models::create(&state, &permit, &new.try_into()?).await?;
     Ok(HttpResponse::Created().json(Model::from(model)))
 }
@@ -158,7 +158,7 @@ pub async fn show(
     Path(ModelPath { name }): Path<ModelPath>,
     Query(as_of): Query<AsOf>,
 ) -> Result<Json<Model>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let as_of = as_of.instant()?;
     let model = match as_of {
         Some(at) => history::model(&state, &permit, &name, at).await?,
@@ -202,7 +202,7 @@ pub async fn update(
     Path(ModelPath { name }): Path<ModelPath>,
     Json(edit): Json<ModelEdit>,
 ) -> Result<Json<Model>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     Ok(Json(models::update(&state, &permit, &name, edit.try_into()?).await?.into()))
 }
 
@@ -219,7 +219,7 @@ pub async fn delete(
     state: Data<State>,
     Path(ModelPath { name }): Path<ModelPath>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     models::delete(&state, &permit, &name).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -80,7 +80,7 @@ pub async fn list(
     access: Data<Access>,
     state: Data<State>,
 ) -> Result<Json<Items<Node>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let nodes = nodes::list(&state, &permit).await?;
     Ok(Json(Items { items: nodes.into_iter().map(Into::into).collect() }))
 }

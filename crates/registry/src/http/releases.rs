@@ -91,7 +91,7 @@ pub async fn list(
     Path(EndpointPath { endpoint }): Path<EndpointPath>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PageBody<Release>>, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint))?;
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     let (cursor, limit) = page.bounds()?;
     let page = releases::list(&state, &permit, &endpoint, cursor.as_ref(), limit).await?;
     Ok(Json(page.map(|release| Release::of(&endpoint, release)).into()))
@@ -110,7 +110,7 @@ pub async fn show(
     state: Data<State>,
     Path(ReleasePath { endpoint, release }): Path<ReleasePath>,
 ) -> Result<Json<Release>, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint))?;
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     let found = releases::get(&state, &permit, &endpoint, release).await?;
     Ok(Json(Release::of(&endpoint, found)))
 }
@@ -166,7 +166,7 @@ pub async fn rollout(
     state: Data<State>,
     Path(EndpointPath { endpoint }): Path<EndpointPath>,
 ) -> Result<Json<Rollout>, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint))?;
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     let release = releases::newest(&state, &permit, &endpoint).await?;
     Ok(Json(Rollout::of(endpoint, release)))
 }
@@ -196,7 +196,7 @@ pub async fn rollback(
     Path(EndpointPath { endpoint }): Path<EndpointPath>,
     Json(Rollback { to, reason }): Json<Rollback>,
 ) -> Result<Json<Rollout>, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint))?;
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     let reason = text::optional("reason", reason, text::REASON)?;
     let release = releases::roll_back(&state, &permit, &endpoint, to, reason.as_deref()).await?;
     Ok(Json(Rollout::of(endpoint, release)))

@@ -95,6 +95,6 @@ pub async fn show(
     Query(Reference { model }): Query<Reference>,
 ) -> Result<Json<Resolved>, ApiError> {
     let reference: ModelRef = model.parse()?;
-    let permit = access.authorize(&caller, path::model(&reference.model))?;
+    let permit = access.authorize(&caller, path::model(&reference.model)).await?;
     Ok(Json(resolve::resolve(&state, &permit, &reference).await?.into()))
 }

@@ -65,7 +65,7 @@ impl Override {
     ///
     /// # Errors
     /// The caller may not, or gives no reason.
-    pub fn permit(
+    pub async fn permit(
         &self,
         access: &Access,
         caller: &Caller,
@@ -75,7 +75,7 @@ impl Override {
         if !self.r#override {
             return Ok(None);
         }
-        let permit = access.authorize(caller, path::model(name))?;
+        let permit = access.authorize(caller, path::model(name)).await?;
         if reason.is_none_or(|reason| reason.trim().is_empty()) {
             return Err(Problem::invalid("reason", "rules are passed over only with a reason"));
         }
@@ -102,7 +102,7 @@ pub async fn list(
     Path(ModelPath { name }): Path<ModelPath>,
     _: NoQuery,
 ) -> Result<Json<Items<Rule>>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let all = rules::list(&state, &permit, &name).await?;
     Ok(Json(Items { items: all.into_iter().map(Into::into).collect() }))
 }
@@ -133,7 +133,7 @@ pub async fn add(
     Path(ModelPath { name }): Path<ModelPath>,
     Json(NewRule { rule, target }): Json<NewRule>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let rule: promotion::Rule = rule.parse()?;
     let target = text::optional("target", target.filter(|target| !target.is_empty()), TARGET)?;
     let made = rules::add(&state, &permit, &name, target.as_deref(), &rule).await?;
@@ -153,7 +153,7 @@ pub async fn remove(
     state: Data<State>,
     Path(RulePath { name, rule }): Path<RulePath>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     rules::remove(&state, &permit, &name, rule).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -61,7 +61,7 @@ pub async fn list(
     access: Data<Access>,
     state: Data<State>,
 ) -> Result<Json<Items<Setting>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     let all = settings::list(&state, &permit).await?;
     Ok(Json(Items { items: all.into_iter().map(Into::into).collect() }))
 }
@@ -79,7 +79,7 @@ pub async fn show(
     state: Data<State>,
     Path(SettingPath { setting }): Path<SettingPath>,
 ) -> Result<Json<Setting>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     Ok(Json(settings::get(&state, &permit, &setting).await?.into()))
 }
 
@@ -106,6 +106,6 @@ pub async fn set(
     Path(SettingPath { setting }): Path<SettingPath>,
     Json(NewValue { value }): Json<NewValue>,
 ) -> Result<Json<Setting>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform)?;
+    let permit = access.authorize(&caller, Resource::Platform).await?;
     Ok(Json(settings::set(&state, &permit, &setting, &value).await?.into()))
 }

@@ -47,7 +47,7 @@ pub async fn define(
     Path(ModelPath { name }): Path<ModelPath>,
     Json(Stages { stages }): Json<Stages>,
 ) -> Result<Json<Stages>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let model = stages::define(&state, &permit, &name, stages).await?;
     Ok(Json(Stages { stages: model.stages }))
 }
@@ -102,9 +102,9 @@ pub async fn transition(
     Query(overriding): Query<Override>,
     Json(Transition { stage, archive_existing_versions, reason }): Json<Transition>,
 ) -> Result<Json<StagePlaced>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let reason = text::optional("reason", reason, text::REASON)?;
-    let overriding = overriding.permit(&access, &caller, &name, reason.as_deref())?;
+    let overriding = overriding.permit(&access, &caller, &name, reason.as_deref()).await?;
     let gate = gate(overriding.as_ref());
     let order = Order { stage, archive_existing: archive_existing_versions, reason };
     let placed = stages::transition(&state, &permit, gate, &name, version, &order).await?;
@@ -172,9 +172,9 @@ pub async fn revert(
     Query(overriding): Query<Override>,
     Json(StageRevert { reason }): Json<StageRevert>,
 ) -> Result<Json<StageReverted>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let reason = text::optional("reason", reason, text::REASON)?;
-    let overriding = overriding.permit(&access, &caller, &name, reason.as_deref())?;
+    let overriding = overriding.permit(&access, &caller, &name, reason.as_deref()).await?;
     let (gate, reason) = (gate(overriding.as_ref()), reason.as_deref());
     let done = stages::revert(&state, &permit, gate, &name, stage.as_str(), reason).await?;
     let moved =

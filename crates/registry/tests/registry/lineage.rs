@@ -178,7 +178,10 @@ async fn what_is_too_deep_or_too_much_is_said_to_be_left_out() {
 async fn what_a_caller_may_not_view_is_absent_and_so_is_what_lies_behind_it() {
     let platform = platform().await;
     let graph = async |hidden: &str| {
-        let scope = Scope { depth: 10, may_view: &|resource| resource.to_string() != hidden };
+        let scope = Scope {
+            depth: 10,
+            may_view: async |resource: &domain::Resource| resource.to_string() != hidden,
+        };
         let permit = platform.permit();
         let model = "fraud".parse().unwrap();
         let graph = lineage::of_version(&platform.state, &permit, &scope, &model, 2).await.unwrap();

@@ -137,7 +137,7 @@ pub async fn list(
     database: Data<Database>,
     Query(listed): Query<Listed>,
 ) -> Result<Json<PageBody<Event>>, ApiError> {
-    access.authorize::<verbs::Audit>(&caller, Resource::Platform)?;
+    access.authorize::<verbs::Audit>(&caller, Resource::Platform).await?;
     let (cursor, limit) = PageQuery { cursor: listed.cursor, limit: listed.limit }.bounds()?;
     let wanted = Wanted {
         actor: listed.actor,

@@ -6,12 +6,12 @@ use actix_web::{
     web::{Data, Path},
 };
 use auth::{Caller, verbs};
-use domain::Resource;
 use serde_json::json;
 
 use super::error::{ErrorBody, V2Error};
 use crate::{
     State,
+    admission::admit,
     predict::{self, version_number},
 };
 
@@ -92,8 +92,7 @@ fn show(
     endpoint: String,
     version: Option<i32>,
 ) -> Result<HttpResponse, V2Error> {
-    let resource = Resource::Endpoint(endpoint);
-    let permit = state.given.access.authorize::<verbs::View>(caller, resource)?;
+    let permit = admit::<verbs::View>(state, caller, endpoint)?;
     predict::served(state, &permit, version)?;
     Ok(HttpResponse::Ok().json(json!({ "name": permit.resource().name(), "ready": true })))
 }

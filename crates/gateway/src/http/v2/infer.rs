@@ -7,7 +7,7 @@ use actix_web::{
     web::{Data, Path, Payload},
 };
 use auth::{Caller, verbs};
-use domain::{Problem, Resource};
+use domain::Problem;
 use protocol::v2::json::{decode, encode};
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     State,
+    admission::admit,
     identity::{ASKED_ID, inference_id},
     predict::{predict, version_number},
 };
@@ -96,8 +97,7 @@ async fn answer(
     endpoint: String,
     version: Option<i32>,
 ) -> Result<HttpResponse, V2Error> {
-    let resource = Resource::Endpoint(endpoint);
-    let permit = state.given.access.authorize::<verbs::Invoke>(caller, resource)?;
+    let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
     let body = body::read(request, payload, state.given.settings.body_limit).await?;
     let prediction = predict(state, &permit, version, |signature| {
         let request = decode(&body, signature)?;

@@ -5,12 +5,11 @@ use actix_web::{
     web::{Data, Path},
 };
 use auth::{Caller, verbs};
-use domain::Resource;
 use protocol::v2::metadata::{ModelMetadata, ServerMetadata};
 use rest::Json;
 
 use super::error::{ErrorBody, V2Error};
-use crate::{State, metadata, predict::version_number};
+use crate::{State, admission::admit, metadata, predict::version_number};
 
 /// Show what this server speaks.
 #[utoipa::path(
@@ -81,7 +80,6 @@ fn show(
     endpoint: String,
     version: Option<i32>,
 ) -> Result<Json<ModelMetadata>, V2Error> {
-    let resource = Resource::Endpoint(endpoint);
-    let permit = state.given.access.authorize::<verbs::View>(caller, resource)?;
+    let permit = admit::<verbs::View>(state, caller, endpoint)?;
     Ok(Json(metadata::endpoint(state, &permit, version)?))
 }

@@ -38,7 +38,7 @@ pub async fn list(
     Path(ModelPath { name }): Path<ModelPath>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PageBody<Version>>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let (cursor, limit) = page.bounds()?;
     let page = versions::list(&state, &permit, &name, cursor.as_ref(), limit).await?;
     Ok(Json(page.into()))
@@ -73,7 +73,7 @@ pub async fn show(
     Path(VersionPath { name, version }): Path<VersionPath>,
     Query(Moment { wait, as_of }): Query<Moment>,
 ) -> Result<Json<Version>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let found = match rest::instant("as_of", as_of)? {
         Some(_) if wait.is_some() => {
             return Err(ApiError(Problem::invalid("wait", "nothing of the past is waited for")));
@@ -124,7 +124,7 @@ pub async fn update(
     Path(VersionPath { name, version }): Path<VersionPath>,
     Json(edit): Json<VersionEdit>,
 ) -> Result<Json<Version>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let edited = versions::update(&state, &permit, &name, version, edit.try_into()?).await?;
     Ok(Json(edited.into()))
 }
@@ -142,7 +142,7 @@ pub async fn delete(
     state: Data<State>,
     Path(VersionPath { name, version }): Path<VersionPath>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     versions::delete(&state, &permit, &name, version).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -121,10 +121,10 @@ pub async fn create(
     Path(ModelPath { name }): Path<ModelPath>,
     Json(mut new): Json<NewVersion>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name))?;
+    let permit = access.authorize(&caller, path::model(&name)).await?;
     let promotion = match new.alias.take() {
         Some(alias) => {
-            Some(Promotion { alias, permit: access.authorize(&caller, path::model(&name))? })
+            Some(Promotion { alias, permit: access.authorize(&caller, path::model(&name)).await? })
         }
         None => None,
     };
