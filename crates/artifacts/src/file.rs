@@ -6,18 +6,22 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use crate::{Error, Result, objects::Writer};
 
 /// How much is best written at once.
-pub(crate) const PART: usize = 1 << 20;
-/// How much may be left to sync at the end.
+pub(crate) const PART: usize = 4 << 20;
+/// How much of what went through the cache may be left to sync at the end.
 const UNSYNCED: usize = 32 << 20;
 
 /// Runs work in this folder that may wait for the disk.
@@ -42,6 +46,8 @@ pub(crate) struct FileWriter {
     folder: Arc<Path>,
     path: PathBuf,
     file: Arc<File>,
+    /// Whether parts go to the disk at once, past the cache.
+    direct: Arc<AtomicBool>,
     /// At most one part.
     writing: JoinSet<io::Result<()>>,
     /// At most one sync beside it, so that the disk does not only begin to work at the end.
@@ -58,8 +64,16 @@ impl FileWriter {
             move || File::create_new(path)
         };
         let file = Arc::new(run(&folder, create).await?);
-        let (writing, syncing) = (JoinSet::new(), JoinSet::new());
-        Ok(Self { folder, path, file, writing, syncing, unsynced: 0 })
+        let (direct, writing, syncing) = (Arc::default(), JoinSet::new(), JoinSet::new());
+        Ok(Self { folder, path, file, direct, writing, syncing, unsynced: 0 })
+    }
+
+    /// From here on parts go past the cache, where the file system can do that: half the work for
+    /// a long file that must be on the disk in the end, and the cache keeps what others read.
+    pub fn past_the_cache(self) -> Self {
+        let direct = fcntl(&self.file, FcntlArg::F_SETFL(OFlag::O_DIRECT)).is_ok();
+        self.direct.store(direct, Ordering::Relaxed);
+        self
     }
 
     async fn settle(&mut self) -> Result<()> {
@@ -91,9 +105,11 @@ impl Writer for FileWriter {
     async fn write(&mut self, part: Bytes) -> Result<()> {
         self.settle().await?;
         self.sync_early()?;
-        self.unsynced += part.len();
-        let file = Arc::clone(&self.file);
-        self.writing.spawn_blocking(move || (&*file).write_all(&part));
+        let (file, direct) = (Arc::clone(&self.file), Arc::clone(&self.direct));
+        if !direct.load(Ordering::Relaxed) {
+            self.unsynced += part.len();
+        }
+        self.writing.spawn_blocking(move || write_all(&file, &direct, &part));
         Ok(())
     }
 
@@ -112,4 +128,23 @@ impl Writer for FileWriter {
         // A part that is still being written goes with the file: only its name is deleted.
         let _ = run(&self.folder, move || fs::remove_file(path)).await;
     }
+}
+
+fn write_all(mut file: &File, direct: &AtomicBool, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Only whole blocks go past the cache: the end of a file seldom does.
+            Err(error)
+                if error.kind() == io::ErrorKind::InvalidInput
+                    && direct.swap(false, Ordering::Relaxed) =>
+            {
+                fcntl(file, FcntlArg::F_SETFL(OFlag::empty()))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -42,6 +42,10 @@ impl Folder {
     fn path(&self, key: BlobKey) -> PathBuf {
         self.blobs.join(key.to_string())
     }
+
+    async fn create(&self, key: BlobKey) -> Result<FileWriter> {
+        FileWriter::create(Arc::clone(&self.blobs), &key.to_string()).await
+    }
 }
 
 #[async_trait]
@@ -55,7 +59,7 @@ impl Objects for Folder {
     }
 
     async fn put(&self, key: BlobKey, bytes: Bytes) -> Result<()> {
-        let mut writer = self.begin(key).await?;
+        let mut writer = self.create(key).await?;
         let written = match writer.write(bytes).await {
             Ok(()) => writer.finish().await,
             failed => failed,
@@ -67,7 +71,7 @@ impl Objects for Folder {
     }
 
     async fn begin(&self, key: BlobKey) -> Result<Box<dyn Writer>> {
-        Ok(Box::new(FileWriter::create(Arc::clone(&self.blobs), &key.to_string()).await?))
+        Ok(Box::new(self.create(key).await?.past_the_cache()))
     }
 
     async fn read(&self, key: BlobKey, range: Option<Range<u64>>) -> Result<Option<Object>> {

@@ -59,7 +59,9 @@ async fn a_good_place_passes_its_check(world: World) {
 async fn what_goes_in_comes_out(world: World) {
     // Around the sizes of parts and chunks, too.
     for (seed, length) in
-        [0, 1, 100, MIB - 1, MIB, MIB + 1, 8 * MIB, 8 * MIB + 1, 20 * MIB].into_iter().enumerate()
+        [0, 1, 100, 4 * MIB - 1, 4 * MIB, 4 * MIB + 1, 8 * MIB, 8 * MIB + 1, 20 * MIB]
+            .into_iter()
+            .enumerate()
     {
         let bytes = bytes(length, seed as u64);
         let stored = world.push(&bytes).await;
