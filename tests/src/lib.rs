@@ -5,12 +5,14 @@
 //! what these tests need; without it they fail and say so.
 
 mod caller;
+mod platform;
 mod reference;
 mod server;
 
 use std::path::PathBuf;
 
 pub use caller::{Caller, Reply};
+pub use platform::{Database, Platform};
 pub use reference::MlflowServer;
 pub use server::{Answer, Options, Server, bottega, wait_for, wait_until};
 pub use weed::Weed;

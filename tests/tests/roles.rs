@@ -2,82 +2,17 @@
 
 use std::{
     path::Path,
-    process::Command,
     time::{Duration, Instant},
 };
 
-use bottega_tests::{Caller, Options, Server, bottega, model, model_json, tool, wait_until};
+use bottega_tests::{
+    Caller, Database, Options, Platform, Server, bottega, model, model_json, wait_until,
+};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use store::testing::ChaosProxy;
-use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// An empty database on the tests' server. It is dropped with this value.
-struct Database {
-    name: String,
-    url: String,
-}
-
-impl Database {
-    fn empty() -> Self {
-        let name = format!("bottega_roles_{}_{}", std::process::id(), rand());
-        sql(&format!("CREATE DATABASE {name}"));
-        let mut url = reqwest::Url::parse(&server_url()).unwrap();
-        url.set_path(&name);
-        Self { name, url: url.to_string() }
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        sql(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name));
-    }
-}
-
-fn rand() -> u32 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
-}
-
-fn server_url() -> String {
-    tool("BOTTEGA_TEST_DATABASE_URL").into_os_string().into_string().unwrap()
-}
-
-fn sql(statement: &str) {
-    let psql = tool("BOTTEGA_PG_BIN_DIR").join("psql");
-    let output = Command::new(psql)
-        .args(["--no-psqlrc", "--quiet", "--dbname", &server_url(), "--command", statement])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// What the processes share.
-struct Platform {
-    url: String,
-    folder: TempDir,
-}
-
-impl Platform {
-    fn on(url: &str) -> Self {
-        Self { url: url.to_owned(), folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn start(&self, role: &'static str, name: &str) -> Server {
-        let artifacts = self.folder.path().join("artifacts").display().to_string();
-        let key = ("BOTTEGA_SECRET_KEY", "a key that all of these processes share");
-        Server::start_with(Options {
-            role: Some(role),
-            arguments: ["--database-url", &self.url, "--artifacts", &artifacts]
-                .map(str::to_owned)
-                .into(),
-            environment: vec![(key.0.to_owned(), key.1.to_owned())],
-            data_dir: Some(self.folder.path().join(name)),
-            ..Options::default()
-        })
-    }
-}
 
 /// One prediction; which version made it.
 fn ask(gateway: &Server, endpoint: &str) -> i64 {

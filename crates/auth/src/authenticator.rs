@@ -1,145 +1,292 @@
 //! Tells who calls, out of memory.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwap;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use domain::{Actor, Clock, ErrorCode, Problem, Timestamp};
+use domain::{Actor, Problem, SubjectId, Timestamp, TokenId};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use store::{Change, Database, tokens};
+use store::{Change, Database, access, identities, logins, sessions, tokens};
 
-use crate::{Access, Identity, SecretKey, verbs};
+use crate::{
+    Access, Identity, Result, SecretKey,
+    audit::Trail,
+    credentials::{Credentials, TOKEN, is_broken_token, unauthenticated},
+    logins::network,
+    passwords::Passwords,
+    remembered::Remembered,
+    verbs,
+};
 
-/// A token that is valid until it ends.
-struct Known {
+/// A token that its holder may show.
+struct Token {
     identity: Identity,
     expires_at: Option<Timestamp>,
+    /// Why it is refused, if it is.
+    dead: Option<&'static str>,
+    /// The minute in which it was last used, since 1970; kept over refreshes.
+    used: Arc<AtomicI64>,
 }
 
-/// The secret that a request carries.
-#[derive(Debug)]
-pub struct Credentials<'a>(std::borrow::Cow<'a, [u8]>);
-
-impl<'a> Credentials<'a> {
-    /// Reads an `Authorization` header: `Bearer TOKEN`, or `Basic` with any user name and the token
-    /// as password.
-    ///
-    /// # Errors
-    /// Neither of the two.
-    pub fn from_header(value: &'a str) -> Result<Self, Problem> {
-        let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
-        let rest = rest.trim();
-        if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
-            return Ok(Self(rest.as_bytes().into()));
-        }
-        if scheme.eq_ignore_ascii_case("basic") {
-            let pair = BASE64_STANDARD.decode(rest).ok();
-            let password = pair.and_then(|pair| {
-                let colon = pair.iter().position(|&byte| byte == b':')?;
-                Some(pair[colon + 1..].to_vec())
-            });
-            if let Some(password) = password {
-                return Ok(Self(password.into()));
-            }
-        }
-        Err(unauthenticated(
-            "the Authorization header is neither `Bearer TOKEN` nor `Basic` with user and token",
-        ))
-    }
+/// Everybody who may call, as of a revision.
+#[derive(Default)]
+struct Known {
+    revision: i64,
+    tokens: HashMap<[u8; 32], Token>,
+    users: HashMap<SubjectId, identities::User>,
 }
 
-fn unauthenticated(message: &str) -> Problem {
-    Problem::new(ErrorCode::Unauthenticated, message).hint(
-        "send `Authorization: Bearer TOKEN`; `bottega up` shows where the administrator's token is",
-    )
-}
-
-/// Knows all valid tokens by their keyed hashes. Reading takes no lock and asks no database.
+/// Knows all tokens by their keyed hashes. Reading takes no lock and asks no database, but for
+/// passwords that were not seen for a while, and for sessions.
 pub struct Authenticator {
-    key: SecretKey,
-    known: ArcSwap<HashMap<[u8; 32], Known>>,
-    clock: Arc<dyn Clock>,
+    pub(crate) key: SecretKey,
+    pub(crate) database: Database,
+    pub(crate) passwords: Passwords,
+    pub(crate) trail: Trail,
+    remembered: Remembered,
+    known: ArcSwap<Known>,
+    refreshing: tokio::sync::Mutex<()>,
+    /// The latest second that was seen, since 1970.
+    latest: AtomicI64,
 }
 
 impl Authenticator {
     /// Knows nobody until [`Authenticator::refresh`].
     #[must_use]
-    pub fn new(key: SecretKey, clock: Arc<dyn Clock>) -> Self {
-        Self { key, known: ArcSwap::default(), clock }
+    pub fn new(key: SecretKey, database: Database) -> Self {
+        Self {
+            key,
+            database,
+            passwords: Passwords::new(),
+            trail: Trail::default(),
+            remembered: Remembered::default(),
+            known: ArcSwap::default(),
+            refreshing: tokio::sync::Mutex::default(),
+            latest: AtomicI64::new(0),
+        }
     }
 
-    /// Takes over which tokens are valid now. Called at start, whenever something changed, and
-    /// from time to time.
+    /// Tells this trail who logged in and who failed to.
+    #[must_use]
+    pub fn with_trail(self, trail: Trail) -> Self {
+        Self { trail, ..self }
+    }
+
+    /// The time, which never goes back here: what has ended stays so when the machine's clock jumps.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = self.database.now();
+        let latest = self.latest.load(Ordering::Relaxed);
+        match now.timestamp() - latest {
+            // One write a second, whatever the number of requests.
+            1.. => {
+                self.latest.fetch_max(now.timestamp(), Ordering::Relaxed);
+            }
+            ..-1 => return Timestamp::from_timestamp(latest, 0).unwrap_or(now),
+            -1..=0 => {}
+        }
+        now
+    }
+
+    /// Takes over who may call now, where that changed. Called at start, whenever something
+    /// changed, and from time to time.
     ///
     /// # Errors
     /// The database is away; then those known before stay.
-    pub async fn refresh(&self, database: &Database) -> store::Result<()> {
-        let known = tokens::valid(database)
-            .await?
-            .into_iter()
-            .map(|token| {
-                let identity = Identity {
-                    actor: token.actor,
-                    subject: token.subject,
-                    token: Some(token.id),
-                    scopes: token.scopes.map(Arc::from),
-                };
-                (token.hash, Known { identity, expires_at: token.expires_at })
-            })
+    pub async fn refresh(&self) -> store::Result<()> {
+        let _one = self.refreshing.lock().await;
+        if access::revision(&self.database).await? == self.known.load().revision {
+            return Ok(());
+        }
+        let snapshot = identities::load(&self.database).await?;
+        let before = self.known.load();
+        let used: HashMap<_, _> = before
+            .tokens
+            .values()
+            .filter_map(|token| Some((token.identity.token?, Arc::clone(&token.used))))
             .collect();
+        let known = Known {
+            revision: snapshot.revision,
+            tokens: snapshot
+                .tokens
+                .into_iter()
+                .map(|token| {
+                    let used = used.get(&token.id).cloned().unwrap_or_default();
+                    (token.hash, Token::of(token, used))
+                })
+                .collect(),
+            users: snapshot.users.into_iter().map(|user| (user.id, user)).collect(),
+        };
         self.known.store(Arc::new(known));
         Ok(())
     }
 
-    /// Who holds these credentials.
+    /// Writes down when tokens were last used, and forgets what is over. Called every minute.
     ///
     /// # Errors
-    /// None that we know.
-    pub fn authenticate(&self, credentials: &Credentials<'_>) -> Result<Identity, Problem> {
-        let known = self.known.load();
-        match known.get(&self.key.hash_bytes(&credentials.0)) {
-            Some(token) if token.expires_at.is_none_or(|end| self.clock.now() < end) => {
-                Ok(token.identity.clone())
-            }
-            Some(_) => Err(unauthenticated("the token has expired")),
-            None => Err(unauthenticated("the token is not valid here")),
+    /// The database is away.
+    pub async fn keep(&self) -> store::Result<()> {
+        let since = self.now().timestamp() / 60 - 2;
+        let used: Vec<(TokenId, Timestamp)> = self
+            .known
+            .load()
+            .tokens
+            .values()
+            .filter_map(|token| {
+                let minute = token.used.load(Ordering::Relaxed);
+                let at = Timestamp::from_timestamp(minute * 60, 0)?;
+                (minute >= since).then_some((token.identity.token?, at))
+            })
+            .collect();
+        if !used.is_empty() {
+            tokens::touch(&self.database, &used).await?;
         }
+        tokens::end_expired(&self.database).await?;
+        sessions::forget_ended(&self.database, crate::sessions::IDLE).await?;
+        logins::forget_old(&self.database).await
     }
 
     /// Who a request with this `Authorization` header comes from.
     ///
     /// # Errors
-    /// No header, a malformed one, or a token that we do not know.
-    pub fn caller(&self, header: Option<&str>) -> Result<Identity, Problem> {
-        let header = header.ok_or_else(|| unauthenticated("this needs a token"))?;
-        self.authenticate(&Credentials::from_header(header)?)
+    /// No header, a malformed one, or credentials that we do not know; too many failures before.
+    pub async fn identify(
+        &self,
+        header: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Result<Identity, Problem> {
+        let header = header.ok_or_else(|| unauthenticated("this needs a token or a password"))?;
+        match Credentials::from_header(header)? {
+            Credentials::Token(secret) => {
+                self.by_token(&secret).unwrap_or_else(|| Err(unknown_token(&secret)))
+            }
+            Credentials::Basic { user, secret } => {
+                // A token goes first: MLflow's clients send it as a password.
+                if let Some(known) = self.by_token(&secret) {
+                    return known;
+                }
+                match (user, String::from_utf8(secret)) {
+                    (Some(user), Ok(secret)) if is_broken_token(secret.as_bytes()).is_none() => {
+                        self.by_password(&user, &secret.into(), address).await
+                    }
+                    (_, secret) => Err(unknown_token(secret.unwrap_or_default().as_bytes())),
+                }
+            }
+        }
     }
 
-    /// Makes this the administrator's token, in place of any other of that name.
+    fn by_token(&self, secret: &[u8]) -> Option<Result<Identity, Problem>> {
+        let known = self.known.load();
+        let token = known.tokens.get(&self.key.hash_bytes(secret))?;
+        let now = self.now();
+        let ended = token.expires_at.is_some_and(|end| end <= now);
+        if let Some(why) = token.dead.or(ended.then_some("the token has expired")) {
+            return Some(Err(unauthenticated(why)));
+        }
+        let minute = now.timestamp() / 60;
+        if token.used.load(Ordering::Relaxed) != minute {
+            token.used.store(minute, Ordering::Relaxed);
+        }
+        Some(Ok(token.identity.clone()))
+    }
+
+    async fn by_password(
+        &self,
+        user: &str,
+        password: &SecretString,
+        address: Option<IpAddr>,
+    ) -> Result<Identity, Problem> {
+        // Where from is part of it: whoever must wait learns nothing from what others proved.
+        let parts = ["basic:", &network(address), user, password.expose_secret()];
+        let key = self.key.hash_bytes(parts.join("\0").as_bytes());
+        let now = self.now();
+        if let Some(hit) = self.remembered.get(&key, now) {
+            let known = self.known.load();
+            // The password is still the one that was compared, and the user is enabled.
+            let user = known.users.get(&hit.subject);
+            if let Some(user) = user.filter(|user| user.password_mark == hit.mark) {
+                return Ok(hit.identity(user.must_change_password));
+            }
+        }
+        let proven = self.log_in(user, password, address).await?;
+        let hit = crate::remembered::Hit {
+            actor: Actor::user(proven.user),
+            subject: proven.id,
+            mark: proven.mark,
+        };
+        let identity = hit.identity(proven.must_change);
+        self.remembered.put(key, hit, now);
+        Ok(identity)
+    }
+
+    /// How many passwords were computed so far.
+    #[must_use]
+    pub fn passwords_computed(&self) -> u64 {
+        self.passwords.computed()
+    }
+
+    /// Makes this the administrator's token, in place of any other that was installed.
     ///
     /// # Errors
     /// The database is away.
     pub async fn install_admin_token(
         &self,
-        database: &Database,
         access: &Access,
         token: &SecretString,
     ) -> store::Result<()> {
         const NAME: &str = "administrator";
         let admin = Actor::user("admin");
         let permit = access.system::<verbs::Administer>("start", domain::Resource::Platform);
-        let mut change = Change::begin(database).await?;
-        if tokens::replace(&mut change, &admin, NAME, &self.key.hash(token)).await? {
+        let mut change = Change::begin(&self.database).await?;
+        let hash = self.key.hash(token);
+        if tokens::install(&mut change, &admin, NAME, &hash, permit.actor()).await? {
+            access::raise(&mut change).await?;
             let detail = json!({"subject": admin.to_string(), "name": NAME});
+            change.emit("token.created", &admin.to_string(), &detail).await?;
             change.commit(&permit.event("token.installed", detail)).await?;
         }
-        self.refresh(database).await
+        self.refresh().await
     }
 
-    /// A fresh API token: `bt_` and 256 random bits in hex.
+    /// A fresh API token: `bt_`, what may be shown of it, and 256 random bits in hex.
     #[must_use]
     pub fn generate_token() -> SecretString {
-        SecretString::from(format!("bt_{}", SecretKey::generate().expose_secret()))
+        let shown = hex::encode(rand::random::<[u8; 4]>());
+        SecretString::from(format!("{TOKEN}{shown}_{}", SecretKey::generate().expose_secret()))
     }
+}
+
+impl Token {
+    fn of(token: identities::Token, used: Arc<AtomicI64>) -> Self {
+        let dead = if token.disabled {
+            Some("the account that the token belongs to is disabled")
+        } else if token.revoked_at.is_some_and(|at| token.expires_at != Some(at)) {
+            Some("the token has been revoked")
+        } else {
+            token.revoked_at.map(|_| "the token has expired")
+        };
+        let identity = Identity {
+            actor: token.actor,
+            subject: token.subject,
+            token: Some(token.id),
+            scopes: token.scopes.map(Arc::from),
+            session: None,
+            must_change_password: false,
+        };
+        Self { identity, expires_at: token.expires_at, dead, used }
+    }
+}
+
+/// Says no more than what can be seen of the token itself.
+fn unknown_token(secret: &[u8]) -> Problem {
+    if is_broken_token(secret) == Some(true) {
+        return unauthenticated("the token is not whole: expected bt_, 8 digits, _ and 64 digits");
+    }
+    unauthenticated("the token is not valid here")
 }

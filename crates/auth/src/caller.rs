@@ -2,7 +2,14 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use domain::{Actor, RequestId, SubjectId, TokenId, access::Scope};
+use domain::{
+    Actor, ActorKind, AuditEvent, ErrorCode, Problem, RequestId, Resource, SessionId, SubjectId,
+    TokenId,
+    access::{Scope, Subject, SubjectKind, SubjectName},
+};
+use serde_json::Value;
+
+use crate::{Access, verbs};
 
 /// Whom credentials stand for.
 #[derive(Debug, Clone)]
@@ -15,6 +22,27 @@ pub struct Identity {
     pub token: Option<TokenId>,
     /// What that token may be used for; absent: all that its holder may do.
     pub scopes: Option<Arc<[Scope]>>,
+    /// The session that they are in; absent where they came by password or token.
+    pub session: Option<SessionId>,
+    /// Whether they came by a password that they must change before anything else.
+    pub must_change_password: bool,
+}
+
+impl Identity {
+    /// Refuses whoever must change their password first.
+    ///
+    /// # Errors
+    /// They must.
+    pub fn settled(self) -> Result<Self, Problem> {
+        if self.must_change_password {
+            return Err(Problem::new(
+                ErrorCode::Forbidden,
+                "the password must be changed before anything else",
+            )
+            .hint("`bottega login --user NAME` asks for a new one; over HTTP: PUT /api/v1/me/password"));
+        }
+        Ok(self)
+    }
 }
 
 /// Who calls, in which request.
@@ -28,6 +56,8 @@ pub struct Caller {
     pub token: Option<TokenId>,
     /// What that token may be used for; absent: all that its holder may do.
     pub scopes: Option<Arc<[Scope]>>,
+    /// The session that they are in; absent where they came by password or token.
+    pub session: Option<SessionId>,
     /// Where from.
     pub address: Option<IpAddr>,
     /// For whom a service account says that it acts. It is recorded; rights stay the caller's.
@@ -40,8 +70,8 @@ impl Caller {
     /// Whoever credentials stand for, in this request.
     #[must_use]
     pub fn new(identity: Identity, address: Option<IpAddr>, request_id: RequestId) -> Self {
-        let Identity { actor, subject, token, scopes } = identity;
-        Self { actor, subject, token, scopes, address, on_behalf_of: None, request_id }
+        let Identity { actor, subject, token, scopes, session, must_change_password: _ } = identity;
+        Self { actor, subject, token, scopes, session, address, on_behalf_of: None, request_id }
     }
 
     /// A part of Bottega that acts by itself, by the name of its job.
@@ -52,9 +82,82 @@ impl Caller {
             subject: None,
             token: None,
             scopes: None,
+            session: None,
             address: None,
             on_behalf_of: None,
             request_id: RequestId::new(),
         }
+    }
+
+    /// What they may do to their own account, which needs no grant.
+    ///
+    /// # Errors
+    /// They have no account, or hold a token that may be used for certain things only.
+    pub fn own(&self) -> Result<Own<'_>, Problem> {
+        if self.scopes.is_some() {
+            let message = "a token with scopes does not reach its holder's own account";
+            return Err(Problem::new(ErrorCode::Forbidden, message)
+                .hint("log in, or use a token without scopes"));
+        }
+        self.holder()
+    }
+
+    /// The same caller, who acts for somebody else by their own rights: `user:ana`. For service
+    /// accounts that may administer.
+    ///
+    /// # Errors
+    /// They may not, or it is nobody.
+    pub async fn speaking_for(self, access: &Access, for_whom: &str) -> Result<Self, Problem> {
+        const FIELD: &str = "x-bottega-on-behalf-of";
+        let subject: Option<Subject> = for_whom.parse().ok();
+        let named = subject.and_then(|Subject { kind, name }| {
+            let kind = match kind {
+                SubjectKind::User => ActorKind::User,
+                SubjectKind::Service => ActorKind::Service,
+                SubjectKind::Team => return None,
+            };
+            let name: SubjectName = name.parse().ok()?;
+            Some(Actor { kind, name: name.to_string() })
+        });
+        let wrong = || Problem::invalid(FIELD, "expected user:NAME or service:NAME");
+        let named = named.ok_or_else(wrong)?;
+        if self.actor.kind != ActorKind::Service {
+            let message = "only service accounts act for others";
+            return Err(Problem::new(ErrorCode::Forbidden, message).at(FIELD));
+        }
+        access.authorize::<verbs::Administer>(&self, Resource::Platform).await?;
+        Ok(Self { on_behalf_of: Some(named), ..self })
+    }
+
+    /// The same for what a token with scopes may do as well.
+    pub(crate) fn holder(&self) -> Result<Own<'_>, Problem> {
+        let no_account = || Problem::new(ErrorCode::Forbidden, "only accounts can do this");
+        Ok(Own { caller: self, subject: self.subject.ok_or_else(no_account)? })
+    }
+}
+
+/// Says that a caller deals with their own account. Only [`Caller::own`] makes one.
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    caller: &'a Caller,
+    subject: SubjectId,
+}
+
+impl Own<'_> {
+    /// Whose it is.
+    #[must_use]
+    pub const fn caller(&self) -> &Caller {
+        self.caller
+    }
+
+    /// The account.
+    #[must_use]
+    pub const fn subject(&self) -> SubjectId {
+        self.subject
+    }
+
+    /// The audit event of what was done to it.
+    pub(crate) fn event(&self, change: &'static str, detail: Value) -> AuditEvent {
+        self.caller.event(None, Resource::Platform, change, detail)
     }
 }

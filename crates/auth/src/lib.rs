@@ -5,24 +5,37 @@
 //!   can make and which every use case that changes or reveals something demands.
 //! - [`http`] is the guard that no request passes without either.
 //!
-//! Today one rule decides: whoever holds a valid token may do everything. Users, policies and
-//! quotas come in through the same two doors.
+//! Users, teams, service accounts, their passwords, tokens and sessions are dealt with by the
+//! [`Authenticator`] as well, so that what changes is known here at once.
 //!
 //! Not here: what is done with a permit (the services), rows (`store`).
 
 mod access;
+mod accounts;
 mod authenticator;
 mod caller;
+mod credentials;
+mod error;
+mod logins;
+mod passwords;
 mod permit;
+mod remembered;
 mod secret;
+mod sessions;
+mod teams;
+mod tokens;
 mod vault;
 
 pub mod audit;
 pub mod http;
 
 pub use access::Access;
-pub use authenticator::{Authenticator, Credentials};
-pub use caller::{Caller, Identity};
+pub use accounts::{Changes, Given, NewAccount};
+pub use authenticator::Authenticator;
+pub use caller::{Caller, Identity, Own};
+pub use error::{Error, Result};
 pub use permit::{Permit, Verb, verbs};
 pub use secret::SecretKey;
+pub use sessions::Started;
+pub use tokens::{Holder, Wanted};
 pub use vault::Vault;

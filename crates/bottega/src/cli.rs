@@ -53,7 +53,7 @@ pub enum Command {
     #[command(hide = true)]
     Worker(commands::worker::Options),
 
-    /// Remember an address and a token for the other commands
+    /// Log in: remember an address and a token for the other commands
     Login(commands::login::Options),
     /// Check every dependency and say what to do
     Doctor(serve::Flags),
@@ -113,6 +113,18 @@ pub enum Question {
     Settings(commands::settings::Verb),
     /// Delete for good what was deleted long ago, and the bytes that nothing names any more
     Collect(commands::collect::Options),
+    /// Make users, show them, keep them out, give them passwords
+    #[command(subcommand)]
+    Users(commands::users::Verb),
+    /// Make teams, and say who is in them
+    #[command(subcommand)]
+    Teams(commands::teams::Verb),
+    /// Make service accounts, show them, keep them out
+    #[command(subcommand)]
+    Services(commands::services::Verb),
+    /// Make, list and revoke API tokens
+    #[command(subcommand)]
+    Tokens(commands::tokens::Verb),
     /// Read the audit trail
     #[command(subcommand)]
     Audit(commands::audit::Verb),

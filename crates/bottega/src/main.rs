@@ -76,6 +76,10 @@ async fn ask(
         Question::Import(verb) => commands::import::run(server, verb, output).await,
         Question::Settings(verb) => commands::settings::run(server, verb, output).await,
         Question::Collect(options) => commands::collect::run(server, options, output).await,
+        Question::Users(verb) => commands::users::run(server, verb, output).await,
+        Question::Teams(verb) => commands::teams::run(server, verb, output).await,
+        Question::Services(verb) => commands::services::run(server, verb, output).await,
+        Question::Tokens(verb) => commands::tokens::run(server, verb, output).await,
         Question::Audit(verb) => commands::audit::run(server, verb, output).await,
     }
 }

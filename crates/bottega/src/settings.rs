@@ -37,6 +37,7 @@ pub const KEYS: &[&str] = &[
     "trial_memory_bytes",
     "webhook_allow",
     "retention",
+    "trusted_proxies",
 ];
 
 /// Keys whose values are never shown.
@@ -120,6 +121,9 @@ pub struct Settings {
     /// How long what is deleted can be restored, before it is purged.
     #[serde(deserialize_with = "duration")]
     pub retention: Duration,
+    /// Networks of proxies whose `x-forwarded-for` is believed, as `10.0.0.0/8,fd00::/8`.
+    #[serde(default)]
+    pub trusted_proxies: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -22,12 +22,12 @@ pub fn path(segments: &[&str]) -> String {
     segments.iter().map(|segment| format!("/{}", utf8_percent_encode(segment, SEGMENT))).collect()
 }
 
-/// A connection to one Bottega, as whoever holds the token.
+/// A connection to one Bottega, as whoever holds the token, or has the password.
 #[derive(Clone)]
 pub struct Connection {
     http: reqwest::Client,
     base: String,
-    token: Option<SecretString>,
+    credentials: Credentials,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +55,14 @@ impl Connection {
             .tcp_keepalive(Duration::from_secs(15))
             .build()
             .map_err(|_| wrong())?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), token })
+        let credentials = token.map_or(Credentials::None, Credentials::Token);
+        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), credentials })
+    }
+
+    /// The same server, as this user.
+    #[must_use]
+    pub fn as_user(&self, user: &str, password: SecretString) -> Self {
+        Self { credentials: Credentials::Password(user.to_owned(), password), ..self.clone() }
     }
 
     /// The address.
@@ -66,11 +73,7 @@ impl Connection {
 
     /// The same server, as one that speaks MLflow.
     pub(crate) fn as_mlflow(&self) -> Result<Source, SourceError> {
-        let credentials = match &self.token {
-            Some(token) => Credentials::Token(token.clone()),
-            None => Credentials::None,
-        };
-        Source::new(&self.base, credentials)
+        Source::new(&self.base, self.credentials.clone())
     }
 
     /// A request to our own API; `path` as [`path`] makes it, behind `/api/v1`.
@@ -80,9 +83,12 @@ impl Connection {
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.token {
-            Some(token) => request.bearer_auth(token.expose_secret()),
-            None => request,
+        match &self.credentials {
+            Credentials::Token(token) => request.bearer_auth(token.expose_secret()),
+            Credentials::Password(user, password) => {
+                request.basic_auth(user, Some(password.expose_secret()))
+            }
+            Credentials::None => request,
         }
     }
 
@@ -179,6 +185,14 @@ impl Connection {
         body: &impl Serialize,
     ) -> Result<T, Error> {
         self.json(self.api(Method::PUT, path).json(body)).await
+    }
+
+    /// Puts something in its place of which nothing comes back.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn put_nothing(&self, path: &str, body: &impl Serialize) -> Result<(), Error> {
+        self.send(self.api(Method::PUT, path).json(body)).await.map(drop)
     }
 
     /// Changes something.

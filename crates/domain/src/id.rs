@@ -60,6 +60,8 @@ id! {
     GrantId,
     /// An API token.
     TokenId,
+    /// A browser that is logged in.
+    SessionId,
     /// A promotion rule.
     RuleId,
     /// A webhook.

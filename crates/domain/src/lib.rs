@@ -46,8 +46,8 @@ pub use digest::{Digest, Hasher};
 pub use duration::parse_duration;
 pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
-    BlobKey, DeliveryId, EndpointId, GrantId, ImportSourceId, ModelId, NodeId, RuleId, SubjectId,
-    TokenId, UploadId, VersionId, WebhookId,
+    BlobKey, DeliveryId, EndpointId, GrantId, ImportSourceId, ModelId, NodeId, RuleId, SessionId,
+    SubjectId, TokenId, UploadId, VersionId, WebhookId,
 };
 pub use import::ImportKind;
 pub use manifest::{FileEntry, FilePath, Manifest};

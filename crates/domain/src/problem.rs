@@ -53,12 +53,21 @@ pub struct Problem {
     pub hint: Option<String>,
     /// What each promotion rule found, where they refuse.
     pub rules: Vec<Outcome>,
+    /// After how many seconds it is worth trying again.
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem of the given kind.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None, hint: None, rules: Vec::new() }
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            hint: None,
+            rules: Vec::new(),
+            retry_after: None,
+        }
     }
 
     /// Wrong input in `field`.
@@ -94,6 +103,13 @@ impl Problem {
     #[must_use]
     pub fn at(mut self, field: impl Into<String>) -> Self {
         self.field = Some(field.into());
+        self
+    }
+
+    /// Says after how many seconds it is worth trying again.
+    #[must_use]
+    pub const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
         self
     }
 

@@ -173,5 +173,10 @@ impl ResponseError for Refusal {
 /// A refusal of the guard or of the router, in this surface's shape.
 #[must_use]
 pub fn answer(problem: Problem) -> HttpResponse {
-    Refusal::from(problem).error_response()
+    let retry_after = problem.retry_after;
+    let mut answer = Refusal::from(problem).error_response();
+    if let Some(seconds) = retry_after {
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    answer
 }

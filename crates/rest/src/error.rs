@@ -73,7 +73,7 @@ fn codes() -> Object {
 impl ErrorBody {
     /// The body for a problem.
     pub fn new(problem: &Problem, request_id: impl Into<String>) -> Self {
-        let Problem { code, message, field, hint, rules } = problem.clone();
+        let Problem { code, message, field, hint, rules, retry_after: _ } = problem.clone();
         let rules = rules.into_iter().map(Into::into).collect();
         let request_id = request_id.into();
         Self { error: ErrorDetail { code, message, field, hint, rules, request_id } }
@@ -141,6 +141,9 @@ impl ResponseError for ApiError {
         let mut response = HttpResponse::build(self.status_code());
         if let Some(header) = header_of(self.0.code) {
             response.insert_header(header);
+        }
+        if let Some(seconds) = self.0.retry_after {
+            response.insert_header((header::RETRY_AFTER, seconds));
         }
         response.json(ErrorBody::new(&self.0, request_id().as_str()))
     }

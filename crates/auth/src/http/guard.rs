@@ -1,4 +1,4 @@
-//! Deny by default: no request reaches a route, registered or not, without a token that we know,
+//! Deny by default: no request reaches a route, registered or not, without proof of who sends it,
 //! but for the paths that the gate lists as open.
 
 use std::{
@@ -14,14 +14,28 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use domain::Problem;
+use domain::{ErrorCode, Problem};
 use rest::ApiError;
 
-use crate::{Authenticator, Caller};
+use super::{Origin, Proxies};
+use crate::{Access, Authenticator, Caller, Identity};
+
+/// The cookie of sessions.
+pub(super) const COOKIE: &str = "bottega_session";
+
+/// What tells that a page of ours sends a request.
+const CSRF: &str = "x-csrf-token";
+
+/// What tells for whom a service account acts.
+const ON_BEHALF_OF: &str = "x-bottega-on-behalf-of";
+
+/// Parameters of a query that others know for tokens.
+const TOKENS_IN_URLS: [&str; 3] = ["token", "access_token", "api_key"];
 
 /// What the guard needs to know.
 pub struct Gate {
     authenticator: Arc<Authenticator>,
+    proxies: Proxies,
     is_open: fn(&Method, &str) -> bool,
     refusal: fn(&str, Problem) -> HttpResponse,
 }
@@ -35,8 +49,80 @@ impl Gate {
         is_open: fn(&Method, &str) -> bool,
         refusal: fn(&str, Problem) -> HttpResponse,
     ) -> Self {
-        Self { authenticator, is_open, refusal }
+        Self { authenticator, proxies: Proxies::default(), is_open, refusal }
     }
+
+    /// Takes the word of these proxies for where a request comes from.
+    #[must_use]
+    pub fn trusting(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
+    }
+
+    /// Who sends a request; nobody where the path is open.
+    async fn admit(&self, request: &ServiceRequest) -> Result<(Origin, Option<Caller>), Problem> {
+        let peer = request.peer_addr().map(|peer| peer.ip());
+        let origin = self.proxies.origin(peer, request.headers())?;
+        refuse_token_in_url(request.query_string())?;
+        if (self.is_open)(request.method(), request.path()) {
+            return Ok((origin, None));
+        }
+        let identity = self.identify(request, origin).await?;
+        let identity = match (request.method().as_str(), request.path()) {
+            // What somebody needs who must change their password.
+            ("GET", "/api/v1/me")
+            | ("PUT", "/api/v1/me/password")
+            | ("GET" | "DELETE", "/api/v1/sessions/current") => identity,
+            _ => identity.settled()?,
+        };
+        let caller = Caller::new(identity, origin.address, rest::request_id());
+        let for_whom = request.headers().get(ON_BEHALF_OF).map(|value| value.to_str());
+        let Some(for_whom) = for_whom else { return Ok((origin, Some(caller))) };
+        // Without the policies at hand nobody may.
+        let access = request.app_data::<web::Data<Access>>();
+        let access = access
+            .ok_or_else(|| Problem::new(ErrorCode::Forbidden, "nobody acts for others here"))?;
+        Ok((origin, Some(caller.speaking_for(access, for_whom.unwrap_or_default()).await?)))
+    }
+
+    async fn identify(
+        &self,
+        request: &ServiceRequest,
+        origin: Origin,
+    ) -> Result<Identity, Problem> {
+        let header = request.headers().get(header::AUTHORIZATION);
+        if let (None, Some(cookie)) = (header, cookie(request.headers(), COOKIE)) {
+            let identity = self.authenticator.by_session(cookie).await?;
+            if !request.method().is_safe() {
+                let given = request.headers().get(CSRF).and_then(|value| value.to_str().ok());
+                self.authenticator.check_csrf(cookie, given)?;
+            }
+            return Ok(identity);
+        }
+        // Bytes beyond ASCII are in no token of ours.
+        let header = header.map(|value| value.to_str().unwrap_or_default());
+        self.authenticator.identify(header, origin.address).await
+    }
+}
+
+/// What is in a URL is in logs, histories and referrers.
+fn refuse_token_in_url(query: &str) -> Result<(), Problem> {
+    if query.is_empty() {
+        return Ok(());
+    }
+    let Ok(pairs) = web::Query::<Vec<(String, String)>>::from_query(query) else { return Ok(()) };
+    let found = pairs.iter().find(|(key, _)| TOKENS_IN_URLS.contains(&key.as_str()));
+    let Some((key, _)) = found else { return Ok(()) };
+    Err(Problem::invalid(key, format!("`{key}` in the URL: a token does not belong there"))
+        .hint("send `Authorization: Bearer TOKEN`, and revoke this token: logs have it by now"))
+}
+
+/// The value of a cookie, if the request carries it.
+pub(super) fn cookie<'a>(headers: &'a header::HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get_all(header::COOKIE)
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// The guard, for `actix_web::middleware::from_fn`.
@@ -48,26 +134,19 @@ pub async fn guard<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    if !(gate.is_open)(request.method(), request.path()) {
-        let credentials = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str());
-        let identity = match credentials {
-            // Bytes beyond ASCII are in no token of ours.
-            Some(Err(_)) => gate.authenticator.caller(Some("")),
-            Some(Ok(header)) => gate.authenticator.caller(Some(header)),
-            None => gate.authenticator.caller(None),
-        };
-        match identity {
-            Ok(identity) => {
-                let address = request.peer_addr().map(|peer| peer.ip());
-                let mut extensions = request.extensions_mut();
+    match gate.admit(&request).await {
+        Ok((origin, caller)) => {
+            let mut extensions = request.extensions_mut();
+            extensions.insert(origin);
+            if let Some(caller) = caller {
                 // The request's log line names the actor.
-                extensions.insert(identity.actor.clone());
-                extensions.insert(Caller::new(identity, address, rest::request_id()));
+                extensions.insert(caller.actor.clone());
+                extensions.insert(caller);
             }
-            Err(problem) => {
-                let refusal = (gate.refusal)(request.path(), problem);
-                return Ok(request.into_response(refusal).map_into_right_body());
-            }
+        }
+        Err(problem) => {
+            let refusal = (gate.refusal)(request.path(), problem);
+            return Ok(request.into_response(refusal).map_into_right_body());
         }
     }
     Ok(next.call(request).await?.map_into_left_body())
@@ -80,7 +159,43 @@ impl FromRequest for Caller {
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
         let caller = request.extensions().get().cloned();
-        let refusal = || Problem::new(domain::ErrorCode::Unauthenticated, "this needs a token");
+        let refusal = || Problem::new(ErrorCode::Unauthenticated, "this needs a token");
         ready(caller.ok_or_else(|| refusal().into()))
+    }
+}
+
+/// Handlers of open paths take where a request comes from.
+impl FromRequest for Origin {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
+        let origin = request.extensions().get().copied();
+        ready(origin.ok_or_else(|| Problem::internal().into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_the_url_is_found_in_every_spelling() {
+        for query in ["token=x", "a=1&access_token=", "api%5Fkey=x", "%74oken=x"] {
+            assert!(refuse_token_in_url(query).is_err(), "{query}");
+        }
+        for query in ["", "page_token=x", "tokens=1", "filter=token%3D1"] {
+            assert!(refuse_token_in_url(query).is_ok(), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        let mut headers = header::HeaderMap::new();
+        let line =
+            header::HeaderValue::from_static("a=1; bottega_session=bs_x; bottega_sessions=y");
+        headers.insert(header::COOKIE, line);
+        assert_eq!(cookie(&headers, COOKIE), Some("bs_x"));
+        assert_eq!(cookie(&headers, "b"), None);
     }
 }

@@ -1,15 +1,22 @@
 //! The guard before all routes, the `Caller` that handlers take, and auth's own operations.
 
+mod accounts;
 mod audit;
 mod guard;
 mod me;
+mod proxies;
+mod sessions;
+mod teams;
+mod tokens;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use guard::{Gate, guard};
+pub use proxies::{Origin, Proxies};
 
 /// Registers auth's operations, to be mounted at `/api/v1`. They need `web::Data` of
-/// [`store::Database`] and [`crate::Access`].
+/// [`store::Database`], [`crate::Access`] and [`crate::Authenticator`].
 pub fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(me::me).configure(audit::routes);
+    config.configure(me::routes).configure(sessions::routes).configure(tokens::routes);
+    config.configure(accounts::routes).configure(teams::routes).configure(audit::routes);
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::output::Failure;
 
+mod ask;
 pub mod audit;
 pub mod collect;
 pub mod completions;
@@ -22,8 +23,12 @@ pub mod pull;
 pub mod push;
 pub mod rollout;
 pub mod rules;
+pub mod services;
 pub mod settings;
 pub mod status;
+pub mod teams;
+pub mod tokens;
+pub mod users;
 pub mod versions;
 pub mod webhooks;
 pub mod worker;

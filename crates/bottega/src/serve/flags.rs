@@ -95,4 +95,8 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     retention: Option<String>,
+    /// Networks of proxies whose x-forwarded-for and x-forwarded-proto are believed, like 10.0.0.0/8,fd00::/8 [default: none]
+    #[arg(long, value_name = "NETWORKS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trusted_proxies: Option<String>,
 }

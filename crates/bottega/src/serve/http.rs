@@ -24,11 +24,11 @@ use crate::{output::Failure, settings::Settings};
 #[openapi(
     info(
         title = "Bottega",
-        description = "Models from trained to answering in production, watched and governed.\n\nEvery operation needs `Authorization: Bearer TOKEN`, or Basic with any user name and the token as password, but for health, this document and `/docs`. Every answer carries `x-request-id`.",
+        description = "Models from trained to answering in production, watched and governed.\n\nEvery operation needs `Authorization: Bearer TOKEN`, Basic with user and password (or any user name and a token), or the cookie of a session with its `x-csrf-token`, but for health, logging in, this document and `/docs`. Every answer carries `x-request-id`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     modifiers(&Refusals, &Security),
-    security(("token" = [])),
+    security(("token" = []), ("password" = []), ("session" = [])),
 )]
 struct Document;
 
@@ -37,9 +37,16 @@ struct Security;
 
 impl utoipa::Modify for Security {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        use utoipa::openapi::security::{
+            ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme,
+        };
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-        document.components.get_or_insert_default().add_security_scheme("token", bearer);
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", bearer);
+        let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
+        components.add_security_scheme("password", basic);
+        let cookie = ApiKey::Cookie(ApiKeyValue::new("bottega_session"));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     }
 }
 
@@ -52,11 +59,10 @@ pub fn start(
     let services = services.clone();
     let metrics_open = settings.metrics_open;
     let authenticator = Arc::clone(&services.authenticator);
-    let gate = Data::new(if metrics_open {
-        Gate::new(authenticator, is_open_with_metrics, refusal)
-    } else {
-        Gate::new(authenticator, is_open, refusal)
-    });
+    let is_open = if metrics_open { is_open_with_metrics } else { is_open };
+    let proxies = settings.trusted_proxies.as_deref().map(str::parse).transpose()?;
+    let gate = Gate::new(authenticator, is_open, refusal).trusting(proxies.unwrap_or_default());
+    let gate = Data::new(gate);
     let document = document(&services);
     let methods = fallback::AllowedMethods::of(&document);
     let document = Data::new(health::Document(
@@ -108,6 +114,7 @@ fn document(services: &Services) -> utoipa::openapi::OpenApi {
 
 fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, services: &Services) {
     config.app_data(Data::new(services.access.clone()));
+    config.app_data(Data::from(Arc::clone(&services.authenticator)));
     config.app_data(Data::new(services.database.clone()));
     config.app_data(Data::new(services.trail.clone()));
     config.app_data(Data::new(services.clone()));
@@ -147,17 +154,18 @@ fn mlflow_routes(config: &mut web::ServiceConfig, services: &Services) {
 /// What answers without a token.
 fn is_open(method: &Method, path: &str) -> bool {
     let is_read = method == Method::GET || method == Method::HEAD;
-    is_read
-        && (matches!(
-            path,
-            "/" | "/health"
-                | "/version"
-                | "/health/live"
-                | "/health/ready"
-                | "/docs"
-                | "/api/v1/openapi.json"
-        ) || matches!(path, "/v2/health/live" | "/v2/health/ready")
-            || path.starts_with("/docs/"))
+    (method == Method::POST && path == "/api/v1/sessions")
+        || is_read
+            && (matches!(
+                path,
+                "/" | "/health"
+                    | "/version"
+                    | "/health/live"
+                    | "/health/ready"
+                    | "/docs"
+                    | "/api/v1/openapi.json"
+            ) || matches!(path, "/v2/health/live" | "/v2/health/ready")
+                || path.starts_with("/docs/"))
 }
 
 fn is_open_with_metrics(method: &Method, path: &str) -> bool {
@@ -207,5 +215,7 @@ mod tests {
             assert!(!is_open(&Method::GET, path), "{path}");
         }
         assert!(is_open_with_metrics(&Method::GET, "/metrics"));
+        assert!(is_open(&Method::POST, "/api/v1/sessions"));
+        assert!(!is_open(&Method::GET, "/api/v1/sessions"));
     }
 }

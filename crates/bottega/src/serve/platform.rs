@@ -58,21 +58,22 @@ impl Platform {
                 Some(started.map_err(|error| refused("database", &error))?)
             }
         };
-        let authenticator = Arc::new(Authenticator::new(key.clone(), Arc::new(SystemClock)));
         let trail = Trail::new(Arc::new(SystemClock));
         let access = Access::default();
         let opened = async {
             let (migrate_url, app_url) = urls(settings, postgres.as_ref());
             let database = open_database(&migrate_url, &app_url).await?;
             let artifacts = open_artifacts(settings, &database).await?;
+            let authenticator =
+                Authenticator::new(key.clone(), database.clone()).with_trail(trail.clone());
             authenticator
-                .install_admin_token(&database, &access, &admin.token)
+                .install_admin_token(&access, &admin.token)
                 .await
                 .map_err(Problem::from)?;
-            Ok((database, artifacts))
+            Ok((database, artifacts, Arc::new(authenticator)))
         };
         match opened.await {
-            Ok((database, artifacts)) => Ok(Self {
+            Ok((database, artifacts, authenticator)) => Ok(Self {
                 database,
                 artifacts,
                 access,

@@ -20,8 +20,11 @@ use super::{
 };
 use crate::{output::Failure, settings::Settings};
 
-/// How often tokens are read again, should every notice be lost.
-const REFRESH: Duration = Duration::from_secs(1);
+/// How often is looked whether who may call has changed, should every notice be lost.
+const REFRESH: Duration = Duration::from_millis(500);
+
+/// How often is written down when tokens were used, and forgotten what is over.
+const KEEP: Duration = Duration::from_secs(60);
 
 /// How often is looked for what was deleted long ago, and for bytes that nothing names.
 const COLLECT: Duration = Duration::from_secs(600);
@@ -122,7 +125,8 @@ impl Services {
 
     /// Starts what runs beside requests. Each piece ends by itself after `stop`.
     pub fn start_work(&self, work: &TaskTracker, stop: &CancellationToken) {
-        work.spawn(refresh_tokens(self.clone(), stop.clone()));
+        work.spawn(refresh_identities(self.clone(), stop.clone()));
+        work.spawn(keep_identities(self.clone(), stop.clone()));
         let (trail, database, stopped) = (self.trail.clone(), self.database.clone(), stop.clone());
         work.spawn(async move { trail.write(&database, &stopped).await });
         if let Some(registry) = self.registry.clone() {
@@ -216,8 +220,8 @@ fn host() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// Takes over new tokens within a moment, and revoked ones too.
-async fn refresh_tokens(services: Services, stop: CancellationToken) {
+/// Takes over within a moment who may call, and who may no more.
+async fn refresh_identities(services: Services, stop: CancellationToken) {
     let mut listener = Listener::new(&services.database);
     let mut streak = domain::Streak::default();
     while !stop.is_cancelled() {
@@ -225,14 +229,30 @@ async fn refresh_tokens(services: Services, stop: CancellationToken) {
             () = listener.changed(REFRESH) => {}
             () = stop.cancelled() => return,
         }
-        match services.authenticator.refresh(&services.database).await {
+        match services.authenticator.refresh().await {
             Ok(()) => drop(streak.ended()),
             Err(error) => {
                 streak.failed();
                 if streak.is_news() {
-                    tracing::warn!(%error, "tokens cannot be read: those known before stay");
+                    tracing::warn!(%error, "identities cannot be read: those known before stay");
                 }
             }
+        }
+    }
+}
+
+/// Writes down when tokens were used, also at the end, and forgets what is over.
+async fn keep_identities(services: Services, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(KEEP) => {}
+            () = stop.cancelled() => {}
+        }
+        if let Err(error) = services.authenticator.keep().await {
+            tracing::debug!(%error, "when tokens were used cannot be written down yet");
+        }
+        if stop.is_cancelled() {
+            return;
         }
     }
 }

@@ -37,8 +37,7 @@ struct Call<'a> {
     state: &'a State,
     method: &'static str,
     id: RequestId,
-    authorization: Option<String>,
-    address: Option<IpAddr>,
+    caller: Result<Caller, Problem>,
 }
 
 impl Service {
@@ -46,14 +45,27 @@ impl Service {
         Self { state }
     }
 
-    fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call<'_> {
-        let text = |name| text(request.metadata(), name);
-        Call {
-            state: &self.state,
-            method,
-            id: text(REQUEST_ID).and_then(RequestId::from_caller).unwrap_or_default(),
-            authorization: text("authorization").map(str::to_owned),
-            address: request.remote_addr().map(|address| address.ip()),
+    async fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call<'_> {
+        let id = text(request.metadata(), REQUEST_ID).and_then(RequestId::from_caller);
+        let id = id.unwrap_or_default();
+        let address = request.remote_addr().map(|address| address.ip());
+        let caller = self.caller(request.metadata(), address, id.clone()).await;
+        Call { state: &self.state, method, id, caller }
+    }
+
+    async fn caller(
+        &self,
+        metadata: &MetadataMap,
+        address: Option<IpAddr>,
+        id: RequestId,
+    ) -> Result<Caller, Problem> {
+        let given = &self.state.given;
+        let header = text(metadata, "authorization");
+        let identity = given.authenticator.identify(header, address).await?.settled()?;
+        let caller = Caller::new(identity, address, id);
+        match text(metadata, "x-bottega-on-behalf-of") {
+            Some(for_whom) => caller.speaking_for(&given.access, for_whom).await,
+            None => Ok(caller),
         }
     }
 }
@@ -63,13 +75,8 @@ fn text<'a>(metadata: &'a MetadataMap, name: &'static str) -> Option<&'a str> {
 }
 
 impl Call<'_> {
-    fn caller(&self) -> Result<Caller, Problem> {
-        let identity = self.state.given.authenticator.caller(self.authorization.as_deref())?;
-        Ok(Caller::new(identity, self.address, self.id.clone()))
-    }
-
     fn permit<V: Verb>(&self, endpoint: String) -> Result<Permit<V>, Problem> {
-        admit(self.state, &self.caller()?, endpoint)
+        admit(self.state, &self.caller.clone()?, endpoint)
     }
 
     /// Signs the answer with the call's id, and logs it.
@@ -142,7 +149,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
-        let call = self.call("ModelReady", &request);
+        let call = self.call("ModelReady", &request).await;
         let ModelReadyRequest { name, version: asked } = request.into_inner();
         let ready = || {
             let permit = call.permit::<verbs::View>(name)?;
@@ -159,15 +166,15 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ServerMetadataRequest>,
     ) -> Result<Response<ServerMetadataResponse>, Status> {
-        let call = self.call("ServerMetadata", &request);
-        call.answer(call.caller().map(|_| Response::new(metadata::server().into())))
+        let call = self.call("ServerMetadata", &request).await;
+        call.answer(call.caller.clone().map(|_| Response::new(metadata::server().into())))
     }
 
     async fn model_metadata(
         &self,
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
-        let call = self.call("ModelMetadata", &request);
+        let call = self.call("ModelMetadata", &request).await;
         let ModelMetadataRequest { name, version: asked } = request.into_inner();
         let show = || {
             let permit = call.permit::<verbs::View>(name)?;
@@ -180,7 +187,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let call = self.call("ModelInfer", &request);
+        let call = self.call("ModelInfer", &request).await;
         let asked_id = text(request.metadata(), ASKED_ID).map(str::to_owned);
         let mut request = request.into_inner();
         let endpoint = std::mem::take(&mut request.model_name);

@@ -68,9 +68,9 @@ impl World {
         let place = Location::Folder(folder.path().join("artifacts"));
         let artifacts = Artifacts::at(&place, &S3Settings::default(), database.clone()).unwrap();
         let (access, key) = (Access::default(), SecretKey::new(SecretKey::generate()).unwrap());
-        let authenticator = Arc::new(Authenticator::new(key, Arc::new(SystemClock)));
+        let authenticator = Arc::new(Authenticator::new(key, database.clone()));
         let token = SecretString::from(TOKEN);
-        authenticator.install_admin_token(&database, &access, &token).await.unwrap();
+        authenticator.install_admin_token(&access, &token).await.unwrap();
         Self { database, folder, access, authenticator, artifacts, test }
     }
 

@@ -11,7 +11,6 @@ use actix_web::{
 };
 use artifacts::{Artifacts, Location, S3Settings};
 use auth::{Access, Authenticator, SecretKey, http::Gate};
-use domain::SystemClock;
 use mlflow::refusal;
 use prometheus_client::registry::Registry;
 use rest::{RequestContext, metrics::HttpMetrics};
@@ -35,9 +34,9 @@ impl Server {
         let (database, folder) = (TestDatabase::fresh().await, tempfile::tempdir().unwrap());
         let access = Access::default();
         let key = SecretKey::new(SecretKey::generate()).unwrap();
-        let authenticator = Arc::new(Authenticator::new(key, Arc::new(SystemClock)));
+        let authenticator = Arc::new(Authenticator::new(key, database.database().clone()));
         let token = Authenticator::generate_token();
-        authenticator.install_admin_token(database.database(), &access, &token).await.unwrap();
+        authenticator.install_admin_token(&access, &token).await.unwrap();
         let location = Location::Folder(folder.path().join("artifacts"));
         let artifacts =
             Artifacts::at(&location, &S3Settings::default(), database.database().clone());

@@ -1,0 +1,222 @@
+//! `/teams`
+
+use actix_web::{HttpResponse, delete, get, post, put, web::Data};
+use chrono::{DateTime, Utc};
+use domain::{Resource, access::Subject};
+use rest::{ApiError, Json, NoQuery, PageBody, PageQuery, Path, Query, openapi};
+use serde::{Deserialize, Serialize};
+use store::{Database, teams};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use crate::{Access, Authenticator, Caller, verbs};
+
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config.service(create).service(list).service(show);
+    config.service(list_members).service(add).service(remove);
+}
+
+/// Users and service accounts together; owns things.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "id": "0199f0a2-5f0c-7d2f-9d2f-4ad1a3a0b7c1", "name": "risk", "display_name": "Credit risk", "members": 4,
+    "created_by": "user:admin", "created_at": "2026-01-02T03:04:05Z",
+}))]
+pub struct Team {
+    id: String,
+    name: String,
+    display_name: String,
+    /// How many.
+    members: i64,
+    created_by: String,
+    created_at: DateTime<Utc>,
+}
+
+impl From<teams::Team> for Team {
+    fn from(team: teams::Team) -> Self {
+        let teams::Team { id, name, display_name, members, created_by, created_at } = team;
+        Self { id: id.to_string(), name, display_name, members, created_by, created_at }
+    }
+}
+
+/// A team.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct TeamPath {
+    /// Its name.
+    #[param(example = "risk")]
+    team: String,
+}
+
+/// Somebody in a team.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Path)]
+pub struct MemberPath {
+    /// The team's name.
+    #[param(example = "risk")]
+    team: String,
+    /// `user:NAME` or `service:NAME`.
+    #[param(example = "user:ana")]
+    member: String,
+}
+
+/// A team to be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "risk", "display_name": "Credit risk"}))]
+pub struct NewTeam {
+    /// 1 to 255 letters and digits of any script, and `. _ - @ +`. It is for good, and no two names
+    /// may be taken for each other.
+    name: String,
+    #[serde(default)]
+    display_name: String,
+}
+
+/// Make a team. Its members are data scientists on what it will own.
+#[utoipa::path(
+    tag = "teams",
+    responses((status = 201, description = "The team", body = Team), openapi::Writes),
+)]
+#[post("/teams")]
+pub async fn create(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    Json(NewTeam { name, display_name }): Json<NewTeam>,
+) -> Result<HttpResponse, ApiError> {
+    let permit = access.authorize::<verbs::Administer>(&caller, Resource::Platform).await?;
+    let team = authenticator.create_team(&permit, &name.parse()?, &display_name).await?;
+    Ok(HttpResponse::Created().json(Team::from(team)))
+}
+
+/// List teams by name: all for whoever sees everything, else one's own.
+#[utoipa::path(
+    tag = "teams",
+    params(PageQuery),
+    responses((status = 200, description = "A page of teams", body = PageBody<Team>), openapi::Reads),
+)]
+#[get("/teams")]
+pub async fn list(
+    caller: Caller,
+    access: Data<Access>,
+    database: Data<Database>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageBody<Team>>, ApiError> {
+    let (cursor, limit) = page.bounds()?;
+    let of = match access.authorize::<verbs::View>(&caller, Resource::Platform).await {
+        Ok(_) => None,
+        Err(problem) => Some(caller.subject.ok_or(problem)?),
+    };
+    Ok(Json(teams::list(&database, of, cursor.as_ref(), limit).await?.into()))
+}
+
+/// Show a team.
+#[utoipa::path(
+    tag = "teams",
+    params(TeamPath),
+    responses((status = 200, description = "The team", body = Team), openapi::Reads),
+)]
+#[get("/teams/{team}")]
+pub async fn show(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    Path(TeamPath { team }): Path<TeamPath>,
+    _: NoQuery,
+) -> Result<Json<Team>, ApiError> {
+    access.authorize::<verbs::View>(&caller, Resource::Team(team.clone())).await?;
+    Ok(Json(authenticator.team(&team).await?.into()))
+}
+
+/// Somebody in a team.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "member": "user:ana", "added_by": "user:admin", "added_at": "2026-01-02T03:04:05Z", "disabled": false,
+}))]
+pub struct Member {
+    /// As grants and the audit trail name them.
+    member: String,
+    added_by: String,
+    added_at: DateTime<Utc>,
+    disabled: bool,
+}
+
+impl From<teams::Member> for Member {
+    fn from(member: teams::Member) -> Self {
+        let teams::Member { subject, added_by, added_at, disabled } = member;
+        Self { member: subject.to_string(), added_by, added_at, disabled }
+    }
+}
+
+/// List a team's members by name.
+#[utoipa::path(
+    tag = "teams",
+    params(TeamPath, PageQuery),
+    responses((status = 200, description = "A page of members", body = PageBody<Member>), openapi::Reads),
+)]
+#[get("/teams/{team}/members")]
+pub async fn list_members(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    database: Data<Database>,
+    Path(TeamPath { team }): Path<TeamPath>,
+    Query(page): Query<PageQuery>,
+) -> Result<Json<PageBody<Member>>, ApiError> {
+    access.authorize::<verbs::View>(&caller, Resource::Team(team.clone())).await?;
+    let (cursor, limit) = page.bounds()?;
+    let team = authenticator.team(&team).await?;
+    Ok(Json(teams::members(&database, team.id, cursor.as_ref(), limit).await?.into()))
+}
+
+/// Whether somebody is in a team now.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"team": "risk", "member": "user:ana", "changed": true}))]
+pub struct Membership {
+    team: String,
+    member: String,
+    /// Whether it was otherwise before.
+    changed: bool,
+}
+
+/// Make somebody a member of a team. Their first team becomes their home: it owns what they make.
+#[utoipa::path(
+    tag = "teams",
+    params(MemberPath),
+    responses((status = 200, description = "They are a member", body = Membership), openapi::Writes),
+)]
+#[put("/teams/{team}/members/{member}")]
+pub async fn add(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    Path(MemberPath { team, member }): Path<MemberPath>,
+) -> Result<Json<Membership>, ApiError> {
+    let permit =
+        access.authorize::<verbs::Administer>(&caller, Resource::Team(team.clone())).await?;
+    let named: Subject = member.parse()?;
+    let changed = authenticator.add_member(&permit, &team, &named).await?;
+    Ok(Json(Membership { team, member, changed }))
+}
+
+/// Take somebody out of a team.
+#[utoipa::path(
+    tag = "teams",
+    params(MemberPath),
+    responses((status = 200, description = "They are no member", body = Membership), openapi::Writes),
+)]
+#[delete("/teams/{team}/members/{member}")]
+pub async fn remove(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    Path(MemberPath { team, member }): Path<MemberPath>,
+) -> Result<Json<Membership>, ApiError> {
+    let permit =
+        access.authorize::<verbs::Administer>(&caller, Resource::Team(team.clone())).await?;
+    let named: Subject = member.parse()?;
+    let changed = authenticator.remove_member(&permit, &team, &named).await?;
+    Ok(Json(Membership { team, member, changed }))
+}

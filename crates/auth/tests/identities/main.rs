@@ -1,0 +1,10 @@
+//! Users, teams, service accounts, tokens and sessions, over HTTP and a real database.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+mod accounts;
+mod logins;
+mod platform;
+mod sessions;
+mod teams;
+mod tokens;

@@ -1,0 +1,224 @@
+//! Teams and their members.
+
+use domain::{
+    Actor, Cursor, GrantId, Limit, Page, SubjectId, Timestamp,
+    access::{Subject, SubjectKind},
+};
+
+use crate::{Change, Database, Error, Result};
+
+/// A team.
+#[derive(Debug, Clone)]
+pub struct Team {
+    /// Its id.
+    pub id: SubjectId,
+    /// Its name.
+    pub name: String,
+    /// The name to show; may be empty.
+    pub display_name: String,
+    /// How many members it has.
+    pub members: i64,
+    /// Who made it, as `user:ana`.
+    pub created_by: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// Somebody in a team.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Who.
+    pub subject: Subject,
+    /// Who added them, as `user:ana`.
+    pub added_by: String,
+    /// When.
+    pub added_at: Timestamp,
+    /// Whether they are disabled.
+    pub disabled: bool,
+}
+
+/// The team of that name.
+///
+/// # Errors
+/// The database is away.
+pub async fn find(database: &Database, name: &str) -> Result<Option<Team>> {
+    let row = sqlx::query!(
+        r#"SELECT id, name, display_name, created_by, created_at,
+                  (SELECT count(*) FROM team_members m WHERE m.team_id = s.id) AS "members!"
+           FROM subjects s WHERE kind = 'team' AND name = $1"#,
+        name
+    )
+    .fetch_optional(database.pool())
+    .await?;
+    Ok(row.map(|row| Team {
+        id: SubjectId(row.id),
+        name: row.name,
+        display_name: row.display_name,
+        members: row.members,
+        created_by: row.created_by,
+        created_at: row.created_at,
+    }))
+}
+
+/// Lists teams by name: all, or those of one member.
+///
+/// # Errors
+/// The database is away.
+pub async fn list(
+    database: &Database,
+    of: Option<SubjectId>,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Team>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, name, display_name, created_by, created_at,
+                  (SELECT count(*) FROM team_members m WHERE m.team_id = s.id) AS "members!"
+           FROM subjects s
+           WHERE kind = 'team' AND ($1::text IS NULL OR name COLLATE "C" > $1)
+             AND ($2::uuid IS NULL OR EXISTS (
+                 SELECT FROM team_members m WHERE m.team_id = s.id AND m.member_id = $2))
+           ORDER BY name COLLATE "C" LIMIT $3"#,
+        cursor.map(Cursor::key),
+        of.map(|of| of.0),
+        limit.get() + 1
+    )
+    .fetch_all(database.pool())
+    .await?;
+    let teams = rows.into_iter().map(|row| Team {
+        id: SubjectId(row.id),
+        name: row.name,
+        display_name: row.display_name,
+        members: row.members,
+        created_by: row.created_by,
+        created_at: row.created_at,
+    });
+    Ok(Page::from_rows(teams.collect(), limit, |team: &Team| team.name.clone()))
+}
+
+/// Lists the members of a team by name.
+///
+/// # Errors
+/// The database is away; a cursor of another list.
+pub async fn members(
+    database: &Database,
+    team: SubjectId,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<Page<Member>> {
+    let rows = sqlx::query!(
+        r#"SELECT s.kind, s.name, m.added_by, m.added_at, (s.disabled_at IS NOT NULL) AS "disabled!"
+           FROM team_members m JOIN subjects s ON s.id = m.member_id
+           WHERE m.team_id = $1 AND ($2::text IS NULL OR (s.kind || ':' || s.name) COLLATE "C" > $2)
+           ORDER BY (s.kind || ':' || s.name) COLLATE "C" LIMIT $3"#,
+        team.0,
+        cursor.map(Cursor::key),
+        limit.get() + 1
+    )
+    .fetch_all(database.pool())
+    .await?;
+    let members = rows
+        .into_iter()
+        .map(|row| {
+            let kind = SubjectKind::parse(&row.kind)
+                .ok_or_else(|| Error::inconsistent("subjects", "kind", &row.name))?;
+            Ok(Member {
+                subject: Subject { kind, name: row.name },
+                added_by: row.added_by,
+                added_at: row.added_at,
+                disabled: row.disabled,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Page::from_rows(members, limit, |member| member.subject.to_string()))
+}
+
+/// Gives a team's members what they need to work on what the team owns.
+///
+/// # Errors
+/// The database is away.
+pub async fn grant_own(change: &mut Change, team: SubjectId, by: &Actor) -> Result<GrantId> {
+    let (id, now) = (GrantId::new(), change.now());
+    sqlx::query!(
+        "INSERT INTO grants (id, subject_id, effect, role, team_id, created_by, created_at)
+         VALUES ($1, $2, 'allow', 'data-scientist', $2, $3, $4)",
+        id.0,
+        team.0,
+        by.to_string(),
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(id)
+}
+
+/// Makes an account a member; the first team of an account becomes its home. `false` if it was a
+/// member before.
+///
+/// # Errors
+/// The database is away.
+pub async fn add(
+    change: &mut Change,
+    team: SubjectId,
+    member: SubjectId,
+    by: &Actor,
+) -> Result<bool> {
+    let now = change.now();
+    let done = sqlx::query!(
+        "INSERT INTO team_members (team_id, member_id, added_by, added_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT DO NOTHING",
+        team.0,
+        member.0,
+        by.to_string(),
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        "UPDATE accounts SET home_team = $1 WHERE id = $2 AND home_team IS NULL",
+        team.0,
+        member.0
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends a membership; a home that was this team becomes another of the account's teams, if it has
+/// one. `false` if it was no member.
+///
+/// # Errors
+/// The database is away.
+pub async fn remove(change: &mut Change, team: SubjectId, member: SubjectId) -> Result<bool> {
+    let done = sqlx::query!(
+        "DELETE FROM team_members WHERE team_id = $1 AND member_id = $2",
+        team.0,
+        member.0
+    )
+    .execute(change.connection())
+    .await?;
+    sqlx::query!(
+        "UPDATE accounts SET home_team =
+             (SELECT team_id FROM team_members WHERE member_id = $2 ORDER BY added_at, team_id LIMIT 1)
+         WHERE id = $2 AND home_team = $1",
+        team.0,
+        member.0
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Whether an account is a member.
+///
+/// # Errors
+/// The database is away.
+pub async fn has_member(change: &mut Change, team: SubjectId, member: SubjectId) -> Result<bool> {
+    let row = sqlx::query!(
+        r#"SELECT EXISTS (SELECT FROM team_members WHERE team_id = $1 AND member_id = $2) AS "exists!""#,
+        team.0,
+        member.0
+    )
+    .fetch_one(change.connection())
+    .await?;
+    Ok(row.exists)
+}
