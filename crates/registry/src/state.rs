@@ -82,9 +82,10 @@ impl State {
 }
 
 /// Wakes long polls whenever something changed, over one connection for all of them, until the
-/// process stops; then sends them home. Without it they look by time only.
+/// process stops; then sends them home. Without it they look by time only, and nothing is answered
+/// out of memory.
 pub async fn watch(state: &State, stop: CancellationToken) {
-    let mut listener = Listener::new(&state.database);
+    let mut listener = Listener::vouching(&state.database);
     loop {
         tokio::select! {
             () = listener.changed(PATIENCE) => state.changes.send_replace(false),

@@ -1,6 +1,6 @@
 //! Versions: immutable file trees. How they are made is in [`crate::register`].
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use artifacts::Download;
 use auth::{Permit, verbs};
@@ -68,6 +68,8 @@ pub async fn get(
 }
 
 /// The version that an alias points to; absent where there is no such model, or it has no such alias.
+/// Out of memory where [`crate::watch`] runs: never older than what this process has changed, and a
+/// moment older than what others have.
 ///
 /// # Errors
 /// The database is away.
@@ -76,7 +78,7 @@ pub async fn of_alias(
     _permit: &Permit<verbs::View>,
     model: &ModelName,
     alias: &AliasName,
-) -> Result<Option<Version>> {
+) -> Result<Option<Arc<Version>>> {
     state.lookups.ask(&state.database, model, alias).await
 }
 

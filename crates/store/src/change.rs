@@ -4,15 +4,21 @@ use domain::{AuditEvent, Timestamp};
 use serde_json::Value;
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use crate::{Database, Result, audit, outbox};
+use crate::{
+    Database, Result, audit,
+    freshness::{Committing, Touched},
+    outbox,
+};
 
 /// A change on its way: a transaction that ends well only in [`Change::commit`], which records it.
 ///
 /// Inside, no second connection, no network and no object store: bytes first, rows after.
 pub struct Change {
     tx: Transaction<'static, Postgres>,
+    database: Database,
     now: Timestamp,
     notify: bool,
+    touched: Touched,
 }
 
 impl Change {
@@ -22,7 +28,8 @@ impl Change {
     /// The database is away.
     pub async fn begin(database: &Database) -> Result<Self> {
         let tx = database.pool().begin().await?;
-        Ok(Self { tx, now: database.now(), notify: false })
+        let (database, now) = (database.clone(), database.now());
+        Ok(Self { tx, database, now, notify: false, touched: Touched::Nothing })
     }
 
     /// The instant that everything in this change is stamped with.
@@ -47,6 +54,7 @@ impl Change {
     /// # Errors
     /// The database is away.
     pub async fn record(&mut self, event: &AuditEvent) -> Result<()> {
+        self.touched.add(&event.resource);
         audit::insert(&mut self.tx, self.now, event).await
     }
 
@@ -56,12 +64,19 @@ impl Change {
     /// The database is away, or a deferred constraint is broken; then nothing was changed.
     pub async fn commit(mut self, event: &AuditEvent) -> Result<()> {
         self.record(event).await?;
-        if self.notify {
+        if self.notify || self.touched != Touched::Nothing {
             // One notice a transaction: the rows are in the outbox, the notice only says "look".
-            outbox::notify(&mut self.tx).await?;
+            outbox::notify(&mut *self.tx, &self.touched).await?;
         }
+        let freshness = self.database.share_freshness();
+        let _committing = Committing { freshness, touched: self.touched };
         self.tx.commit().await?;
         Ok(())
+    }
+
+    /// Says that names lead elsewhere than the resources of its events tell.
+    pub(crate) fn touch_everything(&mut self) {
+        self.touched = Touched::Everything;
     }
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {

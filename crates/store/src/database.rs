@@ -8,7 +8,7 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, freshness::Freshness};
 
 /// Which connections are asked for a sign of life before they are used: those that nobody used for
 /// that long. The others answered a moment ago, and asking them would double the way of a short query.
@@ -19,6 +19,7 @@ const RESTED: Duration = Duration::from_secs(1);
 pub struct Database {
     pool: PgPool,
     clock: Arc<dyn Clock>,
+    freshness: Arc<Freshness>,
 }
 
 impl Database {
@@ -43,7 +44,7 @@ impl Database {
             })
             .connect_with(options)
             .await?;
-        Ok(Self { pool, clock })
+        Ok(Self { pool, clock, freshness: Arc::default() })
     }
 
     /// Asks for a sign of life.
@@ -80,6 +81,16 @@ impl Database {
         // Postgres keeps microseconds; what we answer must equal what we read back.
         let now = self.clock.now();
         Timestamp::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+    }
+
+    /// How long what was read may be answered out of memory.
+    #[must_use]
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    pub(crate) fn share_freshness(&self) -> Arc<Freshness> {
+        Arc::clone(&self.freshness)
     }
 
     pub(crate) const fn pool(&self) -> &PgPool {

@@ -27,6 +27,7 @@ pub mod audit;
 pub mod blobs;
 pub mod endpoints;
 pub mod followers;
+pub mod freshness;
 pub mod history;
 pub mod identities;
 pub mod imports;

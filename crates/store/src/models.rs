@@ -264,6 +264,8 @@ async fn set_tags(change: &mut Change, id: ModelId, tags: &Tags) -> Result<()> {
 /// # Errors
 /// The name is taken (conflict); the model is gone; the database is away.
 pub async fn rename(change: &mut Change, id: ModelId, name: &ModelName) -> Result<()> {
+    // Neither name leads to what it led to before.
+    change.touch_everything();
     let now = change.now();
     let done = sqlx::query!(
         "UPDATE models SET name = $2, updated_at = $3 WHERE id = $1",

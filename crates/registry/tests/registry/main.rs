@@ -11,6 +11,8 @@ mod endpoints;
 mod files;
 mod history;
 mod lineage;
+mod lookups;
+mod lookups_after_writes;
 mod mlmodels;
 mod models;
 mod nodes;

@@ -119,6 +119,25 @@ impl Platform {
         std::fs::read_dir(self.folder.path().join("artifacts/blobs")).unwrap().count()
     }
 
+    /// Where the database is.
+    pub fn url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// The registry of another process on the same database and artifacts, at that URL.
+    pub async fn another(&self, url: &str) -> web::Data<State> {
+        let database = Database::connect(url, 4, Arc::new(SystemClock)).await.unwrap();
+        let location = Location::Folder(self.folder.path().join("artifacts"));
+        let artifacts = Artifacts::at(&location, &S3Settings::default(), database.clone());
+        let scratch = self.folder.path().join("scratch");
+        web::Data::new(State::new(database, artifacts.unwrap(), scratch, Limits::default()))
+    }
+
+    /// To do this to any model, and to this model's events.
+    pub fn permit_to<V: auth::Verb>(&self, model: &str) -> auth::Permit<V> {
+        self.access.system("test", Resource::Model(model.to_owned()))
+    }
+
     /// To look at models.
     pub fn permit(&self) -> auth::Permit<verbs::View> {
         self.access.system("test", Resource::Platform)

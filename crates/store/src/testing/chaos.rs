@@ -1,4 +1,4 @@
-//! A network between Postgres and its client that a test can cut.
+//! A network between Postgres and its client that a test can cut, or have swallow everything.
 
 use std::{io, net::Ipv4Addr, path::PathBuf, str::FromStr};
 
@@ -12,8 +12,15 @@ use tokio::{
 
 /// A proxy on TCP before a Postgres. It ends with this value.
 pub struct ChaosProxy {
-    is_cut: watch::Sender<bool>,
+    state: watch::Sender<State>,
     accepting: JoinHandle<()>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Cut,
+    Silent,
 }
 
 impl ChaosProxy {
@@ -26,22 +33,27 @@ impl ChaosProxy {
         let server = Server::of(&options);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("the port").port();
-        let (is_cut, cuts) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, server, cuts));
+        let (state, states) = watch::channel(State::Open);
+        let accepting = tokio::spawn(accept(listener, server, states));
         let mut through = options.to_url_lossy();
         through.set_host(Some("127.0.0.1")).expect("a host");
         through.set_port(Some(port)).expect("a port");
-        (Self { is_cut, accepting }, through.to_string())
+        (Self { state, accepting }, through.to_string())
     }
 
     /// Breaks every connection, and each new one at once.
     pub fn cut(&self) {
-        self.is_cut.send_replace(true);
+        self.state.send_replace(State::Cut);
+    }
+
+    /// Carries nothing any more, old connections or new, and lets nobody know.
+    pub fn silence(&self) {
+        self.state.send_replace(State::Silent);
     }
 
     /// Lets new connections through again.
     pub fn restore(&self) {
-        self.is_cut.send_replace(false);
+        self.state.send_replace(State::Open);
     }
 }
 
@@ -69,11 +81,12 @@ impl Server {
     }
 }
 
-async fn accept(listener: TcpListener, server: Server, mut cuts: watch::Receiver<bool>) {
+async fn accept(listener: TcpListener, server: Server, mut states: watch::Receiver<State>) {
     while let Ok((client, _)) = listener.accept().await {
-        // Seen here, so that what this connection sees next is a cut after its beginning.
-        if !*cuts.borrow_and_update() {
-            tokio::spawn(carry(client, server.clone(), cuts.clone()));
+        // Seen here, so that what this connection sees next is a change after its beginning.
+        let state = *states.borrow_and_update();
+        if state != State::Cut {
+            tokio::spawn(carry(client, server.clone(), states.clone()));
         }
     }
 }
@@ -81,23 +94,32 @@ async fn accept(listener: TcpListener, server: Server, mut cuts: watch::Receiver
 async fn carry(
     mut client: TcpStream,
     server: Server,
-    mut cuts: watch::Receiver<bool>,
+    mut states: watch::Receiver<State>,
 ) -> io::Result<()> {
-    let carried = async {
-        match server {
-            Server::Tcp(host, port) => {
-                let mut server = TcpStream::connect((host, port)).await?;
-                copy_bidirectional(&mut client, &mut server).await
-            }
-            Server::Socket(path) => {
-                let mut server = UnixStream::connect(path).await?;
-                copy_bidirectional(&mut client, &mut server).await
-            }
+    if *states.borrow() == State::Open {
+        tokio::select! {
+            // Cut, even if it is restored by now; or an error, because the proxy is gone.
+            _ = states.changed() => {}
+            done = copy(&mut client, server) => return done,
+        }
+    }
+    // Whatever was on its way in silence never arrives.
+    while *states.borrow_and_update() == State::Silent {
+        if states.changed().await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn copy(client: &mut TcpStream, server: Server) -> io::Result<()> {
+    let carried = match server {
+        Server::Tcp(host, port) => {
+            copy_bidirectional(client, &mut TcpStream::connect((host, port)).await?).await
+        }
+        Server::Socket(path) => {
+            copy_bidirectional(client, &mut UnixStream::connect(path).await?).await
         }
     };
-    tokio::select! {
-        // Cut, even if it is restored by now; or an error, because the proxy is gone.
-        _ = cuts.changed() => Ok(()),
-        done = carried => done.map(|_| ()),
-    }
+    carried.map(|_| ())
 }

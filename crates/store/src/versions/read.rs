@@ -1,6 +1,6 @@
 //! Reading versions.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
     AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Stage,
@@ -191,7 +191,7 @@ pub async fn get_even_deleted(
 pub async fn get_by_aliases(
     database: &Database,
     asked: &[(ModelName, AliasName)],
-) -> Result<Vec<Option<Version>>> {
+) -> Result<Vec<Option<Arc<Version>>>> {
     let unique: BTreeSet<&(ModelName, AliasName)> = asked.iter().collect();
     let (models, aliases): (Vec<String>, Vec<String>) = unique
         .into_iter()
@@ -210,9 +210,12 @@ pub async fn get_by_aliases(
     )
     .fetch_all(database.pool())
     .await?;
-    let found = rows.into_iter().map(Version::try_from).collect::<Result<Vec<_>>>()?;
+    let found = rows
+        .into_iter()
+        .map(|row| Version::try_from(row).map(Arc::new))
+        .collect::<Result<Vec<_>>>()?;
     let of = |(model, alias): &(ModelName, AliasName)| {
-        let is_it = |version: &&Version| {
+        let is_it = |version: &&Arc<Version>| {
             version.model == *model && version.aliases.iter().any(|set| set == alias.as_str())
         };
         found.iter().find(is_it).cloned()
