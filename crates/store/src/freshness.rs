@@ -171,7 +171,6 @@ impl Drop for Committing {
 
 #[cfg(test)]
 mod tests {
-    use std::slice::from_ref;
 
     use super::*;
 

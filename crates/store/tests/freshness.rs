@@ -54,16 +54,9 @@ async fn held(database: &Database, model: &str) -> Mark {
 }
 
 async fn change(database: &Database, resource: Resource) {
-    let event = AuditEvent {
-        actor: Actor::user("ana"),
-        action: Action::Edit,
-        resource,
-        change: "model.edited",
-        before: None,
-        after: None,
-        request_id: RequestId::new(),
-        detail: json!({}),
-    };
+    let (actor, action) = (Actor::user("ana"), Some(Action::Edit));
+    let request = RequestId::new();
+    let event = AuditEvent::new(actor, action, resource, "model.edited", request, json!({}));
     Change::begin(database).await.unwrap().commit(&event).await.unwrap();
 }
 
