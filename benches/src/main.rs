@@ -5,10 +5,12 @@
 //!   take turns, so that a busy machine hurts both; the figure is the median of the turns' ratios.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
 //! - Starting and sitting idle: milliseconds and resident memory.
+//! - The audit trail: what an event costs, and how fast millions are sealed, verified and searched.
 //! - MLflow's protocol, against the real `mlflow server` ([`mlflow`]).
 //!
 //! No figure here makes anything fail: machines differ, ratios tell.
 
+mod audit;
 mod http;
 mod load;
 mod mlflow;
@@ -38,12 +40,16 @@ fn main() -> ExitCode {
         Some("predict") => predict(),
         Some("push") => push::run(),
         Some("start") => platform::start_times(),
+        Some("audit") => audit::run(arguments.next().as_ref()),
         Some("mlflow") => mlflow::run(&arguments.collect::<Vec<_>>()),
         None => predict()
             .and_then(|()| push::run())
             .and_then(|()| platform::start_times())
+            .and_then(|()| audit::run(None))
             .and_then(|()| mlflow::run(&[])),
-        Some(other) => Err(format!("`{other}`: expected predict, push, start or mlflow").into()),
+        Some(other) => {
+            Err(format!("`{other}`: expected predict, push, start, audit or mlflow").into())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

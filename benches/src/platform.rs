@@ -122,15 +122,35 @@ impl Platform {
 
     /// Runs a file of SQL in its database: what would take too long over its API.
     pub fn sql(&self, file: &Path, variables: &[(&str, String)]) -> Result<()> {
+        self.ask(file, variables).map(drop)
+    }
+
+    /// Runs a file of SQL in its database, and answers what it printed.
+    pub fn ask(&self, file: &Path, variables: &[(&str, String)]) -> Result<String> {
         let programs = std::env::var_os("BOTTEGA_PG_BIN_DIR").ok_or("BOTTEGA_PG_BIN_DIR")?;
         let mut psql = Command::new(Path::new(&programs).join("psql"));
-        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "bottega", "-d", "bottega", "-h"]);
+        psql.args([
+            "-X",
+            "-q",
+            "-At",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "bottega",
+            "-d",
+            "bottega",
+            "-h",
+        ]);
         psql.arg(self.folder().join("postgres/run")).arg("-f").arg(file);
         for (name, value) in variables {
             psql.arg("-v").arg(format!("{name}={value}"));
         }
-        let done = psql.stdout(Stdio::null()).status()?;
-        if done.success() { Ok(()) } else { Err(format!("{psql:?}: {done}").into()) }
+        let done = psql.stderr(Stdio::inherit()).output()?;
+        if done.status.success() {
+            Ok(String::from_utf8(done.stdout)?)
+        } else {
+            Err(format!("{psql:?}: {}", done.status).into())
+        }
     }
 
     /// Runs a command of the CLI against it.

@@ -243,6 +243,20 @@ impl Progress for Bar {
 }
 
 impl Bar {
+    /// Shows how many of them there are done.
+    pub fn counted(&self, what: &str, done: u64, of: u64) {
+        if self.0.length() != Some(of) {
+            let style =
+                ProgressStyle::with_template("{msg:11} {bar:32} {pos} of {len}, {eta} left");
+            if let Ok(style) = style {
+                self.0.set_style(style);
+            }
+            self.0.set_length(of);
+            self.0.set_message(what.to_owned());
+        }
+        self.0.set_position(done);
+    }
+
     /// Waits with words in place of a bar.
     pub fn waiting(&self, what: &str) {
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} ({elapsed})") {

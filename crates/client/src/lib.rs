@@ -9,12 +9,14 @@
 mod connection;
 mod error;
 pub mod import;
+mod lines;
 pub mod mlflow;
 pub mod pull;
 pub mod push;
 
 pub use connection::{Connection, path};
 pub use error::{ApiError, Error};
+pub use lines::Lines;
 
 /// Counts bytes as they pass, for whoever shows progress.
 pub trait Progress: Send + Sync {

@@ -28,6 +28,7 @@ pub mod blobs;
 pub mod endpoints;
 pub mod followers;
 pub mod freshness;
+pub mod grant_history;
 pub mod history;
 pub mod identities;
 pub mod imports;

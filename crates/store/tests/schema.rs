@@ -51,6 +51,36 @@ async fn the_application_can_append_to_the_audit_trail_and_no_more() {
     assert_eq!(events.items.len(), 1);
 }
 
+/// Whatever a later migration grants on all tables.
+#[tokio::test]
+async fn the_application_may_read_and_append_to_what_is_for_ever_and_no_more() {
+    let test = TestDatabase::fresh().await;
+    let mut connection = connection(test.url()).await;
+    for table in [
+        "audit_events",
+        "audit_seals",
+        "audit_checkpoints",
+        "audit_archives",
+        "grant_history",
+        "alias_history",
+        "stage_history",
+    ] {
+        for (right, has) in [
+            ("SELECT", true),
+            ("INSERT", true),
+            ("UPDATE", false),
+            ("DELETE", false),
+            ("TRUNCATE", false),
+            ("TRIGGER", false),
+        ] {
+            let asked = sqlx::query_scalar("SELECT has_table_privilege('bottega_app', $1, $2)");
+            let found: bool =
+                asked.bind(table).bind(right).fetch_one(&mut connection).await.unwrap();
+            assert_eq!(found, has, "{right} on {table}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_change_that_is_dropped_leaves_neither_row_nor_event() {
     let test = TestDatabase::fresh().await;

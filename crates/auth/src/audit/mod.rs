@@ -1,7 +1,11 @@
 //! What is recorded beside changes, and what shows that nothing recorded was changed since.
 
+mod keeper;
+mod signer;
 mod trail;
 
+pub use keeper::{checkpoint, keep_sealed};
+pub use signer::Signer;
 pub use trail::Trail;
 
 use domain::{Action, AuditEvent, Resource};
@@ -21,6 +25,11 @@ impl Caller {
         detail: Value,
     ) -> AuditEvent {
         let (actor, request_id) = (self.actor.clone(), self.request_id.clone());
-        AuditEvent::new(actor, action, resource, change, request_id, detail)
+        AuditEvent {
+            on_behalf_of: self.on_behalf_of.clone(),
+            address: self.address,
+            token: self.token,
+            ..AuditEvent::new(actor, action, resource, change, request_id, detail)
+        }
     }
 }

@@ -117,6 +117,8 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
     config.app_data(Data::from(Arc::clone(&services.authenticator)));
     config.app_data(Data::new(services.database.clone()));
     config.app_data(Data::new(services.trail.clone()));
+    config.app_data(Data::from(Arc::clone(&services.signer)));
+    config.app_data(Data::new(services.archivist.clone()));
     config.app_data(Data::new(services.clone()));
     config.service(health::live).service(health::ready).service(health::metrics);
     if let Some(gateway) = &services.gateway {

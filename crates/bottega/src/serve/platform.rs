@@ -8,6 +8,7 @@ use domain::{ErrorCode, Problem, SystemClock};
 use secrecy::ExposeSecret as _;
 use store::{
     Database,
+    audit::archives::Archivist,
     private::{DataDirLock, PrivatePostgres},
 };
 
@@ -34,6 +35,8 @@ pub struct Platform {
     pub authenticator: Arc<Authenticator>,
     /// What secrets are kept under.
     pub key: SecretKey,
+    /// Deletes from the audit trail what was archived.
+    pub archivist: Archivist,
     /// The administrator's token.
     pub admin: AdminToken,
     postgres: Option<PrivatePostgres>,
@@ -70,16 +73,17 @@ impl Platform {
                 .install_admin_token(&access, &admin.token)
                 .await
                 .map_err(Problem::from)?;
-            Ok((database, artifacts, Arc::new(authenticator)))
+            Ok((database, artifacts, Arc::new(authenticator), Archivist::new(migrate_url)))
         };
         match opened.await {
-            Ok((database, artifacts, authenticator)) => Ok(Self {
+            Ok((database, artifacts, authenticator, archivist)) => Ok(Self {
                 database,
                 artifacts,
                 access,
                 trail,
                 authenticator,
                 key,
+                archivist,
                 admin,
                 postgres,
                 _lock: lock,

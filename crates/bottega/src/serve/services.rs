@@ -3,7 +3,10 @@
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use artifacts::Artifacts;
-use auth::{Access, Authenticator, Vault, audit::Trail};
+use auth::{
+    Access, Authenticator, Vault,
+    audit::{Signer, Trail, keep_sealed},
+};
 use chrono::TimeDelta;
 use domain::{Problem, Signature, Tensor};
 use inference::trial::TrialLimits;
@@ -11,7 +14,7 @@ use inference::{ModelCache, Runtime};
 use prometheus_client::registry::Registry;
 use rest::metrics::HttpMetrics;
 use serde_json::Value;
-use store::{Database, outbox::Listener};
+use store::{Database, audit::archives::Archivist, outbox::Listener};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -42,6 +45,10 @@ pub struct Services {
     pub authenticator: Arc<Authenticator>,
     /// The way into the audit trail for what changes nothing.
     pub trail: Trail,
+    /// Signs checkpoints of the audit trail.
+    pub signer: Arc<Signer>,
+    /// Deletes from the audit trail what was archived.
+    pub archivist: Archivist,
     /// All metrics of this process.
     pub metrics: Arc<Registry>,
     /// Those of HTTP.
@@ -113,6 +120,8 @@ impl Services {
             access: platform.access.clone(),
             authenticator: Arc::clone(&platform.authenticator),
             trail: platform.trail.clone(),
+            signer: Arc::new(Signer::new(&platform.key)),
+            archivist: platform.archivist.clone(),
             metrics: Arc::new(metrics),
             http_metrics,
             registry,
@@ -132,6 +141,9 @@ impl Services {
         if let Some(registry) = self.registry.clone() {
             let (watched, watching) = (Arc::clone(&registry), stop.clone());
             work.spawn(async move { registry::watch(&watched, watching).await });
+            let (signer, database) = (Arc::clone(&self.signer), self.database.clone());
+            let sealing = stop.clone();
+            work.spawn(async move { keep_sealed(&database, &signer, &sealing).await });
             let (access, stop) = (self.access.clone(), stop.clone());
             work.spawn(async move {
                 registry::collections::collect_forever(&registry, &access, COLLECT, stop).await;

@@ -4,7 +4,7 @@ use domain::{Cursor, Limit, Page, Timestamp, audit::Recorded};
 
 use sqlx::PgConnection;
 
-use super::Row;
+use super::row::{Row, select_events};
 use crate::{Database, Result};
 
 /// How many events a page is looked for in where an index does not find them.
@@ -129,25 +129,20 @@ async fn find(
     floor: Option<Place>,
     limit: i64,
 ) -> Result<Vec<Recorded>> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id, xid::text AS "xid!", at, actor, on_behalf_of, address, token_id, action,
-                  resource_kind, resource, change, decision, policies, before_digest, after_digest,
-                  request_id, detail::text AS "detail!"
-           FROM audit_events
-           WHERE ($1::timestamptz IS NULL OR (at, id) < ($1, $2::bigint))
-             AND ($3::text IS NULL OR actor = $3)
-             AND ($4::text IS NULL OR resource_kind = $4)
-             AND ($5::text IS NULL OR resource = $5)
-             AND ($6::text IS NULL OR request_id = $6)
-             AND ($7::timestamptz IS NULL OR at >= $7)
-             AND ($8::timestamptz IS NULL OR at < $8)
-             AND ($9::timestamptz IS NULL OR (at, id) >= ($9, $10::bigint))
-             AND ($11::text IS NULL OR action = $11)
-             AND ($12::text IS NULL OR change = $12)
-             AND ($13::text IS NULL OR decision = $13)
-             AND ($14::text IS NULL OR strpos(lower(detail::text), lower($14)) > 0)
-           ORDER BY at DESC, id DESC LIMIT $15"#,
+    let rows = select_events!(
+        "WHERE ($1::timestamptz IS NULL OR (at, id) < ($1, $2::bigint))
+           AND ($3::text IS NULL OR actor = $3)
+           AND ($4::text IS NULL OR resource_kind = $4)
+           AND ($5::text IS NULL OR resource = $5)
+           AND ($6::text IS NULL OR request_id = $6)
+           AND ($7::timestamptz IS NULL OR at >= $7)
+           AND ($8::timestamptz IS NULL OR at < $8)
+           AND ($9::timestamptz IS NULL OR (at, id) >= ($9, $10::bigint))
+           AND ($11::text IS NULL OR action = $11)
+           AND ($12::text IS NULL OR change = $12)
+           AND ($13::text IS NULL OR decision = $13)
+           AND ($14::text IS NULL OR strpos(lower(detail::text), lower($14)) > 0)
+         ORDER BY audit_events.at DESC, id DESC LIMIT $15",
         before.map(|place| place.at),
         before.map(|place| place.id),
         filter.actor,

@@ -1,14 +1,23 @@
 //! The audit trail: append-only; the application's role cannot change or delete what is there.
+//!
+//! Whoever records an event touches nothing but its row. [`seal`] puts rows into the chain later, when
+//! no transaction can add one before them; [`verify`] walks the chain; [`archives`] moves its
+//! beginning into files.
 
+pub mod archives;
+pub mod checkpoints;
 mod list;
 mod row;
+mod seals;
+mod walk;
 
 use domain::{AuditEvent, Digest, Timestamp};
 use sqlx::PgConnection;
 
 pub use domain::audit::Recorded;
 pub use list::{Filter, list};
-use row::Row;
+pub use seals::{Sealed, seal};
+pub use walk::{Verified, verify};
 
 use crate::{Database, Error, Result};
 

@@ -6,6 +6,24 @@ use uuid::Uuid;
 use super::digest;
 use crate::{Error, Result};
 
+/// `select_events!("WHERE …", arguments)`: every read of events gathers the same columns, such that
+/// whatever somebody put into a row can be read.
+macro_rules! select_events {
+    ($rest:literal $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"SELECT id, xid::text AS "xid!",
+                      CASE WHEN at BETWEEN '0001-01-01' AND '9999-12-31' THEN at ELSE 'epoch' END AS "at!",
+                      actor, on_behalf_of, address, token_id, action, resource_kind, resource, change, decision,
+                      array_to_json(policies)::text AS "policies!", before_digest, after_digest, request_id,
+                      detail::text AS "detail!"
+               FROM audit_events "# + $rest
+            $(, $argument)*
+        )
+    };
+}
+pub(super) use select_events;
+
 pub(super) struct Row {
     pub(super) id: i64,
     pub(super) xid: String,
@@ -19,11 +37,10 @@ pub(super) struct Row {
     pub(super) resource: String,
     pub(super) change: String,
     pub(super) decision: String,
-    pub(super) policies: Vec<String>,
+    pub(super) policies: String,
     pub(super) before_digest: Option<Vec<u8>>,
     pub(super) after_digest: Option<Vec<u8>>,
     pub(super) request_id: String,
-    /// As text: whatever somebody put there can be read.
     pub(super) detail: String,
 }
 
@@ -32,6 +49,7 @@ impl TryFrom<Row> for Recorded {
 
     fn try_from(row: Row) -> Result<Self> {
         let id = row.id;
+        let wrong = |column| move |_| Error::inconsistent("audit_events", column, id);
         let read = |bytes: Option<Vec<u8>>| {
             bytes.map(|bytes| digest("audit_events", id, &bytes)).transpose()
         };
@@ -48,12 +66,11 @@ impl TryFrom<Row> for Recorded {
             resource: row.resource,
             change: row.change,
             decision: row.decision,
-            policies: row.policies,
+            policies: serde_json::from_str(&row.policies).map_err(wrong("policies"))?,
             before: read(row.before_digest)?,
             after: read(row.after_digest)?,
             request_id: row.request_id,
-            detail: serde_json::from_str(&row.detail)
-                .map_err(|_| Error::inconsistent("audit_events", "detail", id))?,
+            detail: serde_json::from_str(&row.detail).map_err(wrong("detail"))?,
         })
     }
 }

@@ -1,0 +1,1 @@
+SELECT coalesce(max(total), 0) FROM audit_seals;
