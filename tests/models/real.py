@@ -8,6 +8,7 @@ from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -21,6 +22,8 @@ def make(data):
     breast_cancer(data)
     digits(data)
     color_size(data)
+    sentiment(data)
+    language(data)
 
 
 def breast_cancer(data):
@@ -52,6 +55,35 @@ def color_size(data):
     columns = ColumnTransformer([("color", OneHotEncoder(), [0]), ("size", StandardScaler(), [1])])
     model = make_pipeline(columns, LogisticRegression(random_state=0)).fit(np.hstack([color, size]), target)
     save(data, "color_size", model, {"color": spread(color), "size": spread(size)})
+
+
+def sentiment(data):
+    """A sentence -> whether it is kind, and probabilities of the two moods."""
+    kind = "good great lovely superb brilliant charming moving delightful".split()
+    unkind = "bad awful boring weak dull clumsy tedious dreadful".split()
+    frames = ["the film was {}", "a {} story", "what a {} evening", "{} actors and a {} plot"]
+    text = [frame.format(word, word) for word in kind + unkind for frame in frames]
+    mood = ["kind" if word in kind else "unkind" for word in kind + unkind for _ in frames]
+    classify_text(data, "sentiment", text, mood)
+
+
+def language(data):
+    """A sentence -> its language, and probabilities of the three."""
+    text = {
+        "de": "das ist ein gutes buch|wo ist der bahnhof|ich habe keine zeit|wir gehen heute in die stadt|er liest die zeitung|das wetter ist schlecht|sie kommt aus der schweiz|es gibt noch kaffee",
+        "en": "this is a good book|where is the station|i have no time|we are going to town today|he reads the paper|the weather is bad|she comes from switzerland|there is some coffee left",
+        "fr": "c'est un bon livre|où est la gare|je n'ai pas le temps|nous allons en ville|il lit le journal|le temps est mauvais|elle vient de suisse|il reste du café",
+    }
+    pairs = [(line, key) for key, lines in text.items() for line in lines.split("|")]
+    classify_text(data, "language", *zip(*pairs))
+
+
+def classify_text(data, name, text, target):
+    """Both take and answer tensors of the same names and types; the probabilities tell them apart."""
+    text, target = np.array(text, dtype=object).reshape(-1, 1), np.array(target)
+    words = ColumnTransformer([("text", TfidfVectorizer(lowercase=False), 0)])
+    model = make_pipeline(words, LogisticRegression(C=10, random_state=0)).fit(text, target)
+    save(data, name, model, {"text": spread(text)})
 
 
 def save(data, name, model, inputs):

@@ -4,7 +4,7 @@ use std::{io::IsTerminal as _, process::ExitCode, time::Duration};
 
 use client::{ApiError, Progress};
 use comfy_table::{ContentArrangement, Table, presets};
-use domain::{ErrorCode, Problem, promotion::Outcome};
+use domain::{ErrorCode, Problem, contract::Line, promotion::Outcome};
 use indicatif::{ProgressBar, ProgressStyle};
 use owo_colors::OwoColorize as _;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
-    /// A promotion rule said no.
+    /// A promotion rule or an endpoint's contract said no.
     pub const GATE: u8 = 3;
     /// A quota is spent.
     pub const QUOTA: u8 = 4;
@@ -149,6 +149,9 @@ impl Output {
                 if !error.rules.is_empty() {
                     anstream::eprintln!("{}", rules(&error.rules));
                 }
+                if let Some(contract) = &error.contract {
+                    anstream::eprintln!("{}", side_by_side(&contract.lines));
+                }
                 if let Some(hint) = &error.hint {
                     anstream::eprintln!("{} {hint}", " hint:".cyan());
                 }
@@ -180,6 +183,19 @@ fn rules(outcomes: &[Outcome]) -> Table {
         let sign = if outcome.ok { "✓" } else { "✗" };
         let value = visible(outcome.value.as_deref().unwrap_or("no value"));
         table.add_row([sign, &visible(&outcome.rule), &value, &visible(&outcome.required)]);
+    }
+    table
+}
+
+/// An endpoint's contract beside the version that does not fit it.
+fn side_by_side(lines: &[Line]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["", "", "EXPECTED", "GOT"]);
+    for line in lines {
+        let sign = if line.ok { "✓" } else { "✗" };
+        let told = |side: &Option<String>| side.as_deref().map_or_else(|| "–".to_owned(), visible);
+        table.add_row([sign, &visible(&line.what), &told(&line.expected), &told(&line.got)]);
     }
     table
 }

@@ -262,6 +262,7 @@ impl Connection {
             field: None,
             hint: None,
             rules: Vec::new(),
+            contract: None,
             request_id,
         };
         Err(Error::Refused { status, error: Box::new(error) })

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use domain::{Problem, promotion::Outcome};
+use domain::{Problem, contract::Mismatch, promotion::Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::mlflow::SourceError;
@@ -23,6 +23,9 @@ pub struct ApiError {
     /// What each promotion rule found, where they refuse.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Outcome>,
+    /// How a version does not fit an endpoint's contract, where that refuses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Box<Mismatch>>,
     /// Finds the request in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -95,6 +98,7 @@ impl Error {
             field: None,
             hint: None,
             rules: Vec::new(),
+            contract: None,
             request_id: None,
         };
         match self {
@@ -117,6 +121,7 @@ impl Error {
                 field: problem.field.clone(),
                 hint: problem.hint.clone(),
                 rules: problem.rules.clone(),
+                contract: problem.contract.clone(),
                 request_id: None,
             },
             Self::Source(error) => {

@@ -12,6 +12,7 @@ mod action;
 mod actor;
 pub mod audit;
 mod clock;
+pub mod contract;
 mod digest;
 mod duration;
 mod endpoint;

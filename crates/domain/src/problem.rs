@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{promotion::Outcome, version::words};
+use crate::{contract::Mismatch, promotion::Outcome, version::words};
 
 words! {
     /// The closed list of error codes of the API. `rest` maps each to an HTTP status; each
@@ -22,7 +22,7 @@ words! {
         Invalid = "invalid",
         /// The input is larger than a limit.
         TooLarge = "too_large",
-        /// A promotion rule said no.
+        /// A promotion rule or an endpoint's contract said no.
         GateRefused = "gate_refused",
         /// A quota is spent.
         QuotaExceeded = "quota_exceeded",
@@ -55,6 +55,8 @@ pub struct Problem {
     pub rules: Vec<Outcome>,
     /// After how many seconds it is worth trying again.
     pub retry_after: Option<u64>,
+    /// How a version does not fit an endpoint's contract, where that refuses it.
+    pub contract: Option<Box<Mismatch>>,
 }
 
 impl Problem {
@@ -67,6 +69,7 @@ impl Problem {
             hint: None,
             rules: Vec::new(),
             retry_after: None,
+            contract: None,
         }
     }
 

@@ -16,7 +16,7 @@ use store::{
 };
 
 use crate::{
-    Error, Result, State, aliases,
+    Error, Result, State, aliases, contracts,
     models::{self},
     publish::publish,
     stages, versions,
@@ -115,7 +115,8 @@ pub struct Order {
 /// not there. Answers whether it was made. Nothing is done where all is so already.
 ///
 /// # Errors
-/// The model, the alias or the version is not there; the version cannot be served.
+/// The model, the alias or the version is not there; the version cannot be served, or does not fit
+/// the endpoint's contract.
 pub async fn deploy(
     state: &State,
     permit: &Permit<verbs::Deploy>,
@@ -125,6 +126,7 @@ pub async fn deploy(
     let mut change = Change::begin(&state.database).await?;
     let (version, follows, target) = wanted(&mut change, &order.model).await?;
     let before = endpoints::lock(&mut change, endpoint).await?;
+    let cause = permit.event("release.created", json!({}));
     let current = match before {
         Some(found) if serves(&mut change, &found, &follows, &version).await? => {
             // Its connection first: nobody may hold one and wait for another.
@@ -132,15 +134,17 @@ pub async fn deploy(
             return Ok((view(state, found).await?, false));
         }
         Some(ref found) => {
+            contracts::require(&mut change, found, &[version.id], "model").await?;
             endpoints::follow(&mut change, found.id, &target).await?;
-            found.id
+            found.clone()
         }
-        None => endpoints::insert(&mut change, endpoint, &target, permit.actor()).await?.id,
+        None => endpoints::insert(&mut change, endpoint, &target, permit.actor()).await?,
     };
+    contracts::adopt(&mut change, &current, &version, &cause).await?;
     let share = WeightedVersion { version: version.id, weight: 100 };
     let (by, request) = (permit.actor(), permit.request_id());
     let reason = order.reason.as_deref();
-    let release = releases::insert(&mut change, current, &[share], reason, by, request).await?;
+    let release = releases::insert(&mut change, &current, &[share], reason, by, request).await?;
     let after = lock(&mut change, endpoint).await?;
 
     let detail = json!({

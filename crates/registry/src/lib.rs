@@ -26,6 +26,7 @@ pub mod aliases;
 pub mod archive;
 pub mod blobs;
 pub mod collections;
+pub mod contracts;
 pub mod dependents;
 pub mod endpoints;
 pub mod history;

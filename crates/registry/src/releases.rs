@@ -11,7 +11,7 @@ use store::{
 };
 
 use crate::{
-    Error, Result, State,
+    Error, Result, State, contracts,
     endpoints::{get as endpoint, lock},
     publish::publish,
 };
@@ -66,7 +66,7 @@ pub async fn newest(
 ///
 /// # Errors
 /// The endpoint is not there; there is nothing to go back to; `to` is not there, never answered or
-/// is what answers now; its version may not be deployed any more.
+/// is what answers now; its version may not be deployed any more, or does not fit the contract.
 pub async fn roll_back(
     state: &State,
     permit: &Permit<verbs::Deploy>,
@@ -82,6 +82,8 @@ pub async fn roll_back(
         None => earlier(&mut change, &before, &current).await?,
     };
     require_deployable(&mut change, &chosen).await?;
+    let versions: Vec<_> = chosen.shares.iter().map(|share| share.version).collect();
+    contracts::require(&mut change, &before, &versions, "to").await?;
     let release = restore(&mut change, permit, &before, &chosen, reason).await?;
     let after = lock(&mut change, of).await?;
 
@@ -167,7 +169,7 @@ async fn restore(
     let back = format!("back to release {}", chosen.number);
     let why = reason.map_or(back.clone(), |reason| format!("{back}: {reason}"));
     let (by, request) = (permit.actor(), permit.request_id());
-    let release = releases::insert(change, endpoint.id, &versions, Some(&why), by, request).await?;
+    let release = releases::insert(change, endpoint, &versions, Some(&why), by, request).await?;
     endpoints::mark(change, endpoint.id, true, None).await?;
     if let Some(live) = endpoint.live_release.filter(|live| *live != chosen.number) {
         let outcome = format!("release {} took its place, {back}", release.number);

@@ -2,7 +2,7 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use domain::{ErrorCode, Problem, promotion::Outcome};
+use domain::{ErrorCode, Problem, Signature, contract, promotion::Outcome};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
@@ -36,6 +36,10 @@ pub struct ErrorDetail {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(inline)]
     pub rules: Vec<RuleOutcome>,
+    /// How a version does not fit an endpoint's contract, where that refuses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub contract: Option<Box<Misfit>>,
     /// Finds the request in the log; the answer's `x-request-id` says the same.
     #[schema(examples("0199f0a25f0c7d2f9d2f4ad1a3a0b7c1"))]
     pub request_id: String,
@@ -63,6 +67,74 @@ impl From<Outcome> for RuleOutcome {
     }
 }
 
+/// A version beside the contract that it does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Misfit {
+    /// The contract.
+    #[schema(inline)]
+    pub expected: Expected,
+    /// The version.
+    #[schema(inline)]
+    pub got: Got,
+    /// Both, side by side: what fits as well.
+    #[schema(inline)]
+    pub lines: Vec<MisfitLine>,
+}
+
+/// What an endpoint expects of each version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Expected {
+    /// The models whose versions it serves; empty: any.
+    #[schema(examples(json!(["sentiment"])))]
+    pub models: Vec<String>,
+    /// What goes in and comes out.
+    #[schema(value_type = Object)]
+    pub signature: Signature,
+}
+
+/// The version that was to be served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Got {
+    /// Its model.
+    #[schema(examples("language"))]
+    pub model: String,
+    /// Its number.
+    #[schema(examples(4))]
+    pub version: i32,
+    /// What goes in and comes out; null where nobody knows.
+    #[schema(required, value_type = Option<Object>)]
+    pub signature: Option<Signature>,
+}
+
+/// One thing as the contract has it and as the version has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MisfitLine {
+    /// `model`, or the input, output or size that it is about.
+    #[schema(examples("output `probabilities`"))]
+    pub what: String,
+    /// In the contract.
+    #[schema(required, examples("FP32 [n, 2]"))]
+    pub expected: Option<String>,
+    /// In the version.
+    #[schema(required, examples("FP32 [n, 3]"))]
+    pub got: Option<String>,
+    /// Whether they fit.
+    pub ok: bool,
+}
+
+impl From<contract::Mismatch> for Misfit {
+    fn from(mismatch: contract::Mismatch) -> Self {
+        let contract::Mismatch { expected, got, lines } = mismatch;
+        let line =
+            |contract::Line { what, expected, got, ok }| MisfitLine { what, expected, got, ok };
+        Self {
+            expected: Expected { models: expected.models, signature: expected.signature },
+            got: Got { model: got.model, version: got.version, signature: got.signature },
+            lines: lines.into_iter().map(line).collect(),
+        }
+    }
+}
+
 fn codes() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -73,10 +145,12 @@ fn codes() -> Object {
 impl ErrorBody {
     /// The body for a problem.
     pub fn new(problem: &Problem, request_id: impl Into<String>) -> Self {
-        let Problem { code, message, field, hint, rules, retry_after: _ } = problem.clone();
+        let Problem { code, message, field, hint, rules, contract, retry_after: _ } =
+            problem.clone();
+        let contract = contract.map(|mismatch| Box::new((*mismatch).into()));
         let rules = rules.into_iter().map(Into::into).collect();
         let request_id = request_id.into();
-        Self { error: ErrorDetail { code, message, field, hint, rules, request_id } }
+        Self { error: ErrorDetail { code, message, field, hint, rules, contract, request_id } }
     }
 }
 

@@ -103,7 +103,7 @@ const fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::Conflict => "the present state does not allow it",
         ErrorCode::Invalid => "the input is wrong",
         ErrorCode::TooLarge => "the input is larger than a limit",
-        ErrorCode::GateRefused => "a promotion rule said no",
+        ErrorCode::GateRefused => "a promotion rule or an endpoint's contract said no",
         ErrorCode::QuotaExceeded => "a quota is spent",
         ErrorCode::RateLimited => "too many requests just now",
         ErrorCode::Unavailable => "a dependency is away, or nothing is ready to answer",

@@ -12,7 +12,7 @@ use domain::{
 use serde_json::json;
 
 use crate::{
-    Change, Result,
+    Change, Result, contracts,
     endpoints::{self, Endpoint},
     releases,
     versions::{self, Version},
@@ -108,6 +108,10 @@ async fn bring_one(
     if let Some(why) = version.obstacle() {
         return block(change, endpoint, why, cause).await;
     }
+    if let Some(mismatch) = contracts::mismatch(change, endpoint.id, version).await? {
+        return block(change, endpoint, mismatch.sentence(&endpoint.endpoint), cause).await;
+    }
+    contracts::adopt(change, endpoint, version, cause).await?;
     endpoints::mark(change, endpoint.id, false, None).await?;
     let wire = endpoint.endpoint.to_string();
     let resource = Resource::Endpoint(wire.clone());
@@ -115,7 +119,7 @@ async fn bring_one(
     let reason = format!("`{}{pointer}` points to {}", version.model, version.number);
     let release = releases::insert(
         change,
-        endpoint.id,
+        endpoint,
         &[share],
         Some(&reason),
         &cause.actor,

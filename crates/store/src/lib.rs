@@ -25,6 +25,7 @@ pub mod accounts;
 pub mod aliases;
 pub mod audit;
 pub mod blobs;
+pub mod contracts;
 pub mod endpoints;
 pub mod followers;
 pub mod freshness;

@@ -6,7 +6,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 
-use crate::{Change, Database, Error, Result, endpoints::Endpoint, models::one};
+use crate::{Change, Database, Error, Result, contracts, endpoints::Endpoint, models::one};
 
 /// A version in a release, by its names.
 #[derive(Debug, Clone)]
@@ -224,25 +224,30 @@ pub async fn list(
 }
 
 /// Makes the next release of an endpoint that the change has locked, and its target. A release that
-/// was still on its way is aborted.
+/// was still on its way is aborted. The door that every release comes through asks the contract,
+/// whoever asked it before.
 ///
 /// # Errors
-/// The database is away.
+/// A version does not fit the endpoint's contract; the database is away.
 pub async fn insert(
     change: &mut Change,
-    endpoint: EndpointId,
+    endpoint: &Endpoint,
     versions: &[WeightedVersion],
     reason: Option<&str>,
     by: &Actor,
     request: &RequestId,
 ) -> Result<Release> {
+    let ids: Vec<_> = versions.iter().map(|share| share.version).collect();
+    if let Some(mismatch) = contracts::mismatch_of_any(change, endpoint.id, &ids).await? {
+        return Err(mismatch.refusal(&endpoint.endpoint).into());
+    }
     let now = change.now();
     let number = sqlx::query!(
         "UPDATE endpoints
          SET last_release = last_release + 1, target_release = last_release + 1, updated_at = $2
          WHERE id = $1
          RETURNING last_release",
-        endpoint.0,
+        endpoint.id.0,
         now
     )
     .fetch_one(change.connection())
@@ -251,7 +256,7 @@ pub async fn insert(
     sqlx::query!(
         "UPDATE releases SET state = 'aborted', outcome = $2, finished_at = $3
          WHERE endpoint_id = $1 AND state = 'progressing'",
-        endpoint.0,
+        endpoint.id.0,
         format!("release {number} came before it was ready"),
         now
     )
@@ -260,7 +265,7 @@ pub async fn insert(
     sqlx::query!(
         "INSERT INTO releases (endpoint_id, number, state, reason, created_by, request_id, created_at)
          VALUES ($1, $2, 'progressing', $3, $4, $5, $6)",
-        endpoint.0,
+        endpoint.id.0,
         number,
         reason,
         by.to_string(),
@@ -274,14 +279,16 @@ pub async fn insert(
     sqlx::query!(
         "INSERT INTO release_versions (endpoint_id, number, version_id, weight)
          SELECT $1, $2, * FROM unnest($3::uuid[], $4::integer[])",
-        endpoint.0,
+        endpoint.id.0,
         number,
         &ids,
         &weights
     )
     .execute(change.connection())
     .await?;
-    find(change, endpoint, number).await?.ok_or(Error::Affected { table: "releases", affected: 0 })
+    find(change, endpoint.id, number)
+        .await?
+        .ok_or(Error::Affected { table: "releases", affected: 0 })
 }
 
 /// A release that is on its way.

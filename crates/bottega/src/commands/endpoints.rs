@@ -6,7 +6,7 @@ use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::{Done, graph, wire_name};
+use super::{Done, contract, graph, wire_name};
 use crate::output::{Column, Output};
 
 #[derive(Subcommand)]
@@ -48,6 +48,9 @@ pub enum Verb {
         #[arg(long, value_name = "STEPS", default_value_t = 10)]
         depth: u32,
     },
+    /// Show and change what each release of an endpoint must keep
+    #[command(subcommand)]
+    Contract(contract::Verb),
     /// List the releases of an endpoint: who was live when
     Releases {
         /// The endpoint
@@ -135,6 +138,7 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             graph::show(&graph, output);
             Ok(ExitCode::SUCCESS)
         }
+        Verb::Contract(verb) => contract::run(server, verb, output).await,
         Verb::Releases { endpoint, env } => {
             let wire = wire_name(&endpoint, env.as_deref())?;
             let releases = server.list(&path(&["endpoints", &wire, "releases"]), &[]).await?;

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod collect;
 pub mod completions;
 pub mod config;
+mod contract;
 pub mod deploy;
 pub mod doctor;
 pub mod endpoints;

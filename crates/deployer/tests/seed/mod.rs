@@ -155,7 +155,7 @@ impl World {
         };
         let shares = [WeightedVersion { version: version.id, weight: 100 }];
         let request = RequestId::new();
-        releases::insert(&mut change, endpoint.id, &shares, None, &by, &request).await.unwrap();
+        releases::insert(&mut change, &endpoint, &shares, None, &by, &request).await.unwrap();
         self.commit(change).await;
     }
 

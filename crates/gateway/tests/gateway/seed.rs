@@ -181,7 +181,7 @@ impl World {
             .map(|(version, weight)| WeightedVersion { version: version.id, weight: *weight })
             .collect();
         let request = RequestId::new();
-        releases::insert(&mut change, endpoint.id, &shares, None, &by, &request).await.unwrap();
+        releases::insert(&mut change, &endpoint, &shares, None, &by, &request).await.unwrap();
         change.emit("release.created", "endpoint:x", &json!({})).await.unwrap();
         self.commit(change).await;
     }

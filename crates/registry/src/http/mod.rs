@@ -7,6 +7,7 @@ mod aliases;
 mod archives;
 mod blobs;
 mod collections;
+mod contracts;
 mod deleted;
 mod dependents;
 mod endpoints;
@@ -58,6 +59,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(blobs::routes)
         .configure(archives::routes)
         .configure(endpoints::routes)
+        .configure(contracts::routes)
         .configure(releases::routes)
         .configure(nodes::routes)
         .configure(lineage::routes)

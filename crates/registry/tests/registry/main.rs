@@ -6,6 +6,7 @@ mod aliases;
 mod archives;
 mod blobs;
 mod collections;
+mod contracts;
 mod document;
 mod endpoints;
 mod files;

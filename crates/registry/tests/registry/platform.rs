@@ -202,7 +202,12 @@ impl Platform {
 
     /// Registers a version of one ONNX file, told from others by `seed`; its trial is not over.
     pub async fn register(&self, model: &str, seed: u8) -> i64 {
-        let file = self.file("model.onnx", &onnx::model(seed)).await;
+        self.register_file(model, &onnx::model(seed)).await
+    }
+
+    /// Registers a version of one ONNX file; its trial is not over.
+    pub async fn register_file(&self, model: &str, content: &[u8]) -> i64 {
+        let file = self.file("model.onnx", content).await;
         let answer = self.post(&versions_of(model), json!({"files": [file]})).await;
         answer.expect(201)["version"].as_i64().unwrap()
     }
