@@ -1,13 +1,13 @@
 //! Policies that an administrator wrote: read, checked against the schema, and sorted by action.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::LazyLock,
 };
 
 use cedar_policy::{
-    ActionConstraint, EntityId, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode,
-    ValidationWarning, Validator, ffi::DetailedError,
+    ActionConstraint, Effect, EntityId, EntityUid, Policy, PolicyId, PolicySet, Schema,
+    ValidationMode, ValidationWarning, Validator, ffi::DetailedError,
 };
 use domain::{
     Action,
@@ -40,6 +40,9 @@ pub(crate) struct Custom {
     by_action: HashMap<Action, (PolicySet, bool)>,
     names: HashMap<PolicyId, String>,
     none: (PolicySet, bool),
+    texts: Vec<PolicyText>,
+    /// What each of the texts speaks of.
+    actions: Vec<BTreeSet<Action>>,
 }
 
 /// One statement of a text.
@@ -50,12 +53,14 @@ struct Statement {
 
 impl Custom {
     pub(crate) fn new(texts: &[PolicyText], names: Names<'_>) -> Result<Self, PolicyError> {
-        let mut custom = Self::default();
+        let mut custom = Self { texts: texts.to_vec(), ..Self::default() };
         for text in texts {
+            let mut spoken_of = BTreeSet::new();
             for Statement { policy, actions } in read(text, names, false)? {
                 let policy = policy.new_id(PolicyId::new(format!("c{}", custom.names.len())));
                 custom.names.insert(policy.id().clone(), text.name.clone());
                 let is_timed = mentions_time(&policy);
+                spoken_of.extend(actions.iter().copied());
                 for action in actions {
                     let (set, timed) = custom.by_action.entry(action).or_default();
                     *timed |= is_timed;
@@ -64,6 +69,7 @@ impl Custom {
                     })?;
                 }
             }
+            custom.actions.push(spoken_of);
         }
         Ok(custom)
     }
@@ -72,6 +78,26 @@ impl Custom {
     pub(crate) fn on(&self, action: Action) -> (&PolicySet, bool) {
         let (set, is_timed) = self.by_action.get(&action).unwrap_or(&self.none);
         (set, *is_timed)
+    }
+
+    /// Those of them that allow something.
+    pub(crate) fn permits_on(&self, action: Action) -> PolicySet {
+        let permits = self.on(action).0.policies();
+        let permits = permits.filter(|policy| policy.effect() == Effect::Permit).cloned();
+        // They come from a set, so no two have one id.
+        PolicySet::from_policies(permits).unwrap_or_default()
+    }
+
+    /// A policy as it was written.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.texts.iter().find(|text| text.name == name).map(|text| text.text.as_str())
+    }
+
+    /// What those texts speak of that `other` does not have just so.
+    pub(crate) fn beyond(&self, other: &Self) -> BTreeSet<Action> {
+        let texts = self.texts.iter().zip(&self.actions);
+        let beyond = texts.filter(|(text, _)| !other.texts.contains(text));
+        beyond.flat_map(|(_, actions)| actions.iter().copied()).collect()
     }
 
     /// The name of the policy that a statement is of.

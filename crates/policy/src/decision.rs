@@ -81,6 +81,16 @@ impl Decision {
 /// Asks Cedar, with the grants of `slice` and all custom policies that speak of the action.
 pub(crate) fn decide(slice: &[&Held], custom: &Custom, question: &Question<'_>) -> Decision {
     let (base, is_timed) = custom.on(question.action);
+    decide_on(slice, custom, (base, is_timed), question)
+}
+
+/// As [`decide`], with these of the custom policies.
+pub(crate) fn decide_on(
+    slice: &[&Held],
+    custom: &Custom,
+    (base, is_timed): (&PolicySet, bool),
+    question: &Question<'_>,
+) -> Decision {
     if slice.is_empty() && base.is_empty() {
         return Decision::refused(Vec::new());
     }

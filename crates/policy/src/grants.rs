@@ -110,8 +110,8 @@ pub(crate) fn covers(privilege: Privilege, action: Action) -> bool {
 
 /// The first later moment at which the time conditions have another answer.
 pub(crate) fn turns_at(conditions: &Conditions, now: Timestamp) -> Option<Timestamp> {
-    let moments = [conditions.not_before, conditions.expires_at];
-    moments.into_iter().flatten().filter(|at| *at > now).min()
+    let moments = [conditions.not_before, conditions.expires_at].into_iter().flatten();
+    moments.filter_map(in_milliseconds).filter(|at| *at > now).min()
 }
 
 impl Held {
@@ -218,6 +218,11 @@ fn string(value: &str) -> Arc<pst::Expr> {
 
 fn binary(op: pst::BinaryOp, left: Arc<pst::Expr>, right: Arc<pst::Expr>) -> Arc<pst::Expr> {
     Arc::new(pst::Expr::BinaryOp { op, left, right })
+}
+
+/// The moment as Cedar counts it.
+fn in_milliseconds(at: Timestamp) -> Option<Timestamp> {
+    Timestamp::from_timestamp_millis(at.timestamp_millis())
 }
 
 /// Whether a moment is in a grant's time. Cedar counts in milliseconds, and so does this.

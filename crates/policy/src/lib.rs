@@ -7,23 +7,30 @@
 //!
 //! A `forbid` beats every `permit`; one that cannot be evaluated counts as one that holds.
 
+mod changes;
 mod custom;
 mod decision;
 mod entities;
 mod error;
+mod explain;
 mod grants;
 mod roles;
 mod rules;
 mod visible;
 
+#[cfg(test)]
+mod tests;
+
 use domain::{
     Action, SubjectId,
-    access::{Circumstances, Grant, Principal, Subject, Target},
+    access::{Circumstances, Grant, Place, Principal, Privilege, Subject, Target},
 };
 
+pub use changes::{Change, Scope};
 pub use custom::PolicyText;
 pub use decision::{Decision, Failure, PolicyRef};
 pub use error::PolicyError;
+pub use explain::{Explanation, Missed, Near, Remedy};
 pub use roles::{role_actions, role_text};
 pub use rules::NotGranted;
 
@@ -42,6 +49,7 @@ impl Policies {
     ///
     /// # Errors
     /// A text is not a policy that may decide: syntax, a word that the schema does not have, `view`.
+    /// What is stored may say so after an upgrade: see [`Policies::of_administrators`].
     pub fn new(
         grants: Vec<Grant>,
         custom: &[PolicyText],
@@ -51,6 +59,18 @@ impl Policies {
             grants: grants::Grants::new(grants),
             custom: custom::Custom::new(custom, names)?,
         })
+    }
+
+    /// What decides while a policy that is stored cannot be read, so that somebody can mend it:
+    /// who may administer the platform may that, and everybody else nothing.
+    #[must_use]
+    pub fn of_administrators(grants: Vec<Grant>) -> Self {
+        let administers = |grant: &Grant| {
+            grant.place == Place::Everything && grants::covers(grant.privilege, Action::Administer)
+        };
+        let alone = |grant| Grant { privilege: Privilege::Action(Action::Administer), ..grant };
+        let grants = grants.into_iter().filter(administers).map(alone).collect();
+        Self { grants: grants::Grants::new(grants), custom: custom::Custom::default() }
     }
 
     /// Whether `text` may be saved. Stricter than [`Policies::new`]: whom it names must be there.
