@@ -6,11 +6,13 @@
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
 //! - Starting and sitting idle: milliseconds and resident memory.
 //! - The audit trail: what an event costs, and how fast millions are sealed, verified and searched.
+//! - Deciding who may do what: microseconds, against the limit that was set ([`decisions`]).
 //! - MLflow's protocol, against the real `mlflow server` ([`mlflow`]).
 //!
 //! No figure here makes anything fail: machines differ, ratios tell.
 
 mod audit;
+mod decisions;
 mod http;
 mod load;
 mod mlflow;
@@ -41,14 +43,16 @@ fn main() -> ExitCode {
         Some("push") => push::run(),
         Some("start") => platform::start_times(),
         Some("audit") => audit::run(arguments.next().as_ref()),
+        Some("policy") => decisions::run(),
         Some("mlflow") => mlflow::run(&arguments.collect::<Vec<_>>()),
         None => predict()
             .and_then(|()| push::run())
             .and_then(|()| platform::start_times())
             .and_then(|()| audit::run(None))
+            .and_then(|()| decisions::run())
             .and_then(|()| mlflow::run(&[])),
         Some(other) => {
-            Err(format!("`{other}`: expected predict, push, start, audit or mlflow").into())
+            Err(format!("`{other}`: expected predict, push, start, audit, policy or mlflow").into())
         }
     };
     match done {
