@@ -141,6 +141,16 @@ impl Connection {
         self.json(self.api(Method::GET, path).query(query)).await
     }
 
+    /// Reads what is no JSON.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn bytes(&self, path: &str, query: &[(&str, String)]) -> Result<Vec<u8>, Error> {
+        let response = self.send(self.api(Method::GET, path).query(query)).await?;
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
+        Ok(body.to_vec())
+    }
+
     /// Reads every page of a list.
     ///
     /// # Errors
@@ -247,10 +257,10 @@ impl Connection {
         };
         let code = match status {
             401 => "unauthenticated",
+            429 => "rate_limited",
             403 => "forbidden",
             404 => "not_found",
             413 => "too_large",
-            429 => "rate_limited",
             503 => "unavailable",
             504 => "timeout",
             400..=499 => "invalid",
@@ -263,6 +273,7 @@ impl Connection {
             hint: None,
             rules: Vec::new(),
             contract: None,
+            quota: None,
             request_id,
         };
         Err(Error::Refused { status, error: Box::new(error) })

@@ -26,6 +26,9 @@ pub struct ApiError {
     /// How a version does not fit an endpoint's contract, where that refuses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<Box<Mismatch>>,
+    /// The quota that refuses, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<serde_json::Value>,
     /// Finds the request in the server's log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -99,6 +102,7 @@ impl Error {
             hint: None,
             rules: Vec::new(),
             contract: None,
+            quota: None,
             request_id: None,
         };
         match self {
@@ -122,6 +126,7 @@ impl Error {
                 hint: problem.hint.clone(),
                 rules: problem.rules.clone(),
                 contract: problem.contract.clone(),
+                quota: None,
                 request_id: None,
             },
             Self::Source(error) => {

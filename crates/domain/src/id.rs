@@ -64,6 +64,8 @@ id! {
     SessionId,
     /// A promotion rule.
     RuleId,
+    /// A request for more of a quota.
+    QuotaRequestId,
     /// A webhook.
     WebhookId,
     /// A server that was imported from.

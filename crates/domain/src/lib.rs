@@ -28,6 +28,7 @@ mod page;
 pub mod pickle;
 mod problem;
 pub mod promotion;
+pub mod quota;
 pub mod raw;
 mod reference;
 pub mod rollout;
@@ -47,8 +48,8 @@ pub use digest::{Digest, Hasher};
 pub use duration::parse_duration;
 pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
-    BlobKey, DeliveryId, EndpointId, GrantId, ImportSourceId, ModelId, NodeId, RuleId, SessionId,
-    SubjectId, TokenId, UploadId, VersionId, WebhookId,
+    BlobKey, DeliveryId, EndpointId, GrantId, ImportSourceId, ModelId, NodeId, QuotaRequestId,
+    RuleId, SessionId, SubjectId, TokenId, UploadId, VersionId, WebhookId,
 };
 pub use import::ImportKind;
 pub use manifest::{FileEntry, FilePath, Manifest};

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{contract::Mismatch, promotion::Outcome, version::words};
+use crate::{contract::Mismatch, promotion::Outcome, quota::Spent, version::words};
 
 words! {
     /// The closed list of error codes of the API. `rest` maps each to an HTTP status; each
@@ -57,6 +57,8 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// How a version does not fit an endpoint's contract, where that refuses it.
     pub contract: Option<Box<Mismatch>>,
+    /// The quota that refuses, where one does.
+    pub spent: Option<Box<Spent>>,
 }
 
 impl Problem {
@@ -70,6 +72,7 @@ impl Problem {
             rules: Vec::new(),
             retry_after: None,
             contract: None,
+            spent: None,
         }
     }
 

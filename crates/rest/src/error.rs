@@ -2,7 +2,11 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use domain::{ErrorCode, Problem, Signature, contract, promotion::Outcome};
+use domain::{
+    ErrorCode, Problem, Signature, contract,
+    promotion::Outcome,
+    quota::{Pace, Spent},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{Object, ObjectBuilder, Type};
@@ -40,6 +44,10 @@ pub struct ErrorDetail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(inline)]
     pub contract: Option<Box<Misfit>>,
+    /// The quota that refuses, where one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub quota: Option<Box<SpentQuota>>,
     /// Finds the request in the log; the answer's `x-request-id` says the same.
     #[schema(examples("0199f0a25f0c7d2f9d2f4ad1a3a0b7c1"))]
     pub request_id: String,
@@ -135,6 +143,57 @@ impl From<contract::Mismatch> for Misfit {
     }
 }
 
+/// A quota that has no more to give.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SpentQuota {
+    /// Whose it is.
+    #[schema(examples("team:fraud"))]
+    pub subject: String,
+    /// Which it is.
+    #[schema(examples("predictions_per_month"))]
+    pub name: String,
+    /// How much it allows.
+    #[schema(examples(100_000))]
+    pub limit: u64,
+    /// How much of that is used.
+    #[schema(examples(100_000))]
+    pub used: u64,
+    /// When the count begins anew; null for what counts as long as it is there.
+    #[schema(required, examples("2026-12-01T00:00:00Z"))]
+    pub resets_at: Option<String>,
+    /// For a rate: in how many seconds to try again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+}
+
+impl From<Spent> for SpentQuota {
+    fn from(Spent { subject, quota, limit, used, resets_at, pace }: Spent) -> Self {
+        let resets_at = resets_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+        let retry_after = pace.map(Pace::seconds);
+        Self { subject, name: quota.to_string(), limit, used, resets_at, retry_after }
+    }
+}
+
+/// The headers that say how fast a subject may be, and when to try again: `Retry-After`, and those
+/// of the IETF's draft on rate limits in both of its forms. Every surface's refusal carries them.
+#[must_use]
+pub fn pace_headers(problem: &Problem) -> Vec<(header::HeaderName, String)> {
+    let spent = problem.spent.as_deref();
+    let Some((spent, pace)) = spent.and_then(|spent| Some((spent, spent.pace?))) else {
+        return Vec::new();
+    };
+    let (limit, seconds) = (spent.limit, pace.seconds());
+    let name = header::HeaderName::from_static;
+    vec![
+        (header::RETRY_AFTER, seconds.to_string()),
+        (name("ratelimit-limit"), limit.to_string()),
+        (name("ratelimit-remaining"), "0".to_owned()),
+        (name("ratelimit-reset"), seconds.to_string()),
+        (name("ratelimit-policy"), format!("\"requests\";q={limit};w=1;burst={}", pace.burst)),
+        (name("ratelimit"), format!("\"requests\";r=0;t={seconds}")),
+    ]
+}
+
 fn codes() -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -145,12 +204,14 @@ fn codes() -> Object {
 impl ErrorBody {
     /// The body for a problem.
     pub fn new(problem: &Problem, request_id: impl Into<String>) -> Self {
-        let Problem { code, message, field, hint, rules, contract, retry_after: _ } =
+        let Problem { code, message, field, hint, rules, retry_after: _, contract, spent } =
             problem.clone();
         let contract = contract.map(|mismatch| Box::new((*mismatch).into()));
+        let quota = spent.map(|spent| Box::new((*spent).into()));
         let rules = rules.into_iter().map(Into::into).collect();
         let request_id = request_id.into();
-        Self { error: ErrorDetail { code, message, field, hint, rules, contract, request_id } }
+        let error = ErrorDetail { code, message, field, hint, rules, contract, quota, request_id };
+        Self { error }
     }
 }
 
@@ -218,6 +279,9 @@ impl ResponseError for ApiError {
         }
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        for header in pace_headers(&self.0) {
+            response.insert_header(header);
         }
         response.json(ErrorBody::new(&self.0, request_id().as_str()))
     }

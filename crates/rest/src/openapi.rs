@@ -31,13 +31,13 @@ macro_rules! refusals {
 
 refusals! {
     /// What an operation that reads may answer.
-    Reads: Invalid Unauthenticated Forbidden NotFound Internal Unavailable;
+    Reads: Invalid Unauthenticated Forbidden NotFound RateLimited Internal Unavailable;
     /// What logging in may answer.
     LogsIn: Invalid Unauthenticated TooLarge RateLimited Internal Unavailable;
     /// What an operation whose failures are counted may answer besides.
     Limited: RateLimited;
     /// What an operation that changes something may answer.
-    Writes: Invalid Unauthenticated Forbidden NotFound Conflict TooLarge Internal Unavailable;
+    Writes: Invalid Unauthenticated Forbidden NotFound Conflict TooLarge RateLimited Internal Unavailable;
 }
 
 fn references(codes: &[ErrorCode]) -> BTreeMap<String, RefOr<Response>> {

@@ -206,7 +206,7 @@ async fn an_operations_refusals_are_documented_once() {
     let document = fetch("/document").await.body;
     let responses = &document["paths"]["/api/v1/things"]["post"]["responses"];
     let listed: Vec<_> = responses.as_object().unwrap().keys().collect();
-    assert_eq!(listed, ["201", "400", "401", "403", "404", "409", "413", "500", "503"]);
+    assert_eq!(listed, ["201", "400", "401", "403", "404", "409", "413", "429", "500", "503"]);
     assert_eq!(responses["403"]["$ref"], "#/components/responses/Forbidden");
     let forbidden = &document["components"]["responses"]["Forbidden"];
     let content = &forbidden["content"]["application/json"];

@@ -1,13 +1,13 @@
 //! The one door for writes.
 
-use domain::{AuditEvent, Timestamp};
+use domain::{AuditEvent, Timestamp, quota::Key};
 use serde_json::Value;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
     Database, Result, audit,
     freshness::{Committing, Touched},
-    outbox,
+    outbox, quotas,
 };
 
 /// A change on its way: a transaction that ends well only in [`Change::commit`], which records it.
@@ -19,6 +19,7 @@ pub struct Change {
     now: Timestamp,
     notify: bool,
     touched: Touched,
+    charges: Vec<quotas::Charge>,
 }
 
 impl Change {
@@ -29,7 +30,8 @@ impl Change {
     pub async fn begin(database: &Database) -> Result<Self> {
         let tx = database.pool().begin().await?;
         let (database, now) = (database.clone(), database.now());
-        Ok(Self { tx, database, now, notify: false, touched: Touched::Nothing })
+        let (touched, charges) = (Touched::Nothing, Vec::new());
+        Ok(Self { tx, database, now, notify: false, touched, charges })
     }
 
     /// The instant that everything in this change is stamped with.
@@ -61,8 +63,13 @@ impl Change {
     /// Records the change and makes it so.
     ///
     /// # Errors
-    /// The database is away, or a deferred constraint is broken; then nothing was changed.
+    /// A quota is spent; the database is away, or a deferred constraint is broken; then nothing was
+    /// changed.
     pub async fn commit(mut self, event: &AuditEvent) -> Result<()> {
+        let charges = std::mem::take(&mut self.charges);
+        if !charges.is_empty() {
+            quotas::settle(&mut self, &charges).await?;
+        }
         self.record(event).await?;
         if self.notify || self.touched != Touched::Nothing {
             // One notice a transaction: the rows are in the outbox, the notice only says "look".
@@ -77,6 +84,12 @@ impl Change {
     /// Says that names lead elsewhere than the resources of its events tell.
     pub(crate) fn touch_everything(&mut self) {
         self.touched = Touched::Everything;
+    }
+
+    /// Says that this change adds a row that a quota counts; [`Change::commit`] sees to it that there
+    /// is room.
+    pub(crate) fn charge(&mut self, key: Key, id: uuid::Uuid) {
+        self.charges.push(quotas::Charge { key, id });
     }
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {

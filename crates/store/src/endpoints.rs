@@ -2,7 +2,7 @@
 
 use domain::{
     Actor, AliasName, Cursor, EndpointId, EndpointRef, Follows, Limit, ModelId, Page, Pointer,
-    Problem, Stage, Timestamp, VersionId,
+    Problem, Stage, Timestamp, VersionId, quota::Key,
 };
 use serde_json::{Value, json};
 
@@ -252,6 +252,8 @@ pub async fn insert(
             error.into()
         }
     })?;
+    change.charge(Key::Endpoints, id.0);
+    change.charge(Key::Replicas, id.0);
     lock(change, endpoint).await?.ok_or(Error::Affected { table: "endpoints", affected: 0 })
 }
 

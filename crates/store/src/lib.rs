@@ -10,7 +10,8 @@
 //! To add a query: write it with `query!` in its aggregate's module, then run `./just prepare`,
 //! which writes the checked query data into `crates/store/.sqlx`.
 //!
-//! Lock order, always: model, then version, then endpoint, then blob.
+//! Lock order, always: model, then version, then endpoint, then blob; last the subjects whose quotas
+//! are charged, which [`Change::commit`] locks by itself.
 //!
 //! Not here: rules (`domain`), permissions (`auth`), the bytes of artifacts (`artifacts`).
 
@@ -40,6 +41,7 @@ pub mod nodes;
 pub mod outbox;
 pub mod private;
 pub mod purge;
+pub mod quotas;
 pub mod releases;
 pub mod rules;
 pub mod search;
@@ -54,6 +56,7 @@ pub mod testing;
 pub mod tokens;
 pub mod tracking;
 pub mod trials;
+pub mod usage;
 pub mod versions;
 pub mod webhooks;
 

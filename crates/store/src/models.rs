@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     Actor, AliasName, Cursor, Limit, ModelId, ModelName, Page, Problem, Stage, Timestamp,
+    quota::Key,
 };
 use serde_json::{Value, json};
 
@@ -192,6 +193,7 @@ pub async fn insert(
     .execute(change.connection())
     .await
     .map_err(|error| taken(error, name))?;
+    change.charge(Key::Models, id.0);
     set_tags(change, id, tags).await?;
     lock(change, name).await?.ok_or(Error::Affected { table: "models", affected: 0 })
 }
@@ -213,6 +215,9 @@ pub async fn ensure(change: &mut Change, name: &ModelName, owner: &Actor) -> Res
     )
     .execute(change.connection())
     .await?;
+    if done.rows_affected() == 1 {
+        change.charge(Key::Models, id.0);
+    }
     let model = lock(change, name).await?.ok_or_else(|| {
         Problem::conflict(format!("the model `{name}` was deleted at this moment"))
             .hint("try again")

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Actor, FilePath, Problem, Timestamp,
+    Actor, FilePath, Problem, SubjectId, Timestamp,
     tracking::{ExperimentId, Tag},
 };
 use serde_json::{Value, json};
@@ -90,6 +90,17 @@ macro_rules! select_experiment {
 pub async fn get(database: &Database, id: ExperimentId) -> Result<Option<Experiment>> {
     let row = select_experiment!("WHERE e.id = $1", id.0).fetch_optional(database.pool()).await?;
     row.map(Experiment::try_from).transpose()
+}
+
+/// The team that owns an experiment, if one does.
+///
+/// # Errors
+/// The database is away.
+pub async fn team(database: &Database, id: ExperimentId) -> Result<Option<SubjectId>> {
+    let row = sqlx::query!("SELECT team_id FROM experiments WHERE id = $1", id.0)
+        .fetch_optional(database.pool())
+        .await?;
+    Ok(row.and_then(|row| row.team_id).map(SubjectId))
 }
 
 /// The experiment of that name, deleted or not.

@@ -1,6 +1,7 @@
 //! Making, judging, changing and deleting versions.
 
 use domain::pickle::{Findings, suspects};
+use domain::quota::Key;
 use domain::{Actor, Manifest, ModelId, Problem, Runtime, Servable, VersionId, VersionStatus};
 use serde_json::Value;
 
@@ -76,6 +77,10 @@ pub async fn insert(
     )
     .execute(change.connection())
     .await?;
+    change.charge(Key::Versions, id.0);
+    if new.manifest.size() > 0 {
+        change.charge(Key::ArtifactBytes, id.0);
+    }
     insert_files(change, id, &new.manifest).await?;
     insert_tags(change, id, &new.tags).await?;
     let onnx = new.model_file.as_deref().filter(|_| new.runtime == Runtime::Onnx);
