@@ -3,6 +3,7 @@
 //! - Predictions: one-row V2 JSON on a logistic regression, 64 connections, against a bare
 //!   actix-web and ONNX Runtime server ([`reference`]) under the same load ([`load`]). The two
 //!   take turns, so that a busy machine hurts both; the figure is the median of the turns' ratios.
+//! - Access: a request that is authenticated, authorised and limited, against one that is not.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
 //! - Starting and sitting idle: milliseconds and resident memory.
 //! - The audit trail: what an event costs, and how fast millions are sealed, verified and searched.
@@ -40,19 +41,22 @@ fn main() -> ExitCode {
             .ok_or_else(|| "reference MODEL".into())
             .and_then(|m| reference::serve(&m)),
         Some("predict") => predict(),
+        Some("quota") => quota(),
         Some("push") => push::run(),
         Some("start") => platform::start_times(),
         Some("audit") => audit::run(arguments.next().as_ref()),
         Some("policy") => decisions::run(),
         Some("mlflow") => mlflow::run(&arguments.collect::<Vec<_>>()),
         None => predict()
+            .and_then(|()| quota())
             .and_then(|()| push::run())
             .and_then(|()| platform::start_times())
             .and_then(|()| audit::run(None))
             .and_then(|()| decisions::run())
             .and_then(|()| mlflow::run(&[])),
         Some(other) => {
-            Err(format!("`{other}`: expected predict, push, start, audit, policy or mlflow").into())
+            let known = "predict, quota, push, start, audit, policy or mlflow";
+            Err(format!("`{other}`: expected {known}").into())
         }
     };
     match done {
@@ -105,6 +109,33 @@ fn predict() -> Result<()> {
             median(&mut cpu),
         );
     }
+    Ok(())
+}
+
+/// A request that is authenticated, authorised and counted against a rate, against one that is not.
+fn quota() -> Result<()> {
+    let platform = Platform::start()?;
+    platform.deploy(&repository("tests/models/data/breast_cancer.onnx"), "cancer")?;
+    let server = platform.server();
+    let limits = serde_json::json!({"limits": {"requests_per_second": "1M", "burst": "1M"}});
+    server.json("PATCH", "/api/v1/quotas/user:admin", &limits)?;
+    let open = Server::new(&server.address, None);
+    let open = Target::again(&open, vec![open.request("GET", "/v2/health/ready", "")]);
+    let limited = server.request("GET", "/v2/models/cancer/ready", "");
+    let limited = Target::again(&server, vec![limited]);
+    anstream::println!(
+        "a limited request against an open one, 64 connections (requests/s; p50 / p99 in ms)"
+    );
+    let mut ratios = Vec::new();
+    let (mut best_open, mut best_limited) = (load::Figures::default(), load::Figures::default());
+    for _ in 0..TURNS {
+        let (open, limited) = (open.press(64, TURN)?, limited.press(64, TURN)?);
+        ratios.push(limited.rate() / open.rate());
+        best_open = best_open.best(open);
+        best_limited = best_limited.best(limited);
+    }
+    let ratio = median(&mut ratios);
+    anstream::println!("  open {best_open}   limited {best_limited}   ratio {ratio:.2}");
     Ok(())
 }
 

@@ -2,6 +2,10 @@
 
 use std::{
     path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -164,4 +168,60 @@ fn while_the_database_is_away_predictions_go_on_and_everything_else_says_so() {
     }
     assert_eq!(push(&registry, "two")["status"], "ready");
     wait_until("the new version answers", SOON, || ask(&gateway, "cancer") == 2);
+}
+
+/// Two hundred clients, half of them on each of two gateways.
+#[test]
+fn two_gateways_never_let_through_more_than_the_limit_and_a_lease() {
+    const RATE: u64 = 30;
+    let database = Database::empty();
+    let platform = Platform::on(&database.url);
+    let registry = platform.start("registry", "registry");
+    let _deployer = platform.start("deployer", "deployer");
+    let gateways = [platform.start("gateway", "gateway-1"), platform.start("gateway", "gateway-2")];
+    push(&registry, "one");
+    registry.cli(["deploy", "cancer", "--model", "cancer@champion", "--wait"]).json();
+    let limits = [format!("requests_per_second={RATE}"), "burst=10".to_owned()];
+    registry.cli(["quota", "set", "user:admin", &limits[0], &limits[1]]).json();
+    wait_until("both keep to it", SOON, || {
+        gateways.iter().all(|gateway| {
+            let (caller, example) = (Caller::of(gateway), model_json("breast_cancer.example.json"));
+            (0..60).any(|_| caller.json("POST", "/v2/models/cancer/infer", &example).status == 429)
+        })
+    });
+    let through = Arc::new(AtomicU64::new(0));
+    let body = model_json("breast_cancer.example.json").to_string();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let began = Instant::now();
+    runtime.block_on(async {
+        let clients: Vec<_> = (0..200)
+            .map(|at| {
+                let server = &gateways[at % 2];
+                let request = server
+                    .plain()
+                    .post(format!("{}/v2/models/cancer/infer", server.url))
+                    .bearer_auth(server.token)
+                    .header("content-type", "application/json")
+                    .body(body.clone());
+                let through = Arc::clone(&through);
+                tokio::spawn(async move {
+                    while began.elapsed() < Duration::from_secs(5) {
+                        let answer = request.try_clone().unwrap().send().await.unwrap();
+                        match answer.status().as_u16() {
+                            200 => drop(through.fetch_add(1, Relaxed)),
+                            429 => tokio::time::sleep(Duration::from_millis(20)).await,
+                            other => panic!("{other}"),
+                        }
+                    }
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await.unwrap();
+        }
+    });
+    let (through, time) = (through.load(Relaxed), began.elapsed().as_secs_f64());
+    let most = RATE as f64 * (time + 0.25) + 10.0;
+    assert!(through as f64 <= most, "{through} in {time} s, at most {most}");
+    assert!(through as f64 >= RATE as f64 * 2.0, "{through} in {time} s");
 }

@@ -5,6 +5,9 @@
 //!   can make and which every use case that changes or reveals something demands.
 //! - [`http`] is the guard that no request passes without either.
 //!
+//! - [`quotas`] says how much each may have; the [`Limiter`] lets through what flows; [`usage`] tells
+//!   what was used.
+//!
 //! Users, teams, service accounts, their passwords, tokens and sessions are dealt with by the
 //! [`Authenticator`] as well, so that what changes is known here at once.
 //!
@@ -16,6 +19,7 @@ mod authenticator;
 mod caller;
 mod credentials;
 mod error;
+mod limiter;
 mod logins;
 mod passwords;
 mod permit;
@@ -28,12 +32,15 @@ mod vault;
 
 pub mod audit;
 pub mod http;
+pub mod quotas;
+pub mod usage;
 
 pub use access::Access;
 pub use accounts::{Changes, Given, NewAccount};
 pub use authenticator::Authenticator;
 pub use caller::{Caller, Identity, Own};
 pub use error::{Error, Result};
+pub use limiter::{Limiter, Offline, WhenOffline};
 pub use permit::{Permit, Verb, verbs};
 pub use secret::SecretKey;
 pub use sessions::Started;

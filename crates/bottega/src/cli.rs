@@ -125,6 +125,11 @@ pub enum Question {
     /// Make, list and revoke API tokens
     #[command(subcommand)]
     Tokens(commands::tokens::Verb),
+    /// Set and show how much users, teams and service accounts may have, and ask for more
+    #[command(subcommand)]
+    Quota(commands::quota::Verb),
+    /// Show what was used, and what that costs
+    Usage(commands::usage::Options),
     /// Read the audit trail
     #[command(subcommand)]
     Audit(commands::audit::Verb),

@@ -80,6 +80,8 @@ async fn ask(
         Question::Teams(verb) => commands::teams::run(server, verb, output).await,
         Question::Services(verb) => commands::services::run(server, verb, output).await,
         Question::Tokens(verb) => commands::tokens::run(server, verb, output).await,
+        Question::Quota(verb) => commands::quota::run(server, verb, output).await,
+        Question::Usage(options) => commands::usage::run(server, options, output).await,
         Question::Audit(verb) => commands::audit::run(server, verb, output).await,
     }
 }

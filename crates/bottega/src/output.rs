@@ -58,7 +58,7 @@ impl From<client::Error> for Failure {
         let error = error.as_api_error();
         let exit = match error.code.as_str() {
             "gate_refused" => exit::GATE,
-            "quota_exceeded" => exit::QUOTA,
+            "quota_exceeded" | "rate_limited" => exit::QUOTA,
             "timeout" => exit::TIMEOUT,
             _ => exit::FAILED,
         };
@@ -128,6 +128,16 @@ impl Output {
             }
         }
         ExitCode::SUCCESS
+    }
+
+    /// An object whose list at that pointer is what people read; programs get all of it.
+    pub fn sheet(&self, value: &Value, items: &str, columns: &[Column<'_>]) -> ExitCode {
+        if self.is_json() {
+            print_json(value);
+            return ExitCode::SUCCESS;
+        }
+        let items = value.pointer(items).and_then(Value::as_array).cloned().unwrap_or_default();
+        self.list(&items, columns, "Nothing.")
     }
 
     /// What was done: a sentence for people, the object for programs.

@@ -38,6 +38,8 @@ pub const KEYS: &[&str] = &[
     "webhook_allow",
     "retention",
     "trusted_proxies",
+    "offline_grace",
+    "quota_when_offline",
 ];
 
 /// Keys whose values are never shown.
@@ -59,6 +61,25 @@ pub enum LogFormat {
     Pretty,
     /// For programs: one JSON object a line.
     Json,
+}
+
+/// What happens to what quotas limit, once the database has been away for longer than the grace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenOffline {
+    /// It is refused.
+    Refuse,
+    /// It is let through, and counted later.
+    Allow,
+}
+
+impl From<WhenOffline> for auth::WhenOffline {
+    fn from(when: WhenOffline) -> Self {
+        match when {
+            WhenOffline::Refuse => Self::Refuse,
+            WhenOffline::Allow => Self::Allow,
+        }
+    }
 }
 
 /// The effective configuration of a server.
@@ -124,6 +145,11 @@ pub struct Settings {
     /// Networks of proxies whose `x-forwarded-for` is believed, as `10.0.0.0/8,fd00::/8`.
     #[serde(default)]
     pub trusted_proxies: Option<String>,
+    /// How long leases of quotas go on while the database is away.
+    #[serde(deserialize_with = "duration")]
+    pub offline_grace: Duration,
+    /// What happens then to what quotas limit.
+    pub quota_when_offline: WhenOffline,
 }
 
 #[derive(Serialize)]
@@ -141,6 +167,8 @@ struct Defaults {
     trial_timeout: &'static str,
     trial_memory_bytes: u64,
     retention: &'static str,
+    offline_grace: &'static str,
+    quota_when_offline: WhenOffline,
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -184,6 +212,8 @@ impl Layers {
             trial_timeout: "60s",
             trial_memory_bytes: 4 << 30,
             retention: "30d",
+            offline_grace: "15m",
+            quota_when_offline: WhenOffline::Refuse,
         };
         let here = PathBuf::from("bottega.toml");
         let from_file = match file.or_else(|| here.is_file().then_some(here)) {

@@ -29,6 +29,7 @@ pub mod predict;
 mod refusal;
 mod state;
 mod sync;
+mod usage;
 
 pub use http::{api_routes, routes, v2::refusal};
 pub use live::Served;
@@ -46,6 +47,7 @@ pub async fn run(state: State, stop: CancellationToken) {
     node::beat(&state).await;
     let tasks = TaskTracker::new();
     tasks.spawn(node::run(state.clone(), stop.clone()));
+    tasks.spawn(usage::run(state.clone(), stop.clone()));
     tasks.spawn(sync::run(state.clone(), stop));
     tasks.close();
     tasks.wait().await;

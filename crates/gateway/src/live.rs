@@ -115,6 +115,11 @@ impl Route {
         }
     }
 
+    /// A version that could have answered, to tell what a request that failed was for.
+    pub(crate) fn pick_any(&self) -> Option<&Arc<Served>> {
+        self.shares.first().map(|share| &share.served)
+    }
+
     fn no_version(&self, number: impl std::fmt::Display) -> Problem {
         let serves: Vec<_> =
             self.shares.iter().map(|share| share.served.number.to_string()).collect();

@@ -6,13 +6,15 @@ use std::{
 };
 
 use auth::{Permit, verbs};
-use domain::{Problem, Signature, Tensor};
+use domain::{Problem, Signature, Tensor, quota::Key};
 use protocol::v2::{InferRequest, RequestedOutput};
+use store::usage::Counts;
 use tokio::time::timeout;
 
 use crate::{
     State,
     live::{Route, Served},
+    usage::Place,
 };
 
 /// How long a request waits for this node to hear that a first release was completed.
@@ -26,23 +28,50 @@ pub struct Prediction {
     pub id: Option<String>,
     /// The outputs that were asked for, in that order; else all, in the model's.
     pub outputs: Vec<Tensor>,
+    /// What the request used, but for the answer's bytes.
+    counts: Counts,
+    place: Place,
 }
 
-/// Answers a request for the endpoint that the permit names. `version` insists on one version of
-/// the present release; `decode` reads the request once it is known which signature it must fit.
+impl Prediction {
+    /// Counts what was used, once it is known how many bytes the answer has.
+    pub fn count(&self, state: &State, permit: &Permit<verbs::Invoke>, bytes_out: usize) {
+        let counts = Counts { bytes_out: signed(bytes_out), ..self.counts };
+        // The route may be gone by now: what was used was used.
+        let team = state.live.load().get(permit.resource().name()).and_then(|it| it.target.team);
+        let names = (permit.resource().name(), &self.served.model, team);
+        state.usage.add(self.place, names, permit.actor(), &counts);
+    }
+}
+
+/// Answers a request for the endpoint that the permit names, whose body had so many bytes. `version`
+/// insists on one version of the present release; `decode` reads the request once it is known which
+/// signature it must fit. Who encodes the answer calls [`Prediction::count`].
 ///
 /// # Errors
-/// No such endpoint, no version ready, what `decode` says, the model's failure, or too late.
+/// No such endpoint, no version ready, a quota that is spent, what `decode` says, the model's
+/// failure, or too late.
 pub async fn predict(
     state: &State,
     permit: &Permit<verbs::Invoke>,
     version: Option<i32>,
+    bytes_in: usize,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
 ) -> Result<Prediction, Problem> {
     let begun = Instant::now();
     let route = settled_route(state, permit.resource().name()).await?;
-    let result = answer(state, &route, version, decode, begun).await;
+    let limiter = &state.given.limiter;
+    let team = route.target.team;
+    limiter.admit_to(team).await?;
+    limiter.count(Key::PredictionsPerMonth, permit.actor(), team, 1).await?;
+    let result = answer(state, &route, version, bytes_in, decode, begun).await;
     route.metrics.count(&result, begun.elapsed());
+    if let (Err(_), Some(served)) = (&result, route.pick_any()) {
+        let place = Place { endpoint: route.endpoint, version: served.version };
+        let bytes_in = signed(bytes_in);
+        let counts = Counts { requests: 1, errors: 1, bytes_in, ..Counts::default() };
+        state.usage.add(place, (&route.name, &served.model, team), permit.actor(), &counts);
+    }
     result
 }
 
@@ -50,16 +79,32 @@ async fn answer(
     state: &State,
     route: &Route,
     version: Option<i32>,
+    bytes_in: usize,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
     begun: Instant,
 ) -> Result<Prediction, Problem> {
     // Ours until we are done: whoever drains the version waits for that.
     let served = Arc::clone(route.pick(version)?);
     let request = decode(&served.signature)?;
+    let rows = request.inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
     let deadline = begun + state.given.settings.deadline;
     let answer = served.replica.infer(request.inputs, deadline).await?;
     let outputs = select(answer.outputs, &request.outputs);
-    Ok(Prediction { served, id: request.id, outputs })
+    let shared = answer.ran.as_micros() / answer.batch.max(1) as u128;
+    let counts = Counts {
+        requests: 1,
+        rows: signed(rows),
+        errors: 0,
+        cpu_micros: i64::try_from(shared).unwrap_or(i64::MAX),
+        bytes_in: signed(bytes_in),
+        bytes_out: 0,
+    };
+    let place = Place { endpoint: route.endpoint, version: served.version };
+    Ok(Prediction { served, id: request.id, outputs, counts, place })
+}
+
+fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The present route to an endpoint.

@@ -10,13 +10,13 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use auth::{Access, Authenticator};
+use auth::{Access, Authenticator, Limiter};
 use domain::NodeId;
 use inference::{ModelCache, ReplicaOptions, Runtime};
 use store::Database;
 use tokio::sync::watch;
 
-use crate::{Metrics, live::Routes};
+use crate::{Metrics, live::Routes, usage::Usage};
 
 /// What may be set.
 #[derive(Debug, Clone)]
@@ -50,6 +50,8 @@ pub struct Resources {
     pub access: Access,
     /// Who calls, for gRPC; HTTP has a guard before it.
     pub authenticator: Arc<Authenticator>,
+    /// How much they may send.
+    pub limiter: Arc<Limiter>,
     /// What runs the models.
     pub runtime: Runtime,
     /// The models' files on this machine.
@@ -72,6 +74,8 @@ pub struct Node {
     pub(crate) live: ArcSwap<Routes>,
     /// Told of each swap.
     pub(crate) swapped: watch::Sender<()>,
+    /// What was used.
+    pub(crate) usage: Usage,
     ready: AtomicBool,
 }
 
@@ -81,7 +85,8 @@ impl State {
     pub fn new(given: Resources) -> Self {
         let (live, swapped) = (ArcSwap::default(), watch::Sender::default());
         let ready = AtomicBool::new(false);
-        Self(Arc::new(Node { id: NodeId::new(), given, live, swapped, ready }))
+        let usage = Usage::default();
+        Self(Arc::new(Node { id: NodeId::new(), given, live, swapped, usage, ready }))
     }
 
     /// This node's id.

@@ -22,14 +22,17 @@ const MODELS_TAG: &str = "mlflow.log-model.history";
 ///
 /// # Errors
 /// The run is not there, or not for this caller, or deleted; a param has another value already; a
-/// metric names a logged model that is not there.
+/// metric names a logged model that is not there; the day's points are spent.
 pub async fn batch(
     state: &State,
     permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     run: RunId,
     batch: &Batch,
 ) -> Result<()> {
-    let mut log = begin(state, permit, run).await?;
+    let experiment = home(state, run).await?;
+    let permit = permit(experiment).await?;
+    state.count_points(&permit, experiment, batch.metrics().len()).await?;
+    let mut log = open(state, run).await?;
     log.batch(batch).await?;
     Ok(log.commit().await?)
 }
@@ -152,6 +155,10 @@ async fn begin(
     run: RunId,
 ) -> Result<Log> {
     permit(home(state, run).await?).await?;
+    open(state, run).await
+}
+
+async fn open(state: &State, run: RunId) -> Result<Log> {
     let log = Log::begin(&state.database, run).await?.ok_or_else(|| absent(run))?;
     if log.is_deleted() {
         return Err(deleted(run).into());

@@ -18,7 +18,7 @@ use domain::{ErrorCode, Problem};
 use rest::ApiError;
 
 use super::{Origin, Proxies};
-use crate::{Access, Authenticator, Caller, Identity};
+use crate::{Access, Authenticator, Caller, Identity, Limiter};
 
 /// The cookie of sessions.
 pub(super) const COOKIE: &str = "bottega_session";
@@ -36,6 +36,7 @@ const TOKENS_IN_URLS: [&str; 3] = ["token", "access_token", "api_key"];
 pub struct Gate {
     authenticator: Arc<Authenticator>,
     proxies: Proxies,
+    limiter: Option<Arc<Limiter>>,
     is_open: fn(&Method, &str) -> bool,
     refusal: fn(&str, Problem) -> HttpResponse,
 }
@@ -49,7 +50,13 @@ impl Gate {
         is_open: fn(&Method, &str) -> bool,
         refusal: fn(&str, Problem) -> HttpResponse,
     ) -> Self {
-        Self { authenticator, proxies: Proxies::default(), is_open, refusal }
+        Self { authenticator, limiter: None, proxies: Proxies::default(), is_open, refusal }
+    }
+
+    /// The same, where callers may send no more than the limiter lets through.
+    #[must_use]
+    pub fn limited(self, limiter: Arc<Limiter>) -> Self {
+        Self { limiter: Some(limiter), ..self }
     }
 
     /// Takes the word of these proxies for where a request comes from.
@@ -74,6 +81,9 @@ impl Gate {
             | ("GET" | "DELETE", "/api/v1/sessions/current") => identity,
             _ => identity.settled()?,
         };
+        if let Some(limiter) = &self.limiter {
+            limiter.admit(&identity.actor).await?;
+        }
         let caller = Caller::new(identity, origin.address, rest::request_id());
         let for_whom = request.headers().get(ON_BEHALF_OF).map(|value| value.to_str());
         let Some(for_whom) = for_whom else { return Ok((origin, Some(caller))) };
@@ -145,7 +155,14 @@ pub async fn guard<B: MessageBody + 'static>(
             }
         }
         Err(problem) => {
-            let refusal = (gate.refusal)(request.path(), problem);
+            let headers = rest::pace_headers(&problem);
+            let mut refusal = (gate.refusal)(request.path(), problem);
+            for (name, value) in headers {
+                // Also where the surface's own refusals do not know them.
+                if let Ok(value) = header::HeaderValue::from_str(&value) {
+                    refusal.headers_mut().insert(name, value);
+                }
+            }
             return Ok(request.into_response(refusal).map_into_right_body());
         }
     }

@@ -5,9 +5,11 @@ mod audit;
 mod guard;
 mod me;
 mod proxies;
+mod quotas;
 mod sessions;
 mod teams;
 mod tokens;
+mod usage;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -19,4 +21,5 @@ pub use proxies::{Origin, Proxies};
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config.configure(me::routes).configure(sessions::routes).configure(tokens::routes);
     config.configure(accounts::routes).configure(teams::routes).configure(audit::routes);
+    config.configure(quotas::routes).configure(usage::routes);
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use crate::settings::LogFormat;
+use crate::settings::{LogFormat, WhenOffline};
 
 /// Every option may also be set in the environment (`BOTTEGA_` and its name in capitals) or in
 /// `bottega.toml`.
@@ -99,4 +99,12 @@ pub struct Flags {
     #[arg(long, value_name = "NETWORKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_proxies: Option<String>,
+    /// How long quotas of requests and predictions go on by their last leases while the database is away [default: 15m]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offline_grace: Option<String>,
+    /// What then happens to requests that a quota limits [default: refuse]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota_when_offline: Option<WhenOffline>,
 }

@@ -62,7 +62,7 @@ pub fn start(
     let is_open = if metrics_open { is_open_with_metrics } else { is_open };
     let proxies = settings.trusted_proxies.as_deref().map(str::parse).transpose()?;
     let gate = Gate::new(authenticator, is_open, refusal).trusting(proxies.unwrap_or_default());
-    let gate = Data::new(gate);
+    let gate = Data::new(gate.limited(Arc::clone(&services.limiter)));
     let document = document(&services);
     let methods = fallback::AllowedMethods::of(&document);
     let document = Data::new(health::Document(

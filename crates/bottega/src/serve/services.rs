@@ -4,7 +4,7 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use artifacts::Artifacts;
 use auth::{
-    Access, Authenticator, Vault,
+    Access, Authenticator, Limiter, Offline, Vault,
     audit::{Signer, Trail, keep_sealed},
 };
 use chrono::TimeDelta;
@@ -43,6 +43,8 @@ pub struct Services {
     pub access: Access,
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
+    /// How much they may send.
+    pub limiter: Arc<Limiter>,
     /// The way into the audit trail for what changes nothing.
     pub trail: Trail,
     /// Signs checkpoints of the audit trail.
@@ -72,6 +74,9 @@ impl Services {
         platform.trail.register(&mut metrics);
         let inference_metrics = gateway::Metrics::register(&mut metrics);
         let (database, artifacts) = (platform.database.clone(), platform.artifacts.clone());
+        let offline =
+            Offline { grace: settings.offline_grace, then: settings.quota_when_offline.into() };
+        let limiter = Arc::new(Limiter::new(database.clone(), offline));
         let registry = roles.registry.then(|| {
             let limits = registry::Limits {
                 blob_bytes: settings.max_artifact_bytes,
@@ -85,7 +90,8 @@ impl Services {
         });
         let tracking = roles
             .registry
-            .then(|| Arc::new(tracking::State::new(database.clone(), artifacts.clone())));
+            .then(|| tracking::State::new(database.clone(), artifacts.clone()))
+            .map(|state| Arc::new(state.limited(Arc::clone(&limiter))));
         let notify =
             if roles.registry { Some(Arc::new(notify_state(platform, settings)?)) } else { None };
         let cache = ModelCache::new(settings.data_dir.join("cache"), artifacts.clone(), true)
@@ -99,6 +105,7 @@ impl Services {
                 database: database.clone(),
                 access: platform.access.clone(),
                 authenticator: Arc::clone(&platform.authenticator),
+                limiter: Arc::clone(&limiter),
                 runtime,
                 cache: Arc::clone(&cache),
                 settings: gateway::Settings {
@@ -119,6 +126,7 @@ impl Services {
             artifacts,
             access: platform.access.clone(),
             authenticator: Arc::clone(&platform.authenticator),
+            limiter,
             trail: platform.trail.clone(),
             signer: Arc::new(Signer::new(&platform.key)),
             archivist: platform.archivist.clone(),
@@ -136,6 +144,7 @@ impl Services {
     pub fn start_work(&self, work: &TaskTracker, stop: &CancellationToken) {
         work.spawn(refresh_identities(self.clone(), stop.clone()));
         work.spawn(keep_identities(self.clone(), stop.clone()));
+        work.spawn(keep_limits(Arc::clone(&self.limiter), self.database.clone(), stop.clone()));
         let (trail, database, stopped) = (self.trail.clone(), self.database.clone(), stop.clone());
         work.spawn(async move { trail.write(&database, &stopped).await });
         if let Some(registry) = self.registry.clone() {
@@ -144,6 +153,8 @@ impl Services {
             let (signer, database) = (Arc::clone(&self.signer), self.database.clone());
             let sealing = stop.clone();
             work.spawn(async move { keep_sealed(&database, &signer, &sealing).await });
+            let (sampled, stopped) = (self.database.clone(), stop.clone());
+            work.spawn(async move { auth::usage::sample_forever(&sampled, stopped).await });
             let (access, stop) = (self.access.clone(), stop.clone());
             work.spawn(async move {
                 registry::collections::collect_forever(&registry, &access, COLLECT, stop).await;
@@ -267,4 +278,26 @@ async fn keep_identities(services: Services, stop: CancellationToken) {
             return;
         }
     }
+}
+
+/// Takes over new limits within a moment, and at the end gives back what is left of leases.
+async fn keep_limits(limiter: Arc<Limiter>, database: Database, stop: CancellationToken) {
+    let mut listener = Listener::new(&database);
+    let mut streak = domain::Streak::default();
+    loop {
+        match limiter.refresh().await {
+            Ok(()) => drop(streak.ended()),
+            Err(error) => {
+                streak.failed();
+                if streak.is_news() {
+                    tracing::warn!(%error, "quotas cannot be read: those known before stay");
+                }
+            }
+        }
+        tokio::select! {
+            () = listener.changed(REFRESH) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    limiter.close().await;
 }

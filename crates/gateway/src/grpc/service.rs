@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use auth::{Caller, Permit, Verb, verbs};
 use domain::{ErrorCode, Problem, RequestId};
+use prost::Message as _;
 use protocol::v2::grpc::{
     Contents, decode, encode,
     messages::{
@@ -14,7 +15,7 @@ use protocol::v2::grpc::{
 };
 use tonic::{
     Request, Response, Status,
-    metadata::{MetadataMap, MetadataValue},
+    metadata::{MetadataKey, MetadataMap, MetadataValue},
 };
 
 use super::{generated::grpc_inference_service_server::GrpcInferenceService, status::status};
@@ -62,6 +63,7 @@ impl Service {
         let given = &self.state.given;
         let header = text(metadata, "authorization");
         let identity = given.authenticator.identify(header, address).await?.settled()?;
+        given.limiter.admit(&identity.actor).await?;
         let caller = Caller::new(identity, address, id);
         match text(metadata, "x-bottega-on-behalf-of") {
             Some(for_whom) => caller.speaking_for(&given.access, for_whom).await,
@@ -105,7 +107,15 @@ impl Call<'_> {
                         tracing::info!(target: "request", method, request_id, code, "answered");
                     }
                 }
-                Err(status(&problem))
+                let mut status = status(&problem);
+                for (name, value) in rest::pace_headers(&problem) {
+                    if let (Ok(name), Ok(value)) =
+                        (MetadataKey::from_bytes(name.as_str().as_bytes()), value.parse())
+                    {
+                        status.metadata_mut().insert(name, value);
+                    }
+                }
+                Err(status)
             }
         };
         let metadata = match &mut answer {
@@ -202,14 +212,17 @@ async fn infer(
     asked_id: Option<&str>,
 ) -> Result<Response<ModelInferResponse>, Problem> {
     let permit = call.permit::<verbs::Invoke>(endpoint)?;
+    let bytes_in = request.encoded_len();
     let (version, contents) = (version(&request.model_version)?, Contents::of(&request));
-    let prediction =
-        predict(call.state, &permit, version, |signature| decode(request, signature)).await?;
+    let mut prediction =
+        predict(call.state, &permit, version, bytes_in, |signature| decode(request, signature))
+            .await?;
+    let (outputs, own_id) = (std::mem::take(&mut prediction.outputs), prediction.id.take());
     let labels = &prediction.served.labels;
-    let id = inference_id(asked_id, prediction.id.as_deref());
+    let id = inference_id(asked_id, own_id.as_deref());
     let name = permit.resource().name();
-    let message =
-        encode(name, labels.version.as_str(), prediction.id, prediction.outputs, contents)?;
+    let message = encode(name, labels.version.as_str(), own_id, outputs, contents)?;
+    prediction.count(call.state, &permit, message.encoded_len());
     let mut answer = Response::new(message);
     for (name, value) in labels.with_id(&id) {
         put(answer.metadata_mut(), name, value);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use artifacts::{Artifacts, Location, S3Settings};
-use auth::{Access, Authenticator, Caller, SecretKey, verbs};
+use auth::{Access, Authenticator, Caller, Limiter, Offline, SecretKey, verbs};
 use deployer::Trials;
 use domain::{
     Actor, EndpointRef, FileEntry, Manifest, Problem, RequestId, Resource, Runtime, SystemClock,
@@ -82,8 +82,11 @@ impl World {
     pub(crate) async fn node_with(&self, cache: &str, settings: Settings, url: &str) -> Node {
         let database = Database::connect(url, 4, Arc::new(SystemClock)).await.unwrap();
         let mut registry = Registry::default();
+        let limiter = Arc::new(Limiter::new(database.clone(), Offline::default()));
+        limiter.refresh().await.unwrap();
         let state = State::new(Resources {
             database,
+            limiter,
             access: self.access.clone(),
             authenticator: Arc::clone(&self.authenticator),
             runtime: inference::Runtime::load(&library()).unwrap(),
@@ -224,7 +227,7 @@ impl World {
             let body = protocol::v2::json::example(signature).to_string();
             protocol::v2::json::decode(body.as_bytes(), signature)
         };
-        let prediction = predict::predict(&node.state, &permit, None, decode).await?;
+        let prediction = predict::predict(&node.state, &permit, None, 0, decode).await?;
         Ok(prediction.served.number)
     }
 }

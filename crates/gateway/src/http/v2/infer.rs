@@ -41,8 +41,10 @@ const FIRST_CAPACITY: usize = 1024;
         })),
         (status = 400, description = "The request does not fit", body = ErrorBody),
         (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
         (status = 413, description = "The body is too large", body = ErrorBody),
+        (status = 429, description = "Too many requests just now; `retry-after` and `ratelimit` say when to come back", body = ErrorBody),
         (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
         (status = 504, description = "The model did not answer in time", body = ErrorBody),
     ),
@@ -70,8 +72,10 @@ pub(super) async fn infer(
         (status = 200, description = "The outputs", body = Object),
         (status = 400, description = "The request does not fit", body = ErrorBody),
         (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
         (status = 413, description = "The body is too large", body = ErrorBody),
+        (status = 429, description = "Too many requests just now; `retry-after` and `ratelimit` say when to come back", body = ErrorBody),
         (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
         (status = 504, description = "The model did not answer in time", body = ErrorBody),
     ),
@@ -99,7 +103,7 @@ async fn answer(
 ) -> Result<HttpResponse, V2Error> {
     let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
     let body = body::read(request, payload, state.given.settings.body_limit).await?;
-    let prediction = predict(state, &permit, version, |signature| {
+    let prediction = predict(state, &permit, version, body.len(), |signature| {
         let request = decode(&body, signature)?;
         if request.wants_binary() { Err(no_binary()) } else { Ok(request) }
     })
@@ -107,6 +111,7 @@ async fn answer(
     let (labels, id) = (&prediction.served.labels, prediction.id.as_deref());
     let mut out = Vec::with_capacity(FIRST_CAPACITY);
     encode(&mut out, permit.resource().name(), &labels.version, id, &prediction.outputs)?;
+    prediction.count(state, &permit, out.len());
     let asked = request.headers().get(ASKED_ID).and_then(|value| value.to_str().ok());
     let mut response = HttpResponse::Ok();
     for (name, value) in labels.with_id(&inference_id(asked, id)) {
