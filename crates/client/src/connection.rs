@@ -247,6 +247,7 @@ impl Connection {
             .get("x-request-id")
             .and_then(|id| id.to_str().ok())
             .map(ToOwned::to_owned);
+        let is_quota = response.headers().contains_key("x-bottega-quota");
         let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
             return Ok(body.to_vec());
@@ -258,6 +259,7 @@ impl Connection {
         let code = match status {
             401 => "unauthenticated",
             429 => "rate_limited",
+            403 if is_quota => "quota_exceeded",
             403 => "forbidden",
             404 => "not_found",
             413 => "too_large",

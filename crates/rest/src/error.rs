@@ -174,17 +174,18 @@ impl From<Spent> for SpentQuota {
     }
 }
 
-/// The headers that say how fast a subject may be, and when to try again: `Retry-After`, and those
-/// of the IETF's draft on rate limits in both of its forms. Every surface's refusal carries them.
+/// The headers of a refusal by a quota, whatever the surface: which one it is, and for a rate, how
+/// fast a subject may be and when to try again: `Retry-After`, and those of the IETF's draft on
+/// rate limits in both of its forms.
 #[must_use]
-pub fn pace_headers(problem: &Problem) -> Vec<(header::HeaderName, String)> {
-    let spent = problem.spent.as_deref();
-    let Some((spent, pace)) = spent.and_then(|spent| Some((spent, spent.pace?))) else {
-        return Vec::new();
-    };
-    let (limit, seconds) = (spent.limit, pace.seconds());
+pub fn quota_headers(problem: &Problem) -> Vec<(header::HeaderName, String)> {
+    let Some(spent) = problem.spent.as_deref() else { return Vec::new() };
     let name = header::HeaderName::from_static;
+    let quota = (name("x-bottega-quota"), spent.quota.to_string());
+    let Some(pace) = spent.pace else { return vec![quota] };
+    let (limit, seconds) = (spent.limit, pace.seconds());
     vec![
+        quota,
         (header::RETRY_AFTER, seconds.to_string()),
         (name("ratelimit-limit"), limit.to_string()),
         (name("ratelimit-remaining"), "0".to_owned()),
@@ -280,7 +281,7 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
-        for header in pace_headers(&self.0) {
+        for header in quota_headers(&self.0) {
             response.insert_header(header);
         }
         response.json(ErrorBody::new(&self.0, request_id().as_str()))

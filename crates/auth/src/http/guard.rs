@@ -155,7 +155,7 @@ pub async fn guard<B: MessageBody + 'static>(
             }
         }
         Err(problem) => {
-            let headers = rest::pace_headers(&problem);
+            let headers = rest::quota_headers(&problem);
             let mut refusal = (gate.refusal)(request.path(), problem);
             for (name, value) in headers {
                 // Also where the surface's own refusals do not know them.

@@ -108,7 +108,7 @@ impl Call<'_> {
                     }
                 }
                 let mut status = status(&problem);
-                for (name, value) in rest::pace_headers(&problem) {
+                for (name, value) in rest::quota_headers(&problem) {
                     if let (Ok(name), Ok(value)) =
                         (MetadataKey::from_bytes(name.as_str().as_bytes()), value.parse())
                     {
