@@ -171,6 +171,7 @@ impl Drop for Committing {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
 
     use super::*;
 
