@@ -18,10 +18,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
-        match error {
-            store::Error::Refused(problem) => Self::Refused(problem),
-            other => Self::Store(other),
+        if let store::Error::Refused(problem) = error {
+            return Self::Refused(problem);
         }
+        Self::Store(error)
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn network(address: Option<IpAddr>) -> String {
 }
 
 fn blocked(wait: chrono::TimeDelta) -> Problem {
-    let seconds = u64::try_from(wait.num_milliseconds()).unwrap_or(0).div_ceil(1000).max(1);
+    let seconds = u32::try_from(wait.num_milliseconds()).unwrap_or(0).div_ceil(1000).max(1);
     let message = format!("too many failed log-ins: try again in {seconds} s");
     Problem::new(ErrorCode::RateLimited, message)
         .retry_after(seconds)
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn whoever_must_wait_hears_how_long() {
         let problem = blocked(chrono::TimeDelta::milliseconds(1500));
-        assert_eq!(problem.retry_after, Some(2));
-        assert_eq!(blocked(chrono::TimeDelta::zero()).retry_after, Some(1));
+        assert_eq!(problem.retry_after.unwrap().get(), 2);
+        assert_eq!(blocked(chrono::TimeDelta::zero()).retry_after.unwrap().get(), 1);
     }
 }

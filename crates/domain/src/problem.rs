@@ -1,6 +1,6 @@
 //! What a refusal says: one shape for every service and every compatible surface.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroU32, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +54,7 @@ pub struct Problem {
     /// What each promotion rule found, where they refuse.
     pub rules: Vec<Outcome>,
     /// After how many seconds it is worth trying again.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<NonZeroU32>,
     /// How a version does not fit an endpoint's contract, where that refuses it.
     pub contract: Option<Box<Mismatch>>,
     /// The quota that refuses, where one does.
@@ -112,10 +112,10 @@ impl Problem {
         self
     }
 
-    /// Says after how many seconds it is worth trying again.
+    /// Says after how many seconds it is worth trying again; 0 is at once.
     #[must_use]
-    pub const fn retry_after(mut self, seconds: u64) -> Self {
-        self.retry_after = Some(seconds);
+    pub const fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = NonZeroU32::new(seconds);
         self
     }
 

@@ -176,7 +176,7 @@ pub fn answer(problem: Problem) -> HttpResponse {
     let retry_after = problem.retry_after;
     let mut answer = Refusal::from(problem).error_response();
     if let Some(seconds) = retry_after {
-        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.get().into());
     }
     answer
 }

@@ -279,7 +279,7 @@ impl ResponseError for ApiError {
             response.insert_header(header);
         }
         if let Some(seconds) = self.0.retry_after {
-            response.insert_header((header::RETRY_AFTER, seconds));
+            response.insert_header((header::RETRY_AFTER, seconds.get()));
         }
         for header in quota_headers(&self.0) {
             response.insert_header(header);

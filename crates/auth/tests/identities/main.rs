@@ -1,6 +1,6 @@
 //! Users, teams, service accounts, tokens and sessions, over HTTP and a real database.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+#![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod accounts;
 mod logins;

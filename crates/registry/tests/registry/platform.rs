@@ -85,9 +85,9 @@ impl Platform {
         let (database, folder) = (TestDatabase::fresh().await, tempfile::tempdir().unwrap());
         let access = Access::default();
         let key = SecretKey::new(SecretKey::generate()).unwrap();
-        let authenticator = Arc::new(Authenticator::new(key, Arc::new(SystemClock)));
+        let authenticator = Arc::new(Authenticator::new(key, database.database().clone()));
         let token = Authenticator::generate_token();
-        authenticator.install_admin_token(database.database(), &access, &token).await.unwrap();
+        authenticator.install_admin_token(&access, &token).await.unwrap();
         let location = Location::Folder(folder.path().join("artifacts"));
         let artifacts =
             Artifacts::at(&location, &S3Settings::default(), database.database().clone());
