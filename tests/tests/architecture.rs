@@ -17,7 +17,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("store", &["domain"]),
     ("artifacts", &["store", "domain"]),
     ("inference", &["artifacts", "domain"]),
-    ("auth", &["store", "rest", "domain"]),
+    ("auth", &["policy", "store", "rest", "domain"]),
     ("client", &["protocol", "domain"]),
     ("registry", &["auth", "artifacts", "store", "rest", "domain"]),
     ("tracking", &["auth", "artifacts", "store", "domain"]),

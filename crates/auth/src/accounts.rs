@@ -12,7 +12,7 @@ use store::{
     sessions, subjects, teams,
 };
 
-use crate::{Authenticator, Own, Permit, Result, passwords, verbs};
+use crate::{Authenticator, Own, Permit, Result, grants, passwords, verbs};
 
 /// The longest name to show.
 const DISPLAY_NAME: usize = 255;
@@ -248,12 +248,8 @@ impl Authenticator {
 
 /// Refuses a change after which nobody could administer the platform.
 pub(crate) async fn require_administrator(change: &mut Change) -> Result<()> {
-    if subjects::has_administrator(change).await? {
-        return Ok(());
-    }
-    Err(Problem::conflict("this is the last administrator")
-        .hint("make another one first:  bottega grants add user:NAME role:administrator '*'")
-        .into())
+    let after = access::within(change).await?;
+    Ok(grants::require_administrator(&after, change.now())?)
 }
 
 /// The team that an account shall be at home in.

@@ -47,6 +47,8 @@ struct Known {
 /// passwords that were not seen for a while, and for sessions.
 pub struct Authenticator {
     pub(crate) key: SecretKey,
+    /// Read again with what is read here.
+    access: Option<Access>,
     pub(crate) database: Database,
     pub(crate) passwords: Passwords,
     pub(crate) trail: Trail,
@@ -66,6 +68,7 @@ impl Authenticator {
             database,
             passwords: Passwords::new(),
             trail: Trail::default(),
+            access: None,
             remembered: Remembered::default(),
             known: ArcSwap::default(),
             refreshing: tokio::sync::Mutex::default(),
@@ -77,6 +80,13 @@ impl Authenticator {
     #[must_use]
     pub fn with_trail(self, trail: Trail) -> Self {
         Self { trail, ..self }
+    }
+
+    /// Has what is decided follow what changes about accounts and teams, before whoever changed it
+    /// is answered.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access: Some(access), ..self }
     }
 
     /// The time, which never goes back here: what has ended stays so when the machine's clock jumps.
@@ -100,6 +110,9 @@ impl Authenticator {
     /// # Errors
     /// The database is away; then those known before stay.
     pub async fn refresh(&self) -> store::Result<()> {
+        if let Some(access) = &self.access {
+            access.refresh().await?;
+        }
         let _one = self.refreshing.lock().await;
         if access::revision(&self.database).await? == self.known.load().revision {
             return Ok(());

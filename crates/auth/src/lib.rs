@@ -10,6 +10,7 @@
 //!
 //! Users, teams, service accounts, their passwords, tokens and sessions are dealt with by the
 //! [`Authenticator`] as well, so that what changes is known here at once.
+//! What decides are grants and policies ([`grants`]), by the crate `policy`; [`explain`] says why.
 //!
 //! Not here: what is done with a permit (the services), rows (`store`).
 
@@ -31,6 +32,8 @@ mod tokens;
 mod vault;
 
 pub mod audit;
+pub mod explain;
+pub mod grants;
 pub mod http;
 pub mod quotas;
 pub mod usage;

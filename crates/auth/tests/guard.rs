@@ -23,7 +23,10 @@ const TOKEN: &str = "bt_0123456789abcdef0123456789abcdef";
 async fn with_token(test: &TestDatabase, token: &str) -> Arc<Authenticator> {
     let key = SecretKey::new("k".repeat(32).into()).unwrap();
     let authenticator = Authenticator::new(key, test.database().clone());
-    authenticator.install_admin_token(&Access::default(), &token.to_owned().into()).await.unwrap();
+    authenticator
+        .install_admin_token(&Access::new(test.database().clone()), &token.to_owned().into())
+        .await
+        .unwrap();
     Arc::new(authenticator)
 }
 
@@ -108,7 +111,10 @@ async fn a_replaced_token_is_refused_at_once() {
     let test = TestDatabase::fresh().await;
     let known = with_token(&test, TOKEN).await;
     let next = "bt_ffffffffffffffffffffffffffffffff";
-    known.install_admin_token(&Access::default(), &next.to_owned().into()).await.unwrap();
+    known
+        .install_admin_token(&Access::new(test.database().clone()), &next.to_owned().into())
+        .await
+        .unwrap();
     assert_eq!(
         status(&known, "/who", Some(&format!("Bearer {TOKEN}"))).await,
         StatusCode::UNAUTHORIZED
@@ -120,7 +126,10 @@ async fn a_replaced_token_is_refused_at_once() {
 async fn installing_the_same_token_again_changes_and_records_nothing() {
     let test = TestDatabase::fresh().await;
     let known = with_token(&test, TOKEN).await;
-    known.install_admin_token(&Access::default(), &TOKEN.to_owned().into()).await.unwrap();
+    known
+        .install_admin_token(&Access::new(test.database().clone()), &TOKEN.to_owned().into())
+        .await
+        .unwrap();
     let limit = domain::Limit::new(None).unwrap();
     let events =
         audit::list(test.database(), &audit::Filter::default(), None, limit).await.unwrap().items;

@@ -103,7 +103,8 @@ async fn processes_share_a_rate_and_together_never_let_through_more() {
 async fn a_burst_gets_through_at_once_and_nothing_at_a_rate_of_nought() {
     let test = limited(&[("requests_per_second", 1), ("burst", 50)]).await;
     let limiter = limiter(test.database().clone(), Offline::default()).await;
-    let all: Vec<_> = (0..60).map(|_| limiter.admit(&admin())).map(Box::pin).collect();
+    let admin_calls = admin();
+    let all: Vec<_> = (0..60).map(|_| limiter.admit(&admin_calls)).map(Box::pin).collect();
     let through = futures_util::future::join_all(all).await;
     let through = through.into_iter().filter(Result::is_ok).count();
     assert!((50..=52).contains(&through), "{through}");
@@ -179,7 +180,8 @@ async fn without_the_database_leases_go_on_at_their_last_rate_and_are_then_refus
 }
 
 async fn quota_count(test: &TestDatabase) -> i64 {
-    let known = store::quotas::find(test.database(), &"user:admin".parse().unwrap());
+    let admin: domain::access::Subject = "user:admin".parse().unwrap();
+    let known = store::quotas::find(test.database(), &admin);
     let id = known.await.unwrap().unwrap().id;
     let start = domain::quota::Period::Month.start(test.database().now());
     let counted = store::quotas::counted(test.database(), id, Key::PredictionsPerMonth, start);

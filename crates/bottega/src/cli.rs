@@ -102,6 +102,12 @@ pub enum Question {
     Rollout(commands::rollout::Verb),
     /// Put an earlier release of an endpoint back
     Rollback(commands::rollout::Rollback),
+    /// Say who may do what to what, and ask why
+    #[command(subcommand)]
+    Grants(commands::grants::Verb),
+    /// Write policies in Cedar, for what grants cannot say
+    #[command(subcommand)]
+    Policies(commands::policies::Verb),
     /// Make webhooks, and see what they were told
     #[command(subcommand)]
     Webhooks(commands::webhooks::Verb),

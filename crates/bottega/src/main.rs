@@ -72,6 +72,8 @@ async fn ask(
         Question::Predict(options) => commands::predict::run(server, options).await,
         Question::Rollout(verb) => commands::rollout::run(server, verb, output).await,
         Question::Rollback(options) => commands::rollout::rollback(server, options, output).await,
+        Question::Grants(verb) => commands::grants::run(server, verb, output).await,
+        Question::Policies(verb) => commands::policies::run(server, verb, output).await,
         Question::Webhooks(verb) => commands::webhooks::run(server, verb, output).await,
         Question::Import(verb) => commands::import::run(server, verb, output).await,
         Question::Settings(verb) => commands::settings::run(server, verb, output).await,

@@ -145,7 +145,7 @@ pub struct Settings {
     /// Networks of proxies whose `x-forwarded-for` is believed, as `10.0.0.0/8,fd00::/8`.
     #[serde(default)]
     pub trusted_proxies: Option<String>,
-    /// How long leases of quotas go on while the database is away.
+    /// How long callers are let in from memory, and leases of quotas go on, while the database is away.
     #[serde(deserialize_with = "duration")]
     pub offline_grace: Duration,
     /// What happens then to what quotas limit.

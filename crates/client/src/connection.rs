@@ -225,6 +225,14 @@ impl Connection {
         self.send(self.api(Method::DELETE, path)).await.map(drop)
     }
 
+    /// Asks what a deletion would do, or deletes what answers with something.
+    ///
+    /// # Errors
+    /// A refusal, or nobody there.
+    pub async fn delete_asking<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        self.json(self.api(Method::DELETE, path)).await
+    }
+
     /// Asks an endpoint for a prediction over Open Inference Protocol V2; the answer's bytes are
     /// given back unchanged.
     ///

@@ -1,8 +1,10 @@
 //! What can be done to what: the vocabulary of grants and of the audit trail.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+use crate::Problem;
 
 /// Everything that may be allowed or refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -120,6 +122,47 @@ impl Resource {
             | Self::Endpoint(name)
             | Self::Experiment(name)
             | Self::Team(name) => name,
+        }
+    }
+}
+
+impl Resource {
+    /// What is told of one that is not there, or not for the caller to know of.
+    #[must_use]
+    pub fn absent(&self) -> Problem {
+        let problem = Problem::not_found(self.kind(), self.name()).at(self.kind());
+        match self {
+            Self::Endpoint(_) => {
+                problem.hint("`bottega endpoints list` shows those that there are")
+            }
+            Self::Model(_) => problem.hint("`bottega models list` shows those that there are"),
+            Self::Platform | Self::Experiment(_) | Self::Team(_) => problem,
+        }
+    }
+}
+
+impl FromStr for Resource {
+    type Err = Problem;
+
+    fn from_str(text: &str) -> Result<Self, Problem> {
+        let wrong = || {
+            let message = format!(
+                "`{text}`: expected model:NAME, endpoint:NAME, experiment:ID, team:NAME or `*`"
+            );
+            Problem::invalid("resource", message)
+        };
+        if text == "*" {
+            return Ok(Self::Platform);
+        }
+        let (kind, name) =
+            text.split_once(':').filter(|(_, name)| !name.is_empty()).ok_or_else(wrong)?;
+        let name = name.to_owned();
+        match kind {
+            "model" => Ok(Self::Model(name)),
+            "endpoint" => Ok(Self::Endpoint(name)),
+            "experiment" => Ok(Self::Experiment(name)),
+            "team" => Ok(Self::Team(name)),
+            _ => Err(wrong()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Whether a caller may: decided out of memory, by what the present routes say of the endpoint.
 
+use std::sync::{Arc, LazyLock};
+
 use auth::{Caller, Permit, Verb};
 use domain::{
     Problem, Resource,
@@ -7,6 +9,9 @@ use domain::{
 };
 
 use crate::State;
+
+/// An endpoint that this node knows nothing of.
+static UNKNOWN: LazyLock<Arc<Target>> = LazyLock::new(|| Target::new_of(Kind::Endpoint).into());
 
 /// Admits a caller to an endpoint.
 ///
@@ -18,7 +23,6 @@ pub(crate) fn admit<V: Verb>(
     endpoint: String,
 ) -> Result<Permit<V>, Problem> {
     let live = state.live.load();
-    let unknown = Target::new_of(Kind::Endpoint);
-    let target = live.get(&endpoint).map_or(&unknown, |route| &route.target);
+    let target = live.get(&endpoint).map_or(&*UNKNOWN, |route| &route.target);
     state.given.access.decide(caller, Resource::Endpoint(endpoint), target)
 }

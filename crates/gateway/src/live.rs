@@ -47,7 +47,7 @@ pub(crate) struct Route {
     pub(crate) endpoint: EndpointId,
     pub(crate) name: String,
     /// What decisions look at.
-    pub(crate) target: Target,
+    pub(crate) target: Arc<Target>,
     pub(crate) metrics: EndpointMetrics,
     /// The release whose versions these are, by number; absent while none was ever ready here.
     pub(crate) release: Option<i32>,
@@ -63,7 +63,7 @@ impl Route {
     pub(crate) fn new(
         endpoint: EndpointId,
         name: String,
-        target: Target,
+        target: Arc<Target>,
         metrics: EndpointMetrics,
         release: Option<i32>,
         shares: Vec<Share>,
@@ -82,7 +82,7 @@ impl Route {
     }
 
     /// The same, for decisions that look at this target.
-    pub(crate) fn owned(&self, target: Target) -> Self {
+    pub(crate) fn owned(&self, target: Arc<Target>) -> Self {
         let (name, metrics) = (self.name.clone(), self.metrics.clone());
         let shares = self.shares.clone();
         Self::new(self.endpoint, name, target, metrics, self.release, shares, self.is_near)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use auth::{Permit, verbs};
-use domain::{Problem, Signature, Tensor, quota::Key};
+use domain::{Problem, Resource, Signature, Tensor, quota::Key};
 use protocol::v2::{InferRequest, RequestedOutput};
 use store::usage::Counts;
 use tokio::time::timeout;
@@ -110,10 +110,7 @@ fn signed(count: usize) -> i64 {
 /// The present route to an endpoint.
 pub(crate) fn route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem> {
     let live = state.live.load();
-    live.get(endpoint).cloned().ok_or_else(|| {
-        Problem::not_found("endpoint", endpoint)
-            .hint("`bottega endpoints list` shows those that there are")
-    })
+    live.get(endpoint).cloned().ok_or_else(|| Resource::Endpoint(endpoint.to_owned()).absent())
 }
 
 /// The present route to an endpoint, but for a moment after its first release was completed: whoever

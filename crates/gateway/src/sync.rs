@@ -149,7 +149,7 @@ impl Keeper {
     /// before stays.
     fn route(&self, wanted: &serving::Route, current: &Routes) -> Arc<Route> {
         let name = wanted.endpoint.to_string();
-        let target = wanted.access_target();
+        let target = Arc::new(wanted.access_target());
         let old = current.get(&name).filter(|old| old.endpoint == wanted.id);
         let live = wanted
             .live

@@ -7,6 +7,7 @@ use actix_web::{
 use auth::{Access, Caller, Permit, Verb};
 use domain::{
     Problem, Resource,
+    access::Kind,
     tracking::{ExperimentId, Tag},
 };
 use serde::Deserialize;
@@ -96,7 +97,7 @@ async fn create(
     state: Data<State>,
     Args(args): Args<Create>,
 ) -> Answer {
-    let permit = access.authorize(&caller, Resource::Platform).await?;
+    let permit = access.authorize_new(&caller, Kind::Experiment, None).await?;
     let new = NewExperiment {
         name: required(args.name, "name")?,
         artifact_location: args.artifact_location.filter(|location| !location.is_empty()),

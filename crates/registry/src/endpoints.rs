@@ -66,11 +66,11 @@ impl EndpointState {
 /// The cursor is not of this list.
 pub async fn list(
     state: &State,
-    _permit: &Permit<verbs::View>,
+    permit: &Permit<verbs::View>,
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<View>> {
-    let page = endpoints::list(&state.database, cursor, limit).await?;
+    let page = endpoints::list(&state.database, permit.visible(), cursor, limit).await?;
     Ok(Page { items: views(state, page.items).await?, next: page.next })
 }
 
@@ -133,12 +133,13 @@ pub async fn deploy(
             drop(change);
             return Ok((view(state, found).await?, false));
         }
+        Some(_) if !permit.is_for_present() => return Err(crate::made_meanwhile("endpoint").into()),
         Some(ref found) => {
             contracts::require(&mut change, found, &[version.id], "model").await?;
             endpoints::follow(&mut change, found.id, &target).await?;
             found.clone()
         }
-        None => endpoints::insert(&mut change, endpoint, &target, permit.actor()).await?,
+        None => endpoints::insert(&mut change, endpoint, &target, permit.owner()).await?,
     };
     contracts::adopt(&mut change, &current, &version, &cause).await?;
     let share = WeightedVersion { version: version.id, weight: 100 };
@@ -244,7 +245,7 @@ pub(crate) async fn lock(change: &mut Change, endpoint: &EndpointRef) -> Result<
 }
 
 fn absent(endpoint: &EndpointRef) -> Error {
-    Problem::not_found("endpoint", endpoint).at("endpoint").into()
+    domain::Resource::Endpoint(endpoint.to_string()).absent().into()
 }
 
 async fn view(state: &State, endpoint: Endpoint) -> Result<View> {

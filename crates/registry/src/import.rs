@@ -75,7 +75,7 @@ pub async fn model(
         None => {
             imports::forget_model(&mut change, source.id, name.as_str()).await?;
             let (by, text) = (permit.actor(), &new.description);
-            let made = models::insert(&mut change, name, text, by, &new.tags).await?;
+            let made = models::insert(&mut change, name, text, (by, None), &new.tags).await?;
             (made.id, new.description.clone(), new.tags.clone())
         }
     };

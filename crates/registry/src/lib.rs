@@ -46,5 +46,11 @@ pub mod text;
 pub mod versions;
 
 pub use error::{Error, Result};
+
+/// What was not there when permission to make it was asked for, and is there now.
+pub(crate) fn made_meanwhile(kind: &str) -> domain::Problem {
+    domain::Problem::conflict(format!("somebody made this {kind} at this moment")).hint("try again")
+}
+
 pub use http::routes;
 pub use state::{Limits, State, watch};

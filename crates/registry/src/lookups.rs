@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use domain::{AliasName, ModelName, Problem};
+use domain::{AliasName, ModelName, Problem, Resource};
 use store::{
     Database,
     freshness::{Freshness, Mark},
@@ -83,7 +83,8 @@ impl Lookups {
         let (asked, answers): (Vec<_>, Vec<_>) =
             questions.into_iter().map(|question| (question.asked, question.answer)).unzip();
         let freshness = database.freshness();
-        let marks: Vec<_> = asked.iter().map(|(model, _)| freshness.mark(model.as_str())).collect();
+        let marks: Vec<_> =
+            asked.iter().map(|(model, _)| freshness.mark(&resource(model))).collect();
         // Who does not wait any more does not mind either.
         match versions::get_by_aliases(database, &asked).await {
             Ok(found) => {
@@ -104,6 +105,10 @@ impl Lookups {
             }
         }
     }
+}
+
+fn resource(model: &ModelName) -> Resource {
+    Resource::Model(model.to_string())
 }
 
 /// How many answers may be remembered. Who asks for names at random drives out the answers of
@@ -209,7 +214,12 @@ mod tests {
 
     fn known(n: u32, bytes: u64) -> Known {
         let asked = (format!("model {n}").parse().unwrap(), "champion".parse().unwrap());
-        Known { asked, found: None, mark: Freshness::default().mark("fraud"), bytes }
+        Known {
+            asked,
+            found: None,
+            mark: Freshness::default().mark(&Resource::Model("fraud".to_owned())),
+            bytes,
+        }
     }
 
     /// How many answers there are, and their bytes.

@@ -36,12 +36,12 @@ pub struct Edit {
 /// The database is away.
 pub async fn list(
     state: &State,
-    _permit: &Permit<verbs::View>,
+    permit: &Permit<verbs::View>,
     search: Option<&str>,
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Model>> {
-    Ok(models::list(&state.database, search, cursor, limit).await?)
+    Ok(models::list(&state.database, permit.visible(), search, cursor, limit).await?)
 }
 
 /// One model.
@@ -63,7 +63,7 @@ pub async fn create(
 ) -> Result<Model> {
     let mut change = Change::begin(&state.database).await?;
     let model =
-        models::insert(&mut change, &new.name, &new.description, permit.actor(), &new.tags).await?;
+        models::insert(&mut change, &new.name, &new.description, permit.owner(), &new.tags).await?;
     let event = permit.event("model.registered", registered(&model));
     publish(change, event.changed(None, Some(&model.describe()))).await?;
     Ok(model)
@@ -165,10 +165,10 @@ pub async fn delete_tag(
 /// The database is away.
 pub async fn deleted(
     state: &State,
-    _permit: &Permit<verbs::View>,
+    permit: &Permit<verbs::View>,
     limit: Limit,
 ) -> Result<Vec<Deleted>> {
-    Ok(models::deleted(&state.database, limit).await?)
+    Ok(models::deleted(&state.database, permit.visible(), limit).await?)
 }
 
 /// Restores the model of that name that was deleted last, with its versions and aliases.
@@ -202,7 +202,7 @@ pub(crate) async fn lock(change: &mut Change, name: &ModelName) -> Result<Model>
 }
 
 fn absent(name: &ModelName) -> Error {
-    Problem::not_found("model", name).at("model").into()
+    domain::Resource::Model(name.to_string()).absent().into()
 }
 
 /// Names as they stand in a message: `a`, `b`.

@@ -75,7 +75,10 @@ pub async fn register(
     let new = prepare(state, submission).await?;
 
     let mut change = Change::begin(&state.database).await?;
-    let (model, is_new) = models::ensure(&mut change, model, permit.actor()).await?;
+    let (model, is_new) = models::ensure(&mut change, model, permit.owner()).await?;
+    if !is_new && !permit.is_for_present() {
+        return Err(crate::made_meanwhile("model").into());
+    }
     if is_new {
         let event = permit.event("model.registered", crate::models::registered(&model));
         change.emit(event.change, &event.resource.to_string(), &event.detail).await?;

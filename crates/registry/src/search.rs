@@ -18,10 +18,10 @@ use crate::{Result, State};
 /// The page token's values are none of this search.
 pub async fn models(
     state: &State,
-    _permit: &Permit<verbs::View>,
+    permit: &Permit<verbs::View>,
     search: &Search,
 ) -> Result<(Vec<(Model, Vec<Version>)>, Option<Position>)> {
-    let found = search::find(&state.database, search).await?;
+    let found = search::find(&state.database, permit.visible(), search).await?;
     let ids: Vec<ModelId> = found.ids.into_iter().map(ModelId).collect();
     let mut newest: HashMap<ModelId, Vec<Version>> = HashMap::new();
     for version in versions::newest_in_stages(&state.database, &ids).await? {
@@ -41,10 +41,10 @@ pub async fn models(
 /// The page token's values are none of this search.
 pub async fn versions(
     state: &State,
-    _permit: &Permit<verbs::View>,
+    permit: &Permit<verbs::View>,
     search: &Search,
 ) -> Result<(Vec<Version>, Option<Position>)> {
-    let found = search::find(&state.database, search).await?;
+    let found = search::find(&state.database, permit.visible(), search).await?;
     let ids: Vec<VersionId> = found.ids.into_iter().map(VersionId).collect();
     Ok((versions::load(&state.database, &ids).await?, found.next))
 }

@@ -1,6 +1,6 @@
 //! The one door for writes.
 
-use domain::{AuditEvent, Timestamp, quota::Key};
+use domain::{AuditEvent, Resource, Timestamp, quota::Key};
 use serde_json::Value;
 use sqlx::{PgConnection, Postgres, Transaction};
 
@@ -30,7 +30,7 @@ impl Change {
     pub async fn begin(database: &Database) -> Result<Self> {
         let tx = database.pool().begin().await?;
         let (database, now) = (database.clone(), database.now());
-        let (touched, charges) = (Touched::Nothing, Vec::new());
+        let (touched, charges) = (Touched::NOTHING, Vec::new());
         Ok(Self { tx, database, now, notify: false, touched, charges })
     }
 
@@ -71,7 +71,7 @@ impl Change {
             quotas::settle(&mut self, &charges).await?;
         }
         self.record(event).await?;
-        if self.notify || self.touched != Touched::Nothing {
+        if self.notify || self.touched != Touched::NOTHING {
             // One notice a transaction: the rows are in the outbox, the notice only says "look".
             outbox::notify(&mut *self.tx, &self.touched).await?;
         }
@@ -79,6 +79,11 @@ impl Change {
         let _committing = Committing { freshness, touched: self.touched };
         self.tx.commit().await?;
         Ok(())
+    }
+
+    /// Says that what is remembered of this does not hold any more.
+    pub(crate) fn touch(&mut self, resource: &Resource) {
+        self.touched.put(resource);
     }
 
     /// Says that names lead elsewhere than the resources of its events tell.

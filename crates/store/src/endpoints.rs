@@ -2,11 +2,11 @@
 
 use domain::{
     Actor, AliasName, Cursor, EndpointId, EndpointRef, Follows, Limit, ModelId, Page, Pointer,
-    Problem, Stage, Timestamp, VersionId, quota::Key,
+    Problem, Stage, SubjectId, Timestamp, VersionId, access::Visible, quota::Key,
 };
 use serde_json::{Value, json};
 
-use crate::{Change, Database, Error, Result, error::breaks, models::one};
+use crate::{Change, Database, Error, Result, error::breaks, models::one, visible::Filter};
 
 /// An endpoint.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Endpoint {
     pub target_release: Option<i32>,
     /// Who owns it, as `user:ana`.
     pub owner: String,
+    /// The team that owns it, by name.
+    pub team: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -42,7 +44,7 @@ impl Endpoint {
     #[must_use]
     pub fn describe(&self) -> Value {
         json!({
-            "endpoint": self.endpoint, "follows": self.follows.to_string(), "held": self.held,
+            "endpoint": self.endpoint, "team": self.team, "follows": self.follows.to_string(), "held": self.held,
             "blocked": self.blocked, "live_release": self.live_release, "target_release": self.target_release,
         })
     }
@@ -85,6 +87,7 @@ struct Row {
     live_release: Option<i32>,
     target_release: Option<i32>,
     owner: String,
+    team: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -117,6 +120,7 @@ impl TryFrom<Row> for Endpoint {
             live_release: row.live_release,
             target_release: row.target_release,
             owner: row.owner,
+            team: row.team,
             created_at: row.created_at,
             updated_at: row.updated_at,
         })
@@ -129,7 +133,8 @@ macro_rules! select_endpoint {
         sqlx::query_as!(
             Row,
             r#"SELECT e.id, e.name, e.env, e.model_id, m.name AS model, e.alias, e.stage, v.number AS "pinned?", e.held, e.blocked,
-                      e.last_release, e.live_release, e.target_release, e.owner, e.created_at, e.updated_at
+                      e.last_release, e.live_release, e.target_release, e.owner,
+                      (SELECT name FROM subjects WHERE id = e.team_id) AS team, e.created_at, e.updated_at
                FROM endpoints e
                JOIN models m ON m.id = e.model_id
                LEFT JOIN model_versions v ON v.id = e.pinned_version "# + $rest
@@ -192,23 +197,29 @@ pub async fn lock_followers(
     rows.into_iter().map(Endpoint::try_from).collect()
 }
 
-/// Lists endpoints by name, then environment.
+/// Lists the endpoints that are visible, by name, then environment.
 ///
 /// # Errors
 /// The cursor is not of this list; the database is away.
 pub async fn list(
     database: &Database,
+    visible: &Visible,
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Endpoint>> {
+    let visible = Filter::from(visible);
     let after = cursor.map(Cursor::key_as_pair).transpose()?;
     let rows = select_endpoint!(
-        r#"WHERE $1::text IS NULL OR (e.name COLLATE "C", e.env COLLATE "C") > ($1, $2::text)
+        r#"WHERE ($1::text IS NULL OR (e.name COLLATE "C", e.env COLLATE "C") > ($1, $2::text))
+             AND ($4 OR sees_endpoint($5, $6, e.id, e.team_id, e.env))
            ORDER BY e.name COLLATE "C", e.env COLLATE "C"
            LIMIT $3"#,
         after.map(|(name, _)| name),
         after.map(|(_, env)| env),
-        limit.get() + 1
+        limit.get() + 1,
+        visible.all,
+        visible.allow,
+        visible.deny
     )
     .fetch_all(database.pool())
     .await?;
@@ -226,13 +237,13 @@ pub async fn insert(
     change: &mut Change,
     endpoint: &EndpointRef,
     target: &Target,
-    owner: &Actor,
+    (owner, team): (&Actor, Option<SubjectId>),
 ) -> Result<Endpoint> {
     let (id, now) = (EndpointId::new(), change.now());
     let (model, alias, stage, pinned) = target.columns();
     sqlx::query!(
-        "INSERT INTO endpoints (id, name, env, model_id, alias, stage, pinned_version, owner, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)",
+        "INSERT INTO endpoints (id, name, env, model_id, alias, stage, pinned_version, owner, team_id, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $9)",
         id.0,
         endpoint.name.as_str(),
         endpoint.env.as_str(),
@@ -241,7 +252,8 @@ pub async fn insert(
         stage,
         pinned,
         owner.to_string(),
-        now
+        now,
+        team.map(|team| team.0)
     )
     .execute(change.connection())
     .await

@@ -1,4 +1,4 @@
-//! How long what was read of models may be answered out of memory.
+//! How long what was read of models, endpoints and experiments may be answered out of memory.
 //!
 //! Until it is changed by this process, which [`Change`](crate::Change) tells before its writer is
 //! answered; until another process's notice of a change arrives; for a few seconds at most; and not
@@ -6,7 +6,6 @@
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    slice,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,13 +15,15 @@ use std::{
 
 use domain::Resource;
 
-/// Changes are counted in so many places; a model's name picks one, and shares it with others.
+/// Changes are counted in so many places; a thing's name picks one, and shares it with others.
 const PLACES: usize = 256;
+/// How many things a notice names; one about more is about everything.
+const MOST: usize = 16;
 /// How long an answer may be repeated although nobody told of a change.
 const LIFE: Duration = Duration::from_secs(5);
 /// How long notices count as heard after a sign of life of the connection that they come by.
 const GRACE: Duration = Duration::from_secs(2);
-/// The longest name that goes into a notice, in bytes; Postgres takes 8,000 in all.
+/// The longest notice, in bytes; Postgres takes 8,000 in all.
 const LONGEST: usize = 4096;
 
 /// What a database's readers may remember.
@@ -34,7 +35,7 @@ pub struct Freshness {
     heard_until: AtomicU64,
 }
 
-/// When something was read of a model.
+/// When something was read of a thing.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
     place: usize,
@@ -54,10 +55,10 @@ impl Default for Freshness {
 }
 
 impl Freshness {
-    /// To be taken before something is read of the model of that name, or of what it lacks.
+    /// To be taken before something is read of that resource, or of what it lacks.
     #[must_use]
-    pub fn mark(&self, model: &str) -> Mark {
-        let place = place(model);
+    pub fn mark(&self, resource: &Resource) -> Mark {
+        let place = place(resource);
         let until = self.millis(Instant::now() + LIFE);
         Mark { place, changes: self.changes[place].load(Ordering::Acquire), until }
     }
@@ -88,13 +89,17 @@ impl Freshness {
     }
 
     pub(crate) fn touch(&self, touched: &Touched) {
-        let touched = match touched {
-            Touched::Nothing => &[],
-            Touched::Model(name) => slice::from_ref(&self.changes[place(name)]),
-            Touched::Everything => &self.changes[..],
-        };
-        for changes in touched {
-            changes.fetch_add(1, Ordering::AcqRel);
+        match touched {
+            Touched::These(resources) => {
+                for resource in resources {
+                    self.changes[place(resource)].fetch_add(1, Ordering::AcqRel);
+                }
+            }
+            Touched::Everything => {
+                for changes in &self.changes {
+                    changes.fetch_add(1, Ordering::AcqRel);
+                }
+            }
         }
     }
 
@@ -104,54 +109,75 @@ impl Freshness {
     }
 }
 
-fn place(model: &str) -> usize {
+fn place(resource: &Resource) -> usize {
     let mut hasher = DefaultHasher::new();
-    model.hash(&mut hasher);
+    resource.hash(&mut hasher);
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are as good as any")]
     let hash = hasher.finish() as usize;
     hash % PLACES
 }
 
-/// What a change may have altered of that which readers remember of models.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a change may have altered of that which readers remember.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Touched {
-    #[default]
-    Nothing,
-    /// One model, its versions and aliases.
-    Model(String),
+    /// These, each with what belongs to it: a model with its versions and aliases.
+    These(Vec<Resource>),
     Everything,
 }
 
+impl Default for Touched {
+    fn default() -> Self {
+        Self::NOTHING
+    }
+}
+
 impl Touched {
-    /// Adds what a change of that resource may alter.
+    pub const NOTHING: Self = Self::These(Vec::new());
+
+    /// Adds what a change with an event on that resource may alter.
     pub fn add(&mut self, resource: &Resource) {
         match resource {
-            Resource::Model(name) => match self {
-                Self::Nothing => *self = Self::Model(name.clone()),
-                Self::Model(other) if other == name => {}
-                Self::Model(_) | Self::Everything => *self = Self::Everything,
-            },
-            // Settings are part of what is told of a version; a team has models.
-            Resource::Platform | Resource::Team(_) => *self = Self::Everything,
-            Resource::Endpoint(_) | Resource::Experiment(_) => {}
+            // Settings are part of what is told of a version.
+            Resource::Platform => *self = Self::Everything,
+            // What runs do is no change of their experiment, and a notice for each would hold up
+            // all that commit: whoever changes an experiment says so.
+            Resource::Experiment(_) => {}
+            _ => self.put(resource),
         }
     }
 
-    /// How a notice says it.
+    /// Adds a resource that is altered.
+    pub fn put(&mut self, resource: &Resource) {
+        let Self::These(resources) = self else { return };
+        match resource {
+            _ if resources.contains(resource) => {}
+            _ if resources.len() == MOST => *self = Self::Everything,
+            _ => resources.push(resource.clone()),
+        }
+    }
+
+    /// How a notice says it: a resource a line.
     pub fn notice(&self) -> String {
         match self {
-            Self::Nothing => "-".to_owned(),
-            Self::Model(name) if name.len() <= LONGEST => format!("model:{name}"),
-            Self::Model(_) | Self::Everything => String::new(),
+            Self::These(resources) if resources.is_empty() => "-".to_owned(),
+            Self::These(resources) => {
+                let lines: Vec<_> = resources.iter().map(ToString::to_string).collect();
+                let notice = lines.join("\n");
+                if notice.len() <= LONGEST { notice } else { String::new() }
+            }
+            Self::Everything => String::new(),
         }
     }
 
     /// What a notice says; one that says nothing may be about anything.
     pub fn of_notice(notice: &str) -> Self {
-        match notice.strip_prefix("model:") {
-            Some(name) => Self::Model(name.to_owned()),
-            None if notice == "-" => Self::Nothing,
-            None => Self::Everything,
+        if notice == "-" {
+            return Self::NOTHING;
+        }
+        let resources: Option<Vec<_>> = notice.lines().map(|line| line.parse().ok()).collect();
+        match resources {
+            Some(resources) if !resources.is_empty() => Self::These(resources),
+            _ => Self::Everything,
         }
     }
 }
@@ -184,7 +210,7 @@ mod tests {
     #[test]
     fn nothing_holds_unless_notices_are_heard() {
         let freshness = Freshness::default();
-        let mark = freshness.mark("fraud");
+        let mark = freshness.mark(&fraud());
         assert!(!freshness.holds(mark));
         freshness.heard(Instant::now() + Duration::from_secs(60));
         assert!(freshness.is_hearing() && freshness.holds(mark));
@@ -203,22 +229,23 @@ mod tests {
     #[test]
     fn what_was_read_before_a_change_ended_does_not_hold_after_it() {
         let freshness = hearing();
-        let mark = freshness.mark("fraud");
-        freshness.touch(&Touched::Nothing);
+        let mark = freshness.mark(&fraud());
+        freshness.touch(&Touched::NOTHING);
         assert!(freshness.holds(mark));
-        freshness.touch(&Touched::Model("fraud".to_owned()));
+        freshness.touch(&Touched::These(vec![fraud()]));
         assert!(!freshness.holds(mark));
-        let mark = freshness.mark("fraud");
+        let mark = freshness.mark(&fraud());
         freshness.touch(&Touched::Everything);
         assert!(!freshness.holds(mark));
-        assert!(freshness.holds(freshness.mark("fraud")));
+        assert!(freshness.holds(freshness.mark(&fraud())));
     }
 
     #[test]
     fn a_change_of_one_model_leaves_most_others_alone() {
         let freshness = hearing();
-        let marks: Vec<_> = (0..1000).map(|n| freshness.mark(&format!("model {n}"))).collect();
-        freshness.touch(&Touched::Model("model 7".to_owned()));
+        let marks: Vec<_> =
+            (0..1000).map(|n| freshness.mark(&model(&format!("model {n}")))).collect();
+        freshness.touch(&Touched::These(vec![model("model 7")]));
         assert!(!freshness.holds(marks[7]));
         assert!(marks.into_iter().filter(|mark| !freshness.holds(*mark)).count() < 50);
     }
@@ -226,7 +253,7 @@ mod tests {
     #[test]
     fn an_answer_lives_for_some_seconds_only() {
         let freshness = hearing();
-        let mark = Mark { until: freshness.millis(Instant::now()), ..freshness.mark("fraud") };
+        let mark = Mark { until: freshness.millis(Instant::now()), ..freshness.mark(&fraud()) };
         assert!(!freshness.holds(mark));
     }
 
@@ -238,22 +265,31 @@ mod tests {
             assert_eq!(Touched::of_notice(&touched.notice()), touched);
             touched
         };
-        let model = |name: &str| Resource::Model(name.to_owned());
-        let (endpoint, one) = (Resource::Endpoint("fraud".to_owned()), "fraud".to_owned());
-        assert_eq!(touched(&[]), Touched::Nothing);
-        assert_eq!(touched(from_ref(&endpoint)), Touched::Nothing);
-        assert_eq!(touched(&[Resource::Experiment("0".to_owned())]), Touched::Nothing);
-        assert_eq!(touched(&[model("fraud"), endpoint, model("fraud")]), Touched::Model(one));
-        assert_eq!(touched(&[model("fraud"), model("churn")]), Touched::Everything);
-        assert_eq!(touched(&[Resource::Platform, model("fraud")]), Touched::Everything);
+        let (endpoint, other) = (Resource::Endpoint("fraud".to_owned()), model("a b:c"));
+        assert_eq!(touched(&[]), Touched::NOTHING);
+        assert_eq!(touched(&[endpoint.clone()]), Touched::These(vec![endpoint.clone()]));
+        let both = Touched::These(vec![fraud(), endpoint.clone(), other.clone()]);
+        assert_eq!(touched(&[fraud(), endpoint, fraud(), other]), both);
+        assert_eq!(touched(&[Resource::Experiment("0".to_owned())]), Touched::NOTHING);
+        assert_eq!(touched(&[Resource::Platform, fraud()]), Touched::Everything);
+        let many: Vec<_> = (0..=MOST).map(|n| model(&n.to_string())).collect();
+        assert_eq!(touched(&many), Touched::Everything);
     }
 
     #[test]
     fn a_notice_that_says_nothing_is_about_anything() {
-        for notice in ["", "something newer"] {
+        for notice in ["", "something newer", "model:a\nsomething newer"] {
             assert_eq!(Touched::of_notice(notice), Touched::Everything, "{notice:?}");
         }
-        let long = Touched::Model("m".repeat(LONGEST + 1));
+        let long = Touched::These(vec![model(&"m".repeat(LONGEST + 1))]);
         assert_eq!(Touched::of_notice(&long.notice()), Touched::Everything);
+    }
+
+    fn model(name: &str) -> Resource {
+        Resource::Model(name.to_owned())
+    }
+
+    fn fraud() -> Resource {
+        model("fraud")
     }
 }

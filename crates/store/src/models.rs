@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Actor, AliasName, Cursor, Limit, ModelId, ModelName, Page, Problem, Stage, Timestamp,
-    quota::Key,
+    Actor, AliasName, Cursor, Limit, ModelId, ModelName, Page, Problem, Stage, SubjectId,
+    Timestamp, access::Visible, quota::Key,
 };
 use serde_json::{Value, json};
 
-use crate::{Change, Database, Error, Result, error::breaks};
+use crate::{Change, Database, Error, Result, error::breaks, visible::Filter};
 
 /// Tags, by key.
 pub type Tags = BTreeMap<String, String>;
@@ -24,6 +24,8 @@ pub struct Model {
     pub description: String,
     /// Who owns it, as `user:ana`.
     pub owner: String,
+    /// The team that owns it, by name.
+    pub team: Option<String>,
     /// Its tags.
     pub tags: Tags,
     /// The highest version number ever given; 0 before the first.
@@ -44,7 +46,7 @@ impl Model {
     /// How the audit trail describes it.
     #[must_use]
     pub fn describe(&self) -> Value {
-        json!({"name": self.name, "description": self.description, "owner": self.owner, "tags": self.tags, "stages": self.stages})
+        json!({"name": self.name, "description": self.description, "owner": self.owner, "team": self.team, "tags": self.tags, "stages": self.stages})
     }
 }
 
@@ -53,6 +55,7 @@ struct Row {
     name: String,
     description: String,
     owner: String,
+    team: Option<String>,
     tags: Value,
     last_version: i32,
     latest_version: Option<i32>,
@@ -71,6 +74,7 @@ impl TryFrom<Row> for Model {
             name: row.name.parse().map_err(|_| Error::inconsistent("models", "name", row.id))?,
             description: row.description,
             owner: row.owner,
+            team: row.team,
             tags: tags("model_tags", row.id, row.tags)?,
             last_version: row.last_version,
             latest_version: row.latest_version,
@@ -100,7 +104,7 @@ macro_rules! select_model {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT m.id, m.name, m.description, m.owner, m.last_version, m.stages, m.created_at, m.updated_at,
+            r#"SELECT m.id, m.name, m.description, m.owner, (SELECT name FROM subjects WHERE id = m.team_id) AS team, m.last_version, m.stages, m.created_at, m.updated_at,
                       (SELECT max(number) FROM model_versions WHERE model_id = m.id AND deleted_at IS NULL) AS latest_version,
                       (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM model_tags WHERE model_id = m.id) AS "tags!",
                       (SELECT coalesce(jsonb_object_agg(a.alias, v.number), '{}')
@@ -145,24 +149,30 @@ pub async fn lock(change: &mut Change, name: &ModelName) -> Result<Option<Model>
     row.map(Model::try_from).transpose()
 }
 
-/// Lists models by name. `search` keeps those whose name holds it, whatever the case.
+/// Lists the models that are visible, by name. `search` keeps those whose name holds it, whatever the case.
 ///
 /// # Errors
 /// The database is away.
 pub async fn list(
     database: &Database,
+    visible: &Visible,
     search: Option<&str>,
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Model>> {
+    let visible = Filter::from(visible);
     let rows = select_model!(
         r#"AND ($1::text IS NULL OR m.name COLLATE "C" > $1)
              AND ($2::text IS NULL OR position(lower($2) IN lower(m.name)) > 0)
+             AND ($4 OR sees_model($5, $6, m.id, m.team_id))
            ORDER BY m.name COLLATE "C"
            LIMIT $3"#,
         cursor.map(Cursor::key),
         search,
-        limit.get() + 1
+        limit.get() + 1,
+        visible.all,
+        visible.allow,
+        visible.deny
     )
     .fetch_all(database.pool())
     .await?;
@@ -178,17 +188,19 @@ pub async fn insert(
     change: &mut Change,
     name: &ModelName,
     description: &str,
-    owner: &Actor,
+    (owner, team): (&Actor, Option<SubjectId>),
     tags: &Tags,
 ) -> Result<Model> {
     let (id, now) = (ModelId::new(), change.now());
     sqlx::query!(
-        "INSERT INTO models (id, name, description, owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)",
+        "INSERT INTO models (id, name, description, owner, team_id, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $6, $5, $5)",
         id.0,
         name.as_str(),
         description,
         owner.to_string(),
-        now
+        now,
+        team.map(|team| team.0)
     )
     .execute(change.connection())
     .await
@@ -203,15 +215,20 @@ pub async fn insert(
 ///
 /// # Errors
 /// It was deleted at this very moment (conflict); the database is away.
-pub async fn ensure(change: &mut Change, name: &ModelName, owner: &Actor) -> Result<(Model, bool)> {
+pub async fn ensure(
+    change: &mut Change,
+    name: &ModelName,
+    (owner, team): (&Actor, Option<SubjectId>),
+) -> Result<(Model, bool)> {
     let (id, now) = (ModelId::new(), change.now());
     let done = sqlx::query!(
-        "INSERT INTO models (id, name, owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)
+        "INSERT INTO models (id, name, owner, team_id, created_at, updated_at) VALUES ($1, $2, $3, $5, $4, $4)
          ON CONFLICT (name COLLATE \"C\") WHERE deleted_at IS NULL DO NOTHING",
         id.0,
         name.as_str(),
         owner.to_string(),
-        now
+        now,
+        team.map(|team| team.0)
     )
     .execute(change.connection())
     .await?;
@@ -376,11 +393,16 @@ pub struct Deleted {
 ///
 /// # Errors
 /// The database is away.
-pub async fn deleted(database: &Database, limit: Limit) -> Result<Vec<Deleted>> {
+pub async fn deleted(database: &Database, visible: &Visible, limit: Limit) -> Result<Vec<Deleted>> {
+    let visible = Filter::from(visible);
     let rows = sqlx::query!(
         r#"SELECT id, name, deleted_at AS "deleted_at!" FROM models
-           WHERE deleted_at IS NOT NULL ORDER BY deleted_at DESC, id LIMIT $1"#,
-        limit.get()
+           WHERE deleted_at IS NOT NULL AND ($2 OR sees_model($3, $4, id, team_id))
+           ORDER BY deleted_at DESC, id LIMIT $1"#,
+        limit.get(),
+        visible.all,
+        visible.allow,
+        visible.deny
     )
     .fetch_all(database.pool())
     .await?;

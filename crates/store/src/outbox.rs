@@ -49,7 +49,7 @@ pub(crate) async fn notify(executor: impl PgExecutor<'_>, touched: &Touched) -> 
 
 /// Tells a role's other parts to look again, without an event: for bookkeeping that others wait for.
 pub(crate) async fn nudge(database: &Database) -> Result<()> {
-    notify(database.pool(), &Touched::Nothing).await
+    notify(database.pool(), &Touched::NOTHING).await
 }
 
 /// Hears notices. It holds one connection of its own.

@@ -2,11 +2,11 @@
 
 use domain::{
     EndpointId, EndpointRef, FilePath, ModelName, Signature, SubjectId, VersionId, WeightedVersion,
-    access::{Place, Target},
+    access::Target,
 };
 use serde_json::Value;
 
-use crate::{Database, Error, Result};
+use crate::{Database, Error, Result, access};
 
 /// An endpoint as a gateway sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,12 +27,7 @@ impl Route {
     /// What decisions look at.
     #[must_use]
     pub fn access_target(&self) -> Target {
-        Target {
-            name: Some(self.endpoint.to_string()),
-            team: self.team,
-            env: Some(self.endpoint.env.clone()),
-            ..Target::of(Place::Endpoint(self.id))
-        }
+        access::of_endpoint(self.id, &self.endpoint, self.team)
     }
 }
 

@@ -143,27 +143,3 @@ pub async fn set_display_name(
         .await?;
     Ok(())
 }
-
-/// Whether anybody is left who may administer everything, always: an enabled account with such a
-/// grant of its own or of one of its teams.
-///
-/// # Errors
-/// The database is away.
-pub async fn has_administrator(change: &mut Change) -> Result<bool> {
-    let row = sqlx::query!(
-        r#"SELECT EXISTS (
-               SELECT FROM accounts a
-               JOIN subjects s ON s.id = a.id AND s.disabled_at IS NULL
-               LEFT JOIN team_members m ON m.member_id = a.id
-               JOIN grants g ON g.subject_id IN (a.id, m.team_id)
-               LEFT JOIN subjects t ON t.id = m.team_id
-               WHERE g.role = 'administrator' AND g.effect = 'allow'
-                 AND (g.subject_id = a.id OR t.disabled_at IS NULL)
-                 AND num_nonnulls(g.team_id, g.model_id, g.endpoint_id, g.experiment_id, g.env, g.alias,
-                                  g.tag_key, g.not_before, g.expires_at) = 0
-           ) AS "exists!""#
-    )
-    .fetch_one(change.connection())
-    .await?;
-    Ok(row.exists)
-}

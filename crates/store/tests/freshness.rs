@@ -43,7 +43,7 @@ async fn held(database: &Database, model: &str) -> Mark {
     let freshness = database.freshness();
     let taken = async {
         loop {
-            let mark = freshness.mark(model);
+            let mark = freshness.mark(&Resource::Model(model.to_owned()));
             if freshness.holds(mark) {
                 return mark;
             }
@@ -83,7 +83,7 @@ async fn a_change_has_ended_for_its_own_process_before_its_writer_goes_on() {
     let freshness = test.database().freshness();
     for resource in [model("fraud"), Resource::Platform] {
         // The listener is not asked: nobody else tells.
-        let mark = freshness.mark("fraud");
+        let mark = freshness.mark(&Resource::Model("fraud".to_owned()));
         change(test.database(), resource).await;
         assert!(!freshness.holds(mark));
     }
@@ -94,13 +94,13 @@ async fn a_change_that_is_given_up_is_none() {
     let test = TestDatabase::fresh().await;
     let mut listener = Listener::vouching(test.database());
     listener.changed(PATIENCE).await;
-    let mark = test.database().freshness().mark("fraud");
+    let mark = test.database().freshness().mark(&Resource::Model("fraud".to_owned()));
     drop(Change::begin(test.database()).await.unwrap());
     change(test.database(), Resource::Endpoint("fraud".to_owned())).await;
     // The sign of life may be old by now: the place must not have been counted up.
     listener.changed(Duration::from_millis(1)).await;
     until("a sign of life", || test.database().freshness().is_hearing()).await;
-    let again = test.database().freshness().mark("fraud");
+    let again = test.database().freshness().mark(&Resource::Model("fraud".to_owned()));
     assert_eq!(
         format!("{mark:?}").split("until").next(),
         format!("{again:?}").split("until").next()

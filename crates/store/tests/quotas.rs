@@ -58,7 +58,7 @@ async fn make(database: &Database, name: &str, owner: &Actor) -> Result<(), Prob
     let mut change = Change::begin(database).await.unwrap();
     let name = name.parse().unwrap();
     let tags = BTreeMap::default();
-    models::insert(&mut change, &name, "", owner, &tags).await.unwrap();
+    models::insert(&mut change, &name, "", (owner, None), &tags).await.unwrap();
     change.commit(&event("model.registered")).await.map_err(|error| match error {
         Error::Refused(problem) => problem,
         other => panic!("{other}"),

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use domain::{Action, Actor, AuditEvent, Limit, RequestId, Resource, SystemClock};
+use domain::{Action, Actor, AuditEvent, Limit, RequestId, Resource, SystemClock, access::Visible};
 use serde_json::json;
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use store::{Change, Database, Error, audit, migrate, models, testing::TestDatabase};
@@ -87,7 +87,7 @@ async fn a_change_that_is_dropped_leaves_neither_row_nor_event() {
     let database = test.database();
     let name = "fraud".parse().unwrap();
     let mut change = Change::begin(database).await.unwrap();
-    models::insert(&mut change, &name, "", &Actor::user("ana"), &models::Tags::new())
+    models::insert(&mut change, &name, "", (&Actor::user("ana"), None), &models::Tags::new())
         .await
         .unwrap();
     change.record(&event("model.registered")).await.unwrap();
@@ -184,7 +184,7 @@ async fn lists_are_paged_by_key_and_lose_nothing_while_others_write() {
     let insert = async |name: &str| {
         let mut change = Change::begin(database).await.unwrap();
         let name = name.parse().unwrap();
-        models::insert(&mut change, &name, "", &Actor::user("ana"), &models::Tags::new())
+        models::insert(&mut change, &name, "", (&Actor::user("ana"), None), &models::Tags::new())
             .await
             .unwrap();
         change.commit(&event("model.registered")).await.unwrap();
@@ -193,7 +193,7 @@ async fn lists_are_paged_by_key_and_lose_nothing_while_others_write() {
         insert(name).await;
     }
     let limit = Limit::new(Some(2)).unwrap();
-    let first = models::list(database, None, None, limit).await.unwrap();
+    let first = models::list(database, &Visible::everything(), None, None, limit).await.unwrap();
     let names = |page: &domain::Page<models::Model>| {
         page.items.iter().map(|m| m.name.to_string()).collect::<Vec<_>>()
     };
@@ -201,9 +201,13 @@ async fn lists_are_paged_by_key_and_lose_nothing_while_others_write() {
     // One before the cursor and one behind it.
     insert("aa").await;
     insert("c").await;
-    let second = models::list(database, None, first.next.as_ref(), limit).await.unwrap();
+    let second = models::list(database, &Visible::everything(), None, first.next.as_ref(), limit)
+        .await
+        .unwrap();
     assert_eq!(names(&second), ["c", "d"]);
-    let third = models::list(database, None, second.next.as_ref(), limit).await.unwrap();
+    let third = models::list(database, &Visible::everything(), None, second.next.as_ref(), limit)
+        .await
+        .unwrap();
     assert_eq!(names(&third), ["f", "Ž"]);
     assert!(third.next.is_none());
 }

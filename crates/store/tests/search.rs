@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 use domain::{
+    access::Visible,
     search::{Fingerprint, Subject, filter, order},
     tracking::{ExperimentId, RunId},
 };
@@ -51,7 +52,7 @@ fn search(text: &str, by: &[&str]) -> Search {
 }
 
 async fn numbers(database: &Database, search: &Search) -> Vec<u128> {
-    let found = find::<Uuid>(database, search).await.unwrap();
+    let found = find::<Uuid>(database, &Visible::everything(), search).await.unwrap();
     found.ids.iter().map(|id| format!("{:x}", id.as_u128()).parse().unwrap()).collect()
 }
 
@@ -140,7 +141,11 @@ async fn pages_hold_every_run_once_in_every_order() {
             let mut pages = Vec::new();
             loop {
                 pages.extend(numbers(test.database(), &search).await);
-                let Some(next) = find::<Uuid>(test.database(), &search).await.unwrap().next else {
+                let Some(next) = find::<Uuid>(test.database(), &Visible::everything(), &search)
+                    .await
+                    .unwrap()
+                    .next
+                else {
                     break;
                 };
                 let fingerprint = Fingerprint::of(&by);

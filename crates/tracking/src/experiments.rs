@@ -78,7 +78,7 @@ pub async fn create(
     let location = location.map(|location| location.to_string());
     let location = location.as_deref();
     let id =
-        experiments::insert(&mut change, &new.name, location, permit.actor(), &new.tags).await?;
+        experiments::insert(&mut change, &new.name, location, permit.owner(), &new.tags).await?;
     let after =
         json!({"experiment": id.to_string(), "name": new.name, "artifact_location": location});
     let mut event = permit.event("experiment.created", json!({"name": new.name}));

@@ -11,7 +11,7 @@ use store::tracking::{Log, inputs::Direction};
 
 use crate::{
     Result, State,
-    runs::{absent, deleted, home},
+    runs::{absent, deleted, home, permitted},
 };
 
 /// The tag in which clients of 2.x keep the models that a run logged.
@@ -154,7 +154,7 @@ async fn begin(
     permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::Register>, Problem>,
     run: RunId,
 ) -> Result<Log> {
-    permit(home(state, run).await?).await?;
+    permitted(permit, home(state, run).await?, run).await?;
     open(state, run).await
 }
 

@@ -120,7 +120,7 @@ pub async fn get(
     id: RunId,
 ) -> Result<RunData> {
     let run = runs::load(&state.database, &[id]).await?.pop().ok_or_else(|| absent(id))?;
-    permit(run.run.experiment).await?;
+    permitted(permit, run.run.experiment, id).await?;
     Ok(run)
 }
 
@@ -134,7 +134,7 @@ pub async fn update(
     id: RunId,
     edit: Edit,
 ) -> Result<Run> {
-    let permit = permit(home(state, id).await?).await?;
+    let permit = permitted(permit, home(state, id).await?, id).await?;
     let mut change = Change::begin(&state.database).await?;
     let before = lock(&mut change, id).await?;
     if before.deleted_at.is_some() {
@@ -191,7 +191,7 @@ async fn set_deleted(
     id: RunId,
     deleted: bool,
 ) -> Result<()> {
-    let permit = permit(home(state, id).await?).await?;
+    let permit = permitted(permit, home(state, id).await?, id).await?;
     let mut change = Change::begin(&state.database).await?;
     let before = lock(&mut change, id).await?;
     if before.deleted_at.is_some() == deleted {
@@ -215,6 +215,18 @@ pub async fn home(state: &State, id: RunId) -> Result<ExperimentId> {
     let home = points::homes(&state.database, &[id]).await?.pop().ok_or_else(|| absent(id))?;
     state.homes.insert(id, home);
     Ok(home)
+}
+
+/// Asks for the permit. Who may not see a run's experiment is told that there is no such run.
+pub(crate) async fn permitted<V>(
+    permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<V>, Problem>,
+    home: ExperimentId,
+    id: RunId,
+) -> Result<Permit<V>> {
+    permit(home).await.map_err(|problem| match problem.code {
+        ErrorCode::NotFound => absent(id),
+        _ => problem.into(),
+    })
 }
 
 async fn lock(change: &mut Change, id: RunId) -> Result<Run> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use auth::{Permit, verbs};
 use domain::{
     Problem,
+    access::Visible,
     search::Position,
     tracking::{ExperimentId, LoggedModelId, RunId},
 };
@@ -34,7 +35,7 @@ pub async fn runs(
     _permits: &[Permit<verbs::View>],
     search: &Search,
 ) -> Result<Page<RunData>> {
-    let found = search::find(&state.database, search).await?;
+    let found = search::find(&state.database, &Visible::everything(), search).await?;
     let ids: Vec<RunId> = found.ids.into_iter().map(RunId).collect();
     Ok((runs::load(&state.database, &ids).await?, found.next))
 }
@@ -45,10 +46,10 @@ pub async fn runs(
 /// The page token's values are none of this search.
 pub async fn experiments(
     state: &State,
-    _permit: &Permit<verbs::View>,
+    permit: &Permit<verbs::View>,
     search: &Search,
 ) -> Result<Page<Experiment>> {
-    let found = search::find(&state.database, search).await?;
+    let found = search::find(&state.database, permit.visible(), search).await?;
     let ids: Vec<ExperimentId> = found.ids.into_iter().map(ExperimentId).collect();
     let loaded = experiments::load(&state.database, &ids).await?.into_iter();
     let mut loaded: HashMap<_, _> = loaded.map(|experiment| (experiment.id, experiment)).collect();
@@ -64,7 +65,7 @@ pub async fn logged_models(
     _permits: &[Permit<verbs::View>],
     search: &Search,
 ) -> Result<Page<LoggedModel>> {
-    let found = search::find(&state.database, search).await?;
+    let found = search::find(&state.database, &Visible::everything(), search).await?;
     let ids: Vec<LoggedModelId> = found.ids.into_iter().map(LoggedModelId).collect();
     Ok((logged_models::get_all(&state.database, &ids).await?, found.next))
 }

@@ -78,7 +78,7 @@ impl World {
         };
         let mut change = Change::begin(self.database()).await.unwrap();
         let (model, _) =
-            models::ensure(&mut change, &"fraud".parse().unwrap(), &ana()).await.unwrap();
+            models::ensure(&mut change, &"fraud".parse().unwrap(), (&ana(), None)).await.unwrap();
         let version = versions::insert(&mut change, model.id, &new, &ana()).await.unwrap();
         change.commit(&event()).await.unwrap();
         version.id

@@ -2,8 +2,11 @@
 
 mod accounts;
 mod audit;
+mod dry_run;
+mod grants;
 mod guard;
 mod me;
+mod policies;
 mod proxies;
 mod quotas;
 mod sessions;
@@ -22,4 +25,5 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
     config.configure(me::routes).configure(sessions::routes).configure(tokens::routes);
     config.configure(accounts::routes).configure(teams::routes).configure(audit::routes);
     config.configure(quotas::routes).configure(usage::routes);
+    config.configure(grants::routes).configure(policies::routes);
 }

@@ -123,9 +123,10 @@ impl Platform {
 impl Process {
     async fn on(test: &TestDatabase, trail: &Trail, proxies: &'static str) -> Self {
         let key = SecretKey::new("k".repeat(32).into()).unwrap();
-        let authenticator =
-            Authenticator::new(key, test.database().clone()).with_trail(trail.clone());
-        let access = Access::default();
+        let access = Access::new(test.database().clone());
+        let authenticator = Authenticator::new(key, test.database().clone())
+            .with_trail(trail.clone())
+            .with_access(access.clone());
         authenticator.install_admin_token(&access, &ADMIN.to_owned().into()).await.unwrap();
         let authenticator = Arc::new(authenticator);
         Self { authenticator, access, database: test.database().clone(), proxies }

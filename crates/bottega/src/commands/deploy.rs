@@ -35,6 +35,9 @@ pub struct Options {
     /// Copies on each node (comes with nodes)
     #[arg(long, value_name = "N|MIN..MAX")]
     replicas: Option<String>,
+    /// The team that is to own a new endpoint [default: your home team]
+    #[arg(long)]
+    team: Option<String>,
     /// Why; kept in the history
     #[arg(long)]
     reason: Option<String>,
@@ -63,6 +66,9 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
     let mut body = json!({"model": options.model});
     if let Some(strategy) = &options.strategy {
         body["strategy"] = json!(strategy);
+    }
+    if let Some(team) = &options.team {
+        body["team"] = json!(team);
     }
     if let Some(reason) = &options.reason {
         body["reason"] = json!(reason);

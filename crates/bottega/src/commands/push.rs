@@ -48,7 +48,7 @@ pub struct Options {
     /// Anywhere else that it comes from
     #[arg(long, value_name = "URL")]
     source_url: Option<String>,
-    /// The owning team (comes with teams)
+    /// The team that is to own a new model [default: your home team]
     #[arg(long)]
     team: Option<String>,
     /// The training profile that drift is measured against (comes with monitoring)
@@ -66,12 +66,6 @@ pub struct Options {
 }
 
 pub async fn run(server: &Connection, options: Options, output: &Output) -> Done {
-    if options.team.is_some() {
-        return Err(Failure::usage(
-            "team",
-            "--team: models are owned by users today; teams are not there yet",
-        ));
-    }
     if options.baseline.is_some() {
         return Err(Failure::usage(
             "baseline",
@@ -102,6 +96,9 @@ fn body(options: &Options) -> Result<Map<String, Value>, Failure> {
     }
     if let Some(file) = &options.signature {
         put("signature", json_file(file, "signature")?);
+    }
+    if let Some(team) = &options.team {
+        put("team", json!(team));
     }
     if let Some(alias) = &options.alias {
         put("alias", json!(alias));

@@ -99,7 +99,7 @@ pub struct Flags {
     #[arg(long, value_name = "NETWORKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_proxies: Option<String>,
-    /// How long quotas of requests and predictions go on by their last leases while the database is away [default: 15m]
+    /// How long callers are let in from memory, and quotas go on by their last leases, while the database is away [default: 15m]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     offline_grace: Option<String>,

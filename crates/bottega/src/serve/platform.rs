@@ -62,21 +62,22 @@ impl Platform {
             }
         };
         let trail = Trail::new(Arc::new(SystemClock));
-        let access = Access::default();
         let opened = async {
             let (migrate_url, app_url) = urls(settings, postgres.as_ref());
             let database = open_database(&migrate_url, &app_url).await?;
             let artifacts = open_artifacts(settings, &database).await?;
-            let authenticator =
-                Authenticator::new(key.clone(), database.clone()).with_trail(trail.clone());
+            let access = Access::telling(database.clone(), trail.clone(), settings.offline_grace);
+            let authenticator = Authenticator::new(key.clone(), database.clone())
+                .with_trail(trail.clone())
+                .with_access(access.clone());
             authenticator
                 .install_admin_token(&access, &admin.token)
                 .await
                 .map_err(Problem::from)?;
-            Ok((database, artifacts, Arc::new(authenticator), Archivist::new(migrate_url)))
+            Ok((database, artifacts, access, Arc::new(authenticator), Archivist::new(migrate_url)))
         };
         match opened.await {
-            Ok((database, artifacts, authenticator, archivist)) => Ok(Self {
+            Ok((database, artifacts, access, authenticator, archivist)) => Ok(Self {
                 database,
                 artifacts,
                 access,

@@ -257,7 +257,7 @@ async fn refresh_identities(services: Services, stop: CancellationToken) {
             Err(error) => {
                 streak.failed();
                 if streak.is_news() {
-                    tracing::warn!(%error, "identities cannot be read: those known before stay");
+                    tracing::warn!(%error, "identities and grants cannot be read: those known before stay");
                 }
             }
         }

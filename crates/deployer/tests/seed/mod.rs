@@ -49,7 +49,8 @@ impl World {
             at_once: 1,
             decode_example: |_, _| Err(Problem::invalid("inputs", "input `y` is unknown")),
         };
-        let state = State { database, access: Access::default(), trials };
+        let access = Access::new(database.clone());
+        let state = State { database, access, trials };
         Self { clock, state, folder, artifacts, database: test }
     }
 
@@ -102,7 +103,7 @@ impl World {
         let mut change = Change::begin(database).await.unwrap();
         let model = match models::lock(&mut change, &name).await.unwrap() {
             Some(model) => model,
-            None => models::insert(&mut change, &name, "", &by, &new.tags).await.unwrap(),
+            None => models::insert(&mut change, &name, "", (&by, None), &new.tags).await.unwrap(),
         };
         let version = versions::insert(&mut change, model.id, &new, &by).await.unwrap();
         self.commit(change).await;
@@ -138,7 +139,8 @@ impl World {
         let target = endpoints::Target::Alias(version.model_id, "champion".parse().unwrap());
         let mut change = Change::begin(&self.state.database).await.unwrap();
         let (endpoint, by) = (endpoint.parse().unwrap(), Actor::user("ana"));
-        let endpoint = endpoints::insert(&mut change, &endpoint, &target, &by).await.unwrap();
+        let endpoint =
+            endpoints::insert(&mut change, &endpoint, &target, (&by, None)).await.unwrap();
         endpoints::mark(&mut change, endpoint.id, false, Some("trial not over")).await.unwrap();
         self.commit(change).await;
     }
@@ -151,7 +153,7 @@ impl World {
         let mut change = Change::begin(&self.state.database).await.unwrap();
         let endpoint = match endpoints::lock(&mut change, &endpoint).await.unwrap() {
             Some(endpoint) => endpoint,
-            None => endpoints::insert(&mut change, &endpoint, &target, &by).await.unwrap(),
+            None => endpoints::insert(&mut change, &endpoint, &target, (&by, None)).await.unwrap(),
         };
         let shares = [WeightedVersion { version: version.id, weight: 100 }];
         let request = RequestId::new();

@@ -51,7 +51,7 @@ impl FromStr for Scope {
         })?;
         let on = match on {
             None | Some("*") => None,
-            Some(on) => Some(place(on).ok_or_else(|| {
+            Some(on) => Some(on.parse().map_err(|_: Problem| {
                 let message = format!(
                     "`{text}`: expected model:NAME, endpoint:NAME, experiment:ID or team:NAME after the action"
                 );
@@ -59,19 +59,6 @@ impl FromStr for Scope {
             })?),
         };
         Ok(Self { action, on })
-    }
-}
-
-/// Whatever an action may be restricted to.
-fn place(text: &str) -> Option<Resource> {
-    let (kind, name) = text.split_once(':').filter(|(_, name)| !name.is_empty())?;
-    let name = name.to_owned();
-    match kind {
-        "model" => Some(Resource::Model(name)),
-        "endpoint" => Some(Resource::Endpoint(name)),
-        "experiment" => Some(Resource::Experiment(name)),
-        "team" => Some(Resource::Team(name)),
-        _ => None,
     }
 }
 

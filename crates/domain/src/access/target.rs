@@ -70,7 +70,7 @@ pub struct Principal {
 }
 
 /// What is asked for, with what is known of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Target {
     /// What kind of thing it is.
     pub kind: Kind,

@@ -67,10 +67,12 @@ impl World {
         let (database, folder) = (test.database().clone(), tempfile::tempdir().unwrap());
         let place = Location::Folder(folder.path().join("artifacts"));
         let artifacts = Artifacts::at(&place, &S3Settings::default(), database.clone()).unwrap();
-        let (access, key) = (Access::default(), SecretKey::new(SecretKey::generate()).unwrap());
+        let access = Access::new(database.clone());
+        let key = SecretKey::new(SecretKey::generate()).unwrap();
         let authenticator = Arc::new(Authenticator::new(key, database.clone()));
         let token = SecretString::from(TOKEN);
         authenticator.install_admin_token(&access, &token).await.unwrap();
+        access.refresh().await.unwrap();
         Self { database, folder, access, authenticator, artifacts, test }
     }
 
@@ -155,7 +157,7 @@ impl World {
         let mut change = Change::begin(&self.database).await.unwrap();
         let model = match models::lock(&mut change, &name).await.unwrap() {
             Some(model) => model,
-            None => models::insert(&mut change, &name, "", &by, &new.tags).await.unwrap(),
+            None => models::insert(&mut change, &name, "", (&by, None), &new.tags).await.unwrap(),
         };
         let version = versions::insert(&mut change, model.id, &new, &by).await.unwrap();
         let outcome = TrialOutcome::Ready { batchable: true };
@@ -177,7 +179,7 @@ impl World {
         let mut change = Change::begin(&self.database).await.unwrap();
         let endpoint = match endpoints::lock(&mut change, &endpoint).await.unwrap() {
             Some(endpoint) => endpoint,
-            None => endpoints::insert(&mut change, &endpoint, &target, &by).await.unwrap(),
+            None => endpoints::insert(&mut change, &endpoint, &target, (&by, None)).await.unwrap(),
         };
         let shares: Vec<_> = split
             .iter()
@@ -220,7 +222,7 @@ impl World {
 
     /// Asks a node, and answers the number of the version that answered.
     pub(crate) async fn ask(&self, node: &Node, endpoint: &str) -> Result<i32, Problem> {
-        let caller = Caller { actor: Actor::user("ana"), ..Caller::system("test") };
+        let caller = Caller::system("test");
         let resource = Resource::Endpoint(endpoint.to_owned());
         let permit = self.access.authorize::<verbs::Invoke>(&caller, resource).await?;
         let decode = |signature: &_| {

@@ -80,7 +80,8 @@ async fn permit<V: Verb>(
     caller: &Caller,
     name: &ModelName,
 ) -> Result<Permit<V>, Refusal> {
-    Ok(access.authorize(caller, Resource::Model(name.to_string())).await?)
+    let permit = access.authorize(caller, Resource::Model(name.to_string())).await;
+    Ok(permit.map_err(|problem| told(name, None)(problem.into()))?)
 }
 
 /// What the registry refused, with MLflow's words where a model or a version is not there.

@@ -4,8 +4,8 @@ use actix_web::{
     HttpResponse,
     web::{Data, ServiceConfig, delete, get, patch, post, resource},
 };
-use auth::{Access, Caller, verbs};
-use domain::{AliasName, ModelName};
+use auth::{Access, Caller, Permit, verbs};
+use domain::{AliasName, ModelName, Resource};
 use registry::{
     State, aliases,
     models::{self, Edit, NewModel},
@@ -279,11 +279,23 @@ async fn set_alias(
     let name = name(asked.name, "name")?;
     let alias: AliasName = required(asked.alias, "alias")?.parse()?;
     let number = version(asked.version)?;
-    let permit = permit::<verbs::Promote>(&access, &caller, &name).await?;
+    let permit = moving(&access, &caller, &name, &alias).await?;
     aliases::promote(&state, &permit, Gate::Closed, &name, &alias, number, None)
         .await
         .map_err(told(&name, Some(number)))?;
     Ok(nothing())
+}
+
+/// The permit to move an alias.
+async fn moving(
+    access: &Access,
+    caller: &Caller,
+    name: &ModelName,
+    alias: &AliasName,
+) -> Result<Permit<verbs::Promote>, Refusal> {
+    let model = Resource::Model(name.to_string());
+    let permit = access.authorize_with(caller, model, None, Some(alias)).await;
+    permit.map_err(|problem| told(name, None)(problem.into()))
 }
 
 /// Nothing happens where it is not set.
@@ -295,7 +307,7 @@ async fn delete_alias(
 ) -> Answer {
     let name = name(asked.name, "name")?;
     let alias: AliasName = required(asked.alias, "alias")?.parse()?;
-    let may = permit::<verbs::Promote>(&access, &caller, &name).await?;
+    let may = moving(&access, &caller, &name, &alias).await?;
     match aliases::unset(&state, &may, &name, &alias).await.map_err(told(&name, None)) {
         Err(refusal) if refusal.code == Code::ResourceDoesNotExist => {
             // Either the alias or the model is not there: only the latter is an error.

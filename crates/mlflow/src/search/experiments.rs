@@ -6,7 +6,7 @@ use actix_web::{
 };
 use auth::{Access, Caller};
 use domain::{
-    Resource,
+    access::Kind,
     search::{Fingerprint, Subject, filter, order},
 };
 use serde::Deserialize;
@@ -45,7 +45,7 @@ async fn experiments(
     state: Data<State>,
     Args(args): Args<Experiments>,
 ) -> Answer {
-    let permit = access.authorize(&caller, Resource::Platform).await?;
+    let permit = access.list(&caller, Kind::Experiment).await?;
     let filter_text = args.filter.unwrap_or_default();
     let sorts = order(Subject::Experiments, &args.order_by)?;
     let search = Search {

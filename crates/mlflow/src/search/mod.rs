@@ -12,7 +12,7 @@ mod runs;
 use actix_web::{HttpResponse, web::ServiceConfig};
 use auth::{Access, Caller, Permit, verbs};
 use domain::{
-    Resource,
+    ErrorCode, Resource,
     search::{Fingerprint, Position},
     tracking::ExperimentId,
 };
@@ -76,7 +76,12 @@ async fn named_experiments(
     let mut permits = Vec::with_capacity(ids.len());
     for id in ids {
         let id: ExperimentId = id.parse()?;
-        permits.push(access.authorize(caller, Resource::Experiment(id.to_string())).await?);
+        match access.authorize(caller, Resource::Experiment(id.to_string())).await {
+            Ok(permit) => permits.push(permit),
+            // What one may not see is not there.
+            Err(problem) if problem.code == ErrorCode::NotFound => continue,
+            Err(problem) => return Err(problem.into()),
+        }
         experiments.push(id);
     }
     Ok((experiments, permits))

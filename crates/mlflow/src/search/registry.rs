@@ -3,7 +3,7 @@
 use actix_web::web::{Data, ServiceConfig, get};
 use auth::{Access, Caller};
 use domain::{
-    Resource,
+    access::Kind,
     search::{Fingerprint, Subject, filter, order},
 };
 use registry::{State, search};
@@ -62,7 +62,7 @@ async fn models(
     state: Data<State>,
     Args(asked): Args<Asked>,
 ) -> Answer {
-    let permit = access.authorize(&caller, Resource::Platform).await?;
+    let permit = access.list(&caller, Kind::Model).await?;
     let (search, fingerprint) = search(Subject::Models, &asked, (100, 1000))?;
     let (found, next) = search::models(&state, &permit, &search).await?;
     let models = found.iter().map(|(model, latest)| registered_model_json(model, latest));
@@ -75,7 +75,7 @@ async fn versions(
     state: Data<State>,
     Args(asked): Args<Asked>,
 ) -> Answer {
-    let permit = access.authorize(&caller, Resource::Platform).await?;
+    let permit = access.list(&caller, Kind::Model).await?;
     let (search, fingerprint) = search(Subject::Versions, &asked, (10_000, 200_000))?;
     let (found, next) = search::versions(&state, &permit, &search).await?;
     page(

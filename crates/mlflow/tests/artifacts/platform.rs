@@ -12,12 +12,10 @@ use actix_web::{
     web,
 };
 use artifacts::{Artifacts, Location, Outside, Policy, Report, S3Settings};
-use auth::{Access, verbs};
+use auth::{Access, Caller, verbs};
 use bytes::Bytes;
 use chrono::TimeDelta;
-use domain::{
-    Actor, Clock as _, Digest, FileEntry, FilePath, FixedClock, Limit, Resource, SystemClock,
-};
+use domain::{Clock as _, Digest, FileEntry, FilePath, FixedClock, Limit, Resource, SystemClock};
 use futures_util::stream;
 use registry::collections::{Collection, Order};
 use serde_json::{Value, json};
@@ -29,6 +27,7 @@ use weed::Weed;
 pub struct Platform {
     pub state: web::Data<State>,
     registry: web::Data<registry::State>,
+    pub access: Access,
     artifacts: Artifacts,
     pub clock: FixedClock,
     database: TestDatabase,
@@ -93,7 +92,8 @@ impl Platform {
         let registry =
             registry::State::new(database.database().clone(), artifacts.clone(), scratch, limits);
         let registry = web::Data::new(registry);
-        Self { state, registry, artifacts, clock, database, _folder: folder }
+        let access = Access::new(database.database().clone());
+        Self { state, registry, access, artifacts, clock, database, _folder: folder }
     }
 
     pub fn registry(&self) -> &registry::State {
@@ -122,9 +122,9 @@ impl Platform {
         let app = App::new()
             .app_data(self.state.clone())
             .app_data(self.registry.clone())
-            .app_data(web::Data::new(Access::default()))
+            .app_data(web::Data::new(self.access.clone()))
             .wrap_fn(|request, service| {
-                request.extensions_mut().insert(Actor::system("test"));
+                request.extensions_mut().insert(Caller::system("test"));
                 service.call(request)
             })
             .configure(mlflow::root)
@@ -177,7 +177,7 @@ impl Platform {
     pub async fn folder(&self, uri: &str) -> tracking::Result<Vec<(FilePath, FileEntry)>> {
         let home = tracking::files::owner(&self.state, uri).await?;
         let resource = Resource::Experiment(home.to_string());
-        let permit = Access::default().system::<verbs::View>("test", resource);
+        let permit = self.access.clone().system::<verbs::View>("test", resource);
         tracking::files::folder(&self.state, &permit, uri).await
     }
 
@@ -189,7 +189,7 @@ impl Platform {
 
     /// Purges whatever is deleted, and collects what nobody names then, at once.
     pub async fn collect_deleted(&self) -> Collection {
-        let permit = Access::default().system::<verbs::Administer>("test", Resource::Platform);
+        let permit = self.access.clone().system::<verbs::Administer>("test", Resource::Platform);
         // What was deleted just now was deleted before now.
         self.clock.advance(TimeDelta::milliseconds(1));
         let at_once = Some(TimeDelta::zero());

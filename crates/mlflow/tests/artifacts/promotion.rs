@@ -1,7 +1,7 @@
 //! Moves of aliases and stages by MLflow's clients: what rules stand against, and who follows.
 
 use actix_web::http::Method;
-use auth::{Access, Permit, Verb};
+use auth::{Permit, Verb};
 use domain::{EndpointRef, ModelRef, Resource};
 use registry::{endpoints, rules};
 use serde_json::{Value, json};
@@ -12,13 +12,13 @@ async fn post(platform: &Platform, path: &str, body: Value) -> Answer {
     platform.call(Method::POST, path, body).await
 }
 
-fn permit<V: Verb>(resource: Resource) -> Permit<V> {
-    Access::default().system("test", resource)
+fn permit<V: Verb>(platform: &Platform, resource: Resource) -> Permit<V> {
+    platform.access.system("test", resource)
 }
 
 async fn rule(platform: &Platform, rule: &str, target: Option<&str>) {
     let name = "fraud".parse().unwrap();
-    let permit = permit(Resource::Model("fraud".to_owned()));
+    let permit = permit(platform, Resource::Model("fraud".to_owned()));
     rules::add(platform.registry(), &permit, &name, target, &rule.parse().unwrap()).await.unwrap();
 }
 
@@ -145,12 +145,16 @@ async fn a_transition_makes_a_release_of_who_follows_the_stage() {
     let resource = || Resource::Endpoint("scoring".to_owned());
     let model: ModelRef = "fraud/Production".parse().unwrap();
     let order = endpoints::Order { model, reason: None };
-    endpoints::deploy(platform.registry(), &permit(resource()), &endpoint, &order).await.unwrap();
+    endpoints::deploy(platform.registry(), &permit(&platform, resource()), &endpoint, &order)
+        .await
+        .unwrap();
     let rename = json!({"name": "fraud", "new_name": "cards"});
     post(&platform, "registered-models/rename", rename).await.expect(200);
     let body = json!({"name": "cards", "version": second, "stage": "production", "archive_existing_versions": true});
     post(&platform, "model-versions/transition-stage", body).await.expect(200);
-    let view = endpoints::get(platform.registry(), &permit(resource()), &endpoint).await.unwrap();
+    let view = endpoints::get(platform.registry(), &permit(&platform, resource()), &endpoint)
+        .await
+        .unwrap();
     assert_eq!(view.endpoint.follows.to_string(), "cards/Production");
     let target = view.target.unwrap();
     assert_eq!(

@@ -32,11 +32,12 @@ pub struct Server {
 impl Server {
     pub async fn start() -> Self {
         let (database, folder) = (TestDatabase::fresh().await, tempfile::tempdir().unwrap());
-        let access = Access::default();
+        let access = Access::new(database.database().clone());
         let key = SecretKey::new(SecretKey::generate()).unwrap();
         let authenticator = Arc::new(Authenticator::new(key, database.database().clone()));
         let token = Authenticator::generate_token();
         authenticator.install_admin_token(&access, &token).await.unwrap();
+        access.refresh().await.unwrap();
         let location = Location::Folder(folder.path().join("artifacts"));
         let artifacts =
             Artifacts::at(&location, &S3Settings::default(), database.database().clone());

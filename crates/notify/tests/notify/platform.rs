@@ -143,7 +143,7 @@ impl Platform {
         let clock = FixedClock::at(Timestamp::from_timestamp(1_700_000_000, 0).unwrap());
         let database = TestDatabase::with_clock(Arc::new(clock.clone())).await;
         let state = State::new(database.database().clone(), vault(), networks.parse().unwrap());
-        let permit = Access::default().system("test", Resource::Platform);
+        let permit = Access::new(database.database().clone()).system("test", Resource::Platform);
         Self { state: Arc::new(state.unwrap()), permit, clock, database }
     }
 

@@ -114,7 +114,7 @@ pub async fn show(
     Path(AliasPath { name, alias }): Path<AliasPath>,
     Query(as_of): Query<AsOf>,
 ) -> Result<Json<Alias>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name)).await?;
+    let permit = access.authorize_with(&caller, path::model(&name), None, Some(&alias)).await?;
     let found = match as_of.instant()? {
         Some(at) => Alias::then(history::alias(&state, &permit, &name, &alias, at).await?, at),
         None => Alias::of(aliases::get(&state, &permit, &name, &alias).await?),
@@ -202,7 +202,7 @@ pub async fn promote(
     Query(overriding): Query<Override>,
     Json(Promote { version, reason }): Json<Promote>,
 ) -> Result<Json<Placed>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name)).await?;
+    let permit = access.authorize_with(&caller, path::model(&name), None, Some(&alias)).await?;
     let reason = text::optional("reason", reason, text::REASON)?;
     let overriding = overriding.permit(&access, &caller, &name, reason.as_deref()).await?;
     let gate = gate(overriding.as_ref());
@@ -237,7 +237,7 @@ pub async fn revert(
     Query(overriding): Query<Override>,
     Json(Revert { reason, if_revision }): Json<Revert>,
 ) -> Result<Json<Placed>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name)).await?;
+    let permit = access.authorize_with(&caller, path::model(&name), None, Some(&alias)).await?;
     let reason = text::optional("reason", reason, text::REASON)?;
     let overriding = overriding.permit(&access, &caller, &name, reason.as_deref()).await?;
     let (gate, back) = (gate(overriding.as_ref()), Back { reason, if_revision });
@@ -258,7 +258,7 @@ pub async fn unset(
     state: Data<State>,
     Path(AliasPath { name, alias }): Path<AliasPath>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name)).await?;
+    let permit = access.authorize_with(&caller, path::model(&name), None, Some(&alias)).await?;
     aliases::unset(&state, &permit, &name, &alias).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -277,7 +277,7 @@ pub async fn moves(
     Path(AliasPath { name, alias }): Path<AliasPath>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PageBody<AliasMove>>, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name)).await?;
+    let permit = access.authorize_with(&caller, path::model(&name), None, Some(&alias)).await?;
     let (cursor, limit) = page.bounds()?;
     let filter = Filter { alias: Some(alias), ..Filter::default() };
     let page = history::list(&state, &permit, &name, filter, cursor.as_ref(), limit).await?;

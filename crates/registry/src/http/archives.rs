@@ -2,7 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, post, web::Data, web::Payload};
 use auth::{Access, Caller};
-use domain::Resource;
+use domain::access::Kind;
 use rest::{ApiError, Query, body, openapi};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -73,7 +73,7 @@ pub async fn unpack(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform).await?;
+    let permit = access.authorize_new(&caller, Kind::Model, None).await?;
     let (length, body) = (body::length(&request), body::stream(payload));
     let files = archive::unpack(&state, &permit, format.into(), length, body).await?;
     let files = files.iter().map(|(path, entry)| (path, entry).into()).collect();

@@ -3,7 +3,7 @@
 use actix_web::{get, post, web::Data};
 use auth::{Access, Caller};
 use chrono::{DateTime, Utc};
-use domain::{Digest, Limit, Resource};
+use domain::{Digest, Limit, access::Kind};
 use rest::{ApiError, Json, NoQuery, Path, openapi};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -44,7 +44,7 @@ pub async fn list(
     state: Data<State>,
     _: NoQuery,
 ) -> Result<Json<Items<DeletedModel>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform).await?;
+    let permit = access.list(&caller, Kind::Model).await?;
     let deleted = models::deleted(&state, &permit, Limit::new(Some(SHOWN))?).await?;
     let items = deleted
         .into_iter()

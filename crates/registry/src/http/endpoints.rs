@@ -1,9 +1,9 @@
 //! `/endpoints`
 
 use actix_web::{HttpResponse, delete, get, put, web::Data};
-use auth::{Access, Caller};
+use auth::{Access, Caller, Permit, verbs};
 use chrono::{DateTime, Utc};
-use domain::{EndpointRef, Problem, Resource};
+use domain::{EndpointRef, Problem, access::Kind};
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -103,7 +103,7 @@ pub async fn list(
     state: Data<State>,
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PageBody<Endpoint>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform).await?;
+    let permit = access.list(&caller, Kind::Endpoint).await?;
     let (cursor, limit) = page.bounds()?;
     let page = endpoints::list(&state, &permit, cursor.as_ref(), limit).await?;
     Ok(Json(page.into()))
@@ -119,6 +119,9 @@ pub struct Deploy {
     /// How traffic moves: `all-at-once`.
     strategy: Option<String>,
     reason: Option<String>,
+    /// The team that is to own a new endpoint; your home team unless you say.
+    #[schema(examples("risk"))]
+    team: Option<String>,
 }
 
 impl TryFrom<Deploy> for Order {
@@ -160,8 +163,12 @@ pub async fn deploy(
     Path(EndpointPath { endpoint }): Path<EndpointPath>,
     Json(wanted): Json<Deploy>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
-    let order = wanted.try_into()?;
+    let (resource, team) = (path::endpoint(&endpoint), wanted.team.clone());
+    let permit = access.authorize_with(&caller, resource, team.as_deref(), None).await?;
+    let order: Order = wanted.try_into()?;
+    // Nobody serves what they may not even see.
+    let model = path::model(&order.model.model);
+    let _sees: Permit<verbs::View> = access.authorize(&caller, model).await?;
     let (view, is_new) = endpoints::deploy(&state, &permit, &endpoint, &order).await?;
     let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(answer.json(Endpoint::from(view)))

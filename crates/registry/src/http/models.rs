@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpResponse, delete, get, patch, post, web::Data};
 use auth::{Access, Caller};
 use chrono::{DateTime, Utc};
-use domain::{ModelName, Resource, Stage};
+use domain::{ModelName, Stage, access::Kind};
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -93,7 +93,7 @@ pub async fn list(
     state: Data<State>,
     Query(filter): Query<Filter>,
 ) -> Result<Json<PageBody<Model>>, ApiError> {
-    let permit = access.authorize(&caller, Resource::Platform).await?;
+    let permit = access.list(&caller, Kind::Model).await?;
     let Filter { search, cursor, limit } = filter;
     let (cursor, limit) = PageQuery { cursor, limit }.bounds()?;
     let page = models::list(&state, &permit, search.as_deref(), cursor.as_ref(), limit).await?;
@@ -112,6 +112,9 @@ pub struct NewModel {
     description: String,
     #[serde(default)]
     tags: BTreeMap<String, String>,
+    /// The team that is to own it; your home team unless you say.
+    #[schema(examples("risk"))]
+    team: Option<String>,
 }
 
 impl TryFrom<NewModel> for models::NewModel {
@@ -138,7 +141,8 @@ pub async fn create(
     state: Data<State>,
     Json(new): Json<NewModel>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&new.name)).await?;
+    let (resource, team) = (path::model(&new.name), new.team.as_deref());
+    let permit = access.authorize_with(&caller, resource, team, None).await?;
     let model = models::create(&state, &permit, &new.try_into()?).await?;
     Ok(HttpResponse::Created().json(Model::from(model)))
 }

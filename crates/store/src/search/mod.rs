@@ -12,12 +12,13 @@ mod keys;
 use std::str::FromStr;
 
 use domain::{
+    access::Visible,
     search::{Condition, Position, Sort, Subject},
     tracking::ExperimentId,
 };
 use sqlx::{Postgres, QueryBuilder, Row as _, postgres::PgRow};
 
-use crate::{Database, Error, Result};
+use crate::{Database, Error, Result, visible::Filter};
 
 pub use keys::length;
 
@@ -71,17 +72,22 @@ pub struct Found<T> {
     pub next: Option<Position>,
 }
 
-/// Finds.
+/// Finds, among what is visible; where runs and logged models are looked for, the caller may see.
 ///
 /// # Errors
 /// The database is away, or the position is none of this search.
-pub async fn find<T: FromStr>(database: &Database, search: &Search) -> Result<Found<T>> {
+pub async fn find<T: FromStr>(
+    database: &Database,
+    visible: &Visible,
+    search: &Search,
+) -> Result<Found<T>> {
+    let visible = Filter::from(visible);
     let mut rows = Vec::new();
     let mut after = search.after.as_ref();
     for part in keys::parts(search) {
         let wanted = search.limit.saturating_add(1).saturating_sub_unsigned(rows.len() as u64);
         if wanted > 0 {
-            rows.append(&mut read(database, search, *part, after, wanted).await?);
+            rows.append(&mut read(database, &visible, search, *part, after, wanted).await?);
         }
         // The next part is all behind it.
         after = None;
@@ -106,6 +112,7 @@ pub async fn find<T: FromStr>(database: &Database, search: &Search) -> Result<Fo
 /// The first items of a part of a search: their ids, and their places in the order.
 async fn read(
     database: &Database,
+    visible: &Filter,
     search: &Search,
     part: keys::Part,
     after: Option<&Position>,
@@ -119,6 +126,7 @@ async fn read(
         key.join(&mut query);
     }
     within(&mut query, search);
+    seen(&mut query, visible, search.subject);
     conditions::push(&mut query, search);
     keys::push_part(&mut query, &keys);
     if let Some(after) = after {
@@ -138,6 +146,18 @@ const fn table(subject: Subject) -> &'static str {
         Subject::Versions => "model_versions t JOIN models n ON n.id = t.model_id",
         Subject::LoggedModels => "logged_models t",
     }
+}
+
+fn seen(query: &mut QueryBuilder<Postgres>, visible: &Filter, subject: Subject) {
+    let (function, which) = match subject {
+        _ if visible.all => return,
+        Subject::Runs | Subject::LoggedModels => return,
+        Subject::Experiments => ("sees_experiment", "t.id, t.team_id"),
+        Subject::Models => ("sees_model", "t.id, t.team_id"),
+        Subject::Versions => ("sees_model", "n.id, n.team_id"),
+    };
+    query.push(" AND ").push(function).push("(").push_bind(visible.allow.clone());
+    query.push(", ").push_bind(visible.deny.clone()).push(", ").push(which).push(")");
 }
 
 fn within(query: &mut QueryBuilder<Postgres>, search: &Search) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Actor, FilePath, Problem, SubjectId, Timestamp,
+    Actor, FilePath, Problem, Resource, SubjectId, Timestamp,
     tracking::{ExperimentId, Tag},
 };
 use serde_json::{Value, json};
@@ -143,22 +143,23 @@ pub async fn insert(
     change: &mut Change,
     name: &str,
     artifact_location: Option<&str>,
-    owner: &Actor,
+    (owner, team): (&Actor, Option<SubjectId>),
     tags: &[Tag],
 ) -> Result<ExperimentId> {
     let now = change.now();
     let id = loop {
         // A number that an import took is left out.
         let made = sqlx::query!(
-            r#"INSERT INTO experiments (id, name, artifact_location, owner, created_at, updated_at)
-               SELECT id, $1, coalesce($2, 'mlflow-artifacts:/' || id), $3, $4, $4
+            r#"INSERT INTO experiments (id, name, artifact_location, owner, team_id, created_at, updated_at)
+               SELECT id, $1, coalesce($2, 'mlflow-artifacts:/' || id), $3, $5, $4, $4
                FROM nextval(pg_get_serial_sequence('experiments', 'id')) AS id
                ON CONFLICT (id) DO NOTHING
                RETURNING id"#,
             name,
             artifact_location,
             owner.to_string(),
-            now
+            now,
+            team.map(|team| team.0)
         )
         .fetch_optional(change.connection())
         .await
@@ -167,6 +168,7 @@ pub async fn insert(
             break ExperimentId(row.id);
         }
     };
+    touch(change, id);
     for tag in tags {
         set_tag(change, id, tag).await?;
     }
@@ -181,21 +183,23 @@ pub async fn insert_as(
     change: &mut Change,
     id: ExperimentId,
     name: &str,
-    owner: &Actor,
+    (owner, team): (&Actor, Option<SubjectId>),
 ) -> Result<bool> {
     let now = change.now();
     let done = sqlx::query!(
-        "INSERT INTO experiments (id, name, artifact_location, owner, created_at, updated_at)
-         VALUES ($1, $2, 'mlflow-artifacts:/' || $1::bigint, $3, $4, $4)
+        "INSERT INTO experiments (id, name, artifact_location, owner, team_id, created_at, updated_at)
+         VALUES ($1, $2, 'mlflow-artifacts:/' || $1::bigint, $3, $5, $4, $4)
          ON CONFLICT (id) DO NOTHING",
         id.0,
         name,
         owner.to_string(),
-        now
+        now,
+        team.map(|team| team.0)
     )
     .execute(change.connection())
     .await
     .map_err(|error| taken(error, name))?;
+    touch(change, id);
     Ok(done.rows_affected() == 1)
 }
 
@@ -296,11 +300,17 @@ pub async fn restore(change: &mut Change, id: ExperimentId) -> Result<()> {
     Ok(())
 }
 
+/// What decisions look at is to be read again.
+fn touch(change: &mut Change, id: ExperimentId) {
+    change.touch(&Resource::Experiment(id.to_string()));
+}
+
 /// Sets a tag.
 ///
 /// # Errors
 /// The database is away.
 pub async fn set_tag(change: &mut Change, id: ExperimentId, tag: &Tag) -> Result<()> {
+    touch(change, id);
     sqlx::query!(
         "INSERT INTO experiment_tags (experiment_id, key, value) VALUES ($1, $2, $3)
          ON CONFLICT (experiment_id, key) DO UPDATE SET value = excluded.value",
@@ -318,6 +328,7 @@ pub async fn set_tag(change: &mut Change, id: ExperimentId, tag: &Tag) -> Result
 /// # Errors
 /// The database is away.
 pub async fn delete_tag(change: &mut Change, id: ExperimentId, key: &str) -> Result<bool> {
+    touch(change, id);
     let done = sqlx::query!(
         "DELETE FROM experiment_tags WHERE experiment_id = $1 AND key = $2",
         id.0,

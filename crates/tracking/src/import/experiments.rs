@@ -109,10 +109,10 @@ async fn place(
         let hint = "rename one of the two, and import again";
         return Err(problem.at("name").hint(hint).into());
     }
-    if experiments::insert_as(change, theirs, &new.name, permit.actor()).await? {
+    if experiments::insert_as(change, theirs, &new.name, (permit.actor(), None)).await? {
         return Ok((theirs, true));
     }
-    let id = experiments::insert(change, &new.name, None, permit.actor(), &[]).await?;
+    let id = experiments::insert(change, &new.name, None, (permit.actor(), None), &[]).await?;
     Ok((id, true))
 }
 

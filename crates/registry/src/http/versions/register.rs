@@ -51,6 +51,9 @@ pub struct NewVersion {
     /// An alias that shall point to it.
     #[schema(value_type = Option<String>)]
     alias: Option<AliasName>,
+    /// The team that is to own a new model; your home team unless you say.
+    #[schema(examples("risk"))]
+    team: Option<String>,
     /// Make a new version although these files are one already.
     #[serde(default)]
     force: bool,
@@ -121,10 +124,13 @@ pub async fn create(
     Path(ModelPath { name }): Path<ModelPath>,
     Json(mut new): Json<NewVersion>,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize(&caller, path::model(&name)).await?;
+    let (model, team) = (|| path::model(&name), new.team.take());
+    let team = team.as_deref();
+    let permit = access.authorize_with(&caller, model(), team, None).await?;
     let promotion = match new.alias.take() {
         Some(alias) => {
-            Some(Promotion { alias, permit: access.authorize(&caller, path::model(&name)).await? })
+            let permit = access.authorize_with(&caller, model(), team, Some(&alias)).await?;
+            Some(Promotion { alias, permit })
         }
         None => None,
     };
