@@ -4,12 +4,13 @@ use std::{collections::HashMap, time::Duration};
 
 use auth::{Permit, verbs};
 use domain::{
-    Cursor, EndpointId, EndpointRef, Follows, Limit, ModelRef, Page, Problem, Servable,
+    Cursor, EndpointId, EndpointRef, Follows, Limit, ModelRef, Page, Problem, Servable, Timestamp,
     VersionSelector, WeightedVersion,
 };
 use serde_json::json;
 use store::{
     Change,
+    endpoint_history::{self, EndpointThen},
     endpoints::{self, Endpoint, Target},
     releases::{self, Release},
     versions::Version,
@@ -100,6 +101,30 @@ pub async fn settled(
     let read = async || get(state, permit, endpoint).await;
     let is_over = |view: &View| EndpointState::of(&view.endpoint) != EndpointState::Progressing;
     state.settled(wait, read, is_over).await
+}
+
+/// The changes of an endpoint up to a moment, newest first, and how it stood then.
+///
+/// # Errors
+/// There never was one of that name, or the cursor is not of this list.
+pub async fn history(
+    state: &State,
+    _permit: &Permit<verbs::View>,
+    endpoint: &EndpointRef,
+    as_of: Option<Timestamp>,
+    cursor: Option<&Cursor>,
+    limit: Limit,
+) -> Result<(Page<EndpointThen>, Option<EndpointThen>)> {
+    let database = &state.database;
+    let page = endpoint_history::list(database, endpoint, as_of, cursor, limit).await?;
+    if page.items.is_empty() && cursor.is_none() && as_of.is_none() {
+        return Err(absent(endpoint));
+    }
+    let standing = match as_of {
+        Some(at) => endpoint_history::as_of(database, endpoint, at).await?,
+        None => None,
+    };
+    Ok((page, standing))
 }
 
 /// What an endpoint shall serve.

@@ -27,6 +27,7 @@ pub mod aliases;
 pub mod audit;
 pub mod blobs;
 pub mod contracts;
+pub mod endpoint_history;
 pub mod endpoints;
 pub mod followers;
 pub mod freshness;

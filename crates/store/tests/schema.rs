@@ -62,6 +62,7 @@ async fn the_application_may_read_and_append_to_what_is_for_ever_and_no_more() {
         "audit_checkpoints",
         "audit_archives",
         "grant_history",
+        "endpoint_history",
         "alias_history",
         "stage_history",
     ] {

@@ -10,6 +10,7 @@ mod collections;
 mod contracts;
 mod deleted;
 mod dependents;
+mod endpoint_history;
 mod endpoints;
 mod files;
 mod history;
@@ -60,6 +61,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(archives::routes)
         .configure(endpoints::routes)
         .configure(contracts::routes)
+        .configure(endpoint_history::routes)
         .configure(releases::routes)
         .configure(nodes::routes)
         .configure(lineage::routes)

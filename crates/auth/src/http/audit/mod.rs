@@ -5,6 +5,7 @@ mod checkpoints;
 mod events;
 mod exports;
 mod filter;
+mod grants;
 mod verify;
 
 use actix_web::HttpResponse;
@@ -23,7 +24,8 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
         .service(exports::export)
         .service(archives::read)
         .service(archives::list)
-        .service(archives::make);
+        .service(archives::make)
+        .service(grants::list);
 }
 
 /// Pieces of an answer that is made while it is sent. After a problem it breaks off.
