@@ -10,6 +10,7 @@ const OPEN: &[&str] = &[
     "/v2/health/live",
     "/v2/health/ready",
     "/api/v1/openapi.json",
+    "/.well-known/jwks.json",
 ];
 
 /// Every operation of the document, with its parameters filled in.

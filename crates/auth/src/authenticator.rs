@@ -19,6 +19,7 @@ use crate::{
     Access, Identity, Result, SecretKey,
     audit::Trail,
     credentials::{Credentials, TOKEN, is_broken_token, unauthenticated},
+    jwt::Jwts,
     logins::network,
     passwords::Passwords,
     remembered::Remembered,
@@ -40,6 +41,7 @@ struct Token {
 struct Known {
     revision: i64,
     tokens: HashMap<[u8; 32], Token>,
+    hashes: HashMap<TokenId, [u8; 32]>,
     users: HashMap<SubjectId, identities::User>,
 }
 
@@ -52,6 +54,7 @@ pub struct Authenticator {
     pub(crate) database: Database,
     pub(crate) passwords: Passwords,
     pub(crate) trail: Trail,
+    signed: Option<Jwts>,
     remembered: Remembered,
     known: ArcSwap<Known>,
     refreshing: tokio::sync::Mutex<()>,
@@ -69,6 +72,7 @@ impl Authenticator {
             passwords: Passwords::new(),
             trail: Trail::default(),
             access: None,
+            signed: None,
             remembered: Remembered::default(),
             known: ArcSwap::default(),
             refreshing: tokio::sync::Mutex::default(),
@@ -87,6 +91,12 @@ impl Authenticator {
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access: Some(access), ..self }
+    }
+
+    /// Takes tokens that were signed by these keys as well.
+    #[must_use]
+    pub fn with_signed(self, jwts: Jwts) -> Self {
+        Self { signed: Some(jwts), ..self }
     }
 
     /// The time, which never goes back here: what has ended stays so when the machine's clock jumps.
@@ -124,8 +134,10 @@ impl Authenticator {
             .values()
             .filter_map(|token| Some((token.identity.token?, Arc::clone(&token.used))))
             .collect();
+        let hashes = snapshot.tokens.iter().map(|token| (token.id, token.hash)).collect();
         let known = Known {
             revision: snapshot.revision,
+            hashes,
             tokens: snapshot
                 .tokens
                 .into_iter()
@@ -177,7 +189,8 @@ impl Authenticator {
         let header = header.ok_or_else(|| unauthenticated("this needs a token or a password"))?;
         match Credentials::from_header(header)? {
             Credentials::Token(secret) => {
-                self.by_token(&secret).unwrap_or_else(|| Err(unknown_token(&secret)))
+                let known = self.by_token(&secret).or_else(|| self.by_signed(&secret));
+                known.unwrap_or_else(|| Err(unknown_token(&secret)))
             }
             Credentials::Basic { user, secret } => {
                 // A token goes first: MLflow's clients send it as a password.
@@ -197,16 +210,34 @@ impl Authenticator {
     fn by_token(&self, secret: &[u8]) -> Option<Result<Identity, Problem>> {
         let known = self.known.load();
         let token = known.tokens.get(&self.key.hash_bytes(secret))?;
-        let now = self.now();
-        let ended = token.expires_at.is_some_and(|end| end <= now);
-        if let Some(why) = token.dead.or(ended.then_some("the token has expired")) {
-            return Some(Err(unauthenticated(why)));
-        }
-        let minute = now.timestamp() / 60;
-        if token.used.load(Ordering::Relaxed) != minute {
-            token.used.store(minute, Ordering::Relaxed);
-        }
-        Some(Ok(token.identity.clone()))
+        Some(token.identity(self.now()).cloned())
+    }
+
+    /// Whoever a signed token speaks for, as far as the API token that it was exchanged for still does.
+    fn by_signed(&self, secret: &[u8]) -> Option<Result<Identity, Problem>> {
+        let jwts = self.signed.as_ref().filter(|_| Jwts::is_one(secret))?;
+        let token = std::str::from_utf8(secret).ok()?;
+        let identity = || {
+            let now = self.now();
+            let claims = jwts.verify(token, now)?;
+            let known = self.known.load();
+            let holder = known.hashes.get(&claims.tid).and_then(|hash| known.tokens.get(hash));
+            let gone = || unauthenticated("the token that this one was exchanged for is gone");
+            let identity = holder.ok_or_else(gone)?.identity(now)?;
+            if identity.subject != Some(claims.sid) {
+                return Err(gone());
+            }
+            let scopes = match claims.scopes {
+                Some(scopes) => {
+                    let scopes: Result<Vec<_>, Problem> =
+                        scopes.iter().map(|scope| scope.parse()).collect();
+                    Some(Arc::from(scopes?))
+                }
+                None => identity.scopes.clone(),
+            };
+            Ok(Identity { scopes, ..identity.clone() })
+        };
+        Some(identity())
     }
 
     async fn by_password(
@@ -276,6 +307,19 @@ impl Authenticator {
 }
 
 impl Token {
+    /// Whom it speaks for now.
+    fn identity(&self, now: Timestamp) -> Result<&Identity, Problem> {
+        let ended = self.expires_at.is_some_and(|end| end <= now);
+        if let Some(why) = self.dead.or(ended.then_some("the token has expired")) {
+            return Err(unauthenticated(why));
+        }
+        let minute = now.timestamp() / 60;
+        if self.used.load(Ordering::Relaxed) != minute {
+            self.used.store(minute, Ordering::Relaxed);
+        }
+        Ok(&self.identity)
+    }
+
     fn of(token: identities::Token, used: Arc<AtomicI64>) -> Self {
         let dead = if token.disabled {
             Some("the account that the token belongs to is disabled")

@@ -1,10 +1,12 @@
-//! The platform's secret key, which hashes of tokens are keyed by.
+//! A secret key: the platform's own, which seals, or one that hashes of tokens are keyed by.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
-/// A key that is never in the database: who steals the database cannot test guesses of tokens.
+use crate::KeyId;
+
+/// A key that is never in the clear in the database: who steals that cannot test guesses of tokens.
 #[derive(Clone)]
 pub struct SecretKey(SecretString);
 
@@ -28,6 +30,18 @@ impl SecretKey {
     #[must_use]
     pub fn hash(&self, token: &SecretString) -> [u8; 32] {
         self.hash_bytes(token.expose_secret().as_bytes())
+    }
+
+    /// Tells it from others, and says nothing about it.
+    #[must_use]
+    pub fn id(&self) -> KeyId {
+        let [a, b, c, d, ..] = self.hash_bytes(b"the id of this key");
+        KeyId([a, b, c, d])
+    }
+
+    /// For the one place that keeps a key sealed under another.
+    pub(crate) const fn secret(&self) -> &SecretString {
+        &self.0
     }
 
     pub(crate) fn hash_bytes(&self, token: &[u8]) -> [u8; 32] {

@@ -114,6 +114,9 @@ pub enum Question {
     /// Carry what another server has over to this one
     #[command(subcommand)]
     Import(commands::import::Verb),
+    /// List the platform's secret keys, and seal every secret under the current one
+    #[command(subcommand)]
+    Secrets(commands::secrets::Verb),
     /// List and change the platform's settings
     #[command(subcommand)]
     Settings(commands::settings::Verb),

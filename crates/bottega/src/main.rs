@@ -76,6 +76,7 @@ async fn ask(
         Question::Policies(verb) => commands::policies::run(server, verb, output).await,
         Question::Webhooks(verb) => commands::webhooks::run(server, verb, output).await,
         Question::Import(verb) => commands::import::run(server, verb, output).await,
+        Question::Secrets(verb) => commands::secrets::run(server, verb, output).await,
         Question::Settings(verb) => commands::settings::run(server, verb, output).await,
         Question::Collect(options) => commands::collect::run(server, options, output).await,
         Question::Users(verb) => commands::users::run(server, verb, output).await,

@@ -23,6 +23,7 @@ pub const KEYS: &[&str] = &[
     "artifacts_public_url",
     "secret_key_file",
     "secret_key",
+    "secret_key_previous",
     "admin_token",
     "pg_bin_dir",
     "onnxruntime",
@@ -43,10 +44,10 @@ pub const KEYS: &[&str] = &[
 ];
 
 /// Keys whose values are never shown.
-const SECRETS: &[&str] = &["database_url", "secret_key", "admin_token"];
+const SECRETS: &[&str] = &["database_url", "secret_key", "secret_key_previous", "admin_token"];
 
 /// Keys that may also be set in `bottega.toml`: all but those that do not belong in a file.
-const NOT_IN_FILES: &[&str] = &["secret_key", "admin_token"];
+const NOT_IN_FILES: &[&str] = &["secret_key", "secret_key_previous", "admin_token"];
 
 /// What is logged unless told otherwise: what we do, and of libraries only what is wrong.
 const LOG: &str = "info,actix_server=warn,sqlx=warn";
@@ -101,12 +102,15 @@ pub struct Settings {
     /// How clients reach S3 themselves: an endpoint, or `none`; absent: as this server does.
     #[serde(default)]
     pub artifacts_public_url: Option<String>,
-    /// The file of the key that hashes are keyed by; absent: in the data directory.
+    /// The file of the keys that secrets are sealed under, the current one first; absent: in the data directory.
     #[serde(default)]
     pub secret_key_file: Option<PathBuf>,
-    /// That key itself.
+    /// The current key itself.
     #[serde(default)]
     pub secret_key: Option<SecretString>,
+    /// The keys before it, one a line: what is sealed under them opens still.
+    #[serde(default)]
+    pub secret_key_previous: Option<SecretString>,
     /// The administrator's token; absent: made at the first start.
     #[serde(default)]
     pub admin_token: Option<SecretString>,

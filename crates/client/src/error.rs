@@ -124,7 +124,7 @@ impl Error {
                 message: problem.message.clone(),
                 field: problem.field.clone(),
                 hint: problem.hint.clone(),
-                rules: problem.rules.clone(),
+                rules: problem.rules.to_vec(),
                 contract: problem.contract.clone(),
                 quota: None,
                 request_id: None,

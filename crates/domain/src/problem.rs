@@ -52,7 +52,7 @@ pub struct Problem {
     /// What to do about it.
     pub hint: Option<String>,
     /// What each promotion rule found, where they refuse.
-    pub rules: Vec<Outcome>,
+    pub rules: Box<[Outcome]>,
     /// After how many seconds it is worth trying again.
     pub retry_after: Option<NonZeroU32>,
     /// How a version does not fit an endpoint's contract, where that refuses it.
@@ -69,7 +69,7 @@ impl Problem {
             message: message.into(),
             field: None,
             hint: None,
-            rules: Vec::new(),
+            rules: Box::default(),
             retry_after: None,
             contract: None,
             spent: None,

@@ -191,7 +191,7 @@ pub fn refusal(what: &str, outcomes: Vec<Outcome>) -> Problem {
     }
     let mut problem = Problem::new(ErrorCode::GateRefused, message)
         .hint("log what is missing, or override the rules with a reason");
-    problem.rules = outcomes;
+    problem.rules = outcomes.into();
     problem
 }
 

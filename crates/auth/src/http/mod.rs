@@ -5,10 +5,12 @@ mod audit;
 mod dry_run;
 mod grants;
 mod guard;
+mod jwt;
 mod me;
 mod policies;
 mod proxies;
 mod quotas;
+mod secrets;
 mod sessions;
 mod teams;
 mod tokens;
@@ -17,13 +19,16 @@ mod usage;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub use guard::{Gate, guard};
+pub use jwt::well_known;
 pub use proxies::{Origin, Proxies};
 
 /// Registers auth's operations, to be mounted at `/api/v1`. They need `web::Data` of
-/// [`store::Database`], [`crate::Access`] and [`crate::Authenticator`].
+/// [`store::Database`], [`crate::Access`], [`crate::Authenticator`], [`crate::audit::Trail`],
+/// [`crate::secrets::Secrets`] and [`crate::jwt::Jwts`].
 pub fn routes(config: &mut ServiceConfig<'_>) {
     config.configure(me::routes).configure(sessions::routes).configure(tokens::routes);
     config.configure(accounts::routes).configure(teams::routes).configure(audit::routes);
     config.configure(quotas::routes).configure(usage::routes);
     config.configure(grants::routes).configure(policies::routes);
+    config.configure(jwt::routes).configure(secrets::routes);
 }

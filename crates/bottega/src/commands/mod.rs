@@ -28,6 +28,7 @@ pub mod push;
 pub mod quota;
 pub mod rollout;
 pub mod rules;
+pub mod secrets;
 pub mod services;
 pub mod settings;
 pub mod status;

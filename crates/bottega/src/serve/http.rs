@@ -119,6 +119,8 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
     config.app_data(Data::new(services.trail.clone()));
     config.app_data(Data::from(Arc::clone(&services.signer)));
     config.app_data(Data::new(services.archivist.clone()));
+    config.app_data(Data::new(services.secrets.clone()));
+    config.app_data(Data::new(services.jwts.clone()));
     config.app_data(Data::new(services.clone()));
     config.service(health::live).service(health::ready).service(health::metrics);
     if let Some(gateway) = &services.gateway {
@@ -131,6 +133,7 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
     let mut api = scope("/api/v1");
     if let Some(registry) = &services.registry {
         config.app_data(Data::from(Arc::clone(registry)));
+        config.configure(auth::http::well_known);
         api = api.configure(registry::routes).configure(auth::http::routes);
         if services.gateway.is_some() {
             api = api.configure(gateway::api_routes);
@@ -166,6 +169,7 @@ fn is_open(method: &Method, path: &str) -> bool {
                     | "/health/ready"
                     | "/docs"
                     | "/api/v1/openapi.json"
+                    | "/.well-known/jwks.json"
             ) || matches!(path, "/v2/health/live" | "/v2/health/ready")
                 || path.starts_with("/docs/"))
 }

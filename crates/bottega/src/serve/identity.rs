@@ -1,4 +1,4 @@
-//! The two secrets of a platform: the key that hashes are keyed by, and the administrator's token.
+//! The secrets of a platform: the keys that others are sealed under, and the administrator's token.
 
 use std::{
     io::{ErrorKind, Write as _},
@@ -6,32 +6,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use auth::{Authenticator, SecretKey};
+use auth::{Authenticator, KeyRing, SecretKey};
 use domain::Problem;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::settings::Settings;
 
-/// The platform's secret key: given, or kept in a file that is made at the first start.
-pub fn secret_key(settings: &Settings) -> Result<SecretKey, Problem> {
-    let key = match &settings.secret_key {
-        Some(key) => key.clone(),
-        None => {
+/// The platform's secret keys: given, or kept in a file that is made at the first start.
+pub fn secret_keys(settings: &Settings) -> Result<KeyRing, Problem> {
+    let text = match (&settings.secret_key, &settings.secret_key_previous) {
+        (Some(key), Some(previous)) => {
+            format!("{}\n{}", key.expose_secret(), previous.expose_secret()).into()
+        }
+        (Some(key), None) => key.clone(),
+        (None, Some(_)) => {
+            let message = "an earlier secret key is given without the current one";
+            return Err(Problem::invalid("secret_key_previous", message).hint(
+                "set BOTTEGA_SECRET_KEY too, or write both into the key file, the current one first",
+            ));
+        }
+        (None, None) => {
             let default = settings.data_dir.join("secret.key");
-            read_or_make(
-                settings.secret_key_file.as_ref().unwrap_or(&default),
-                SecretKey::generate,
-            )?
-            .0
+            let file = settings.secret_key_file.as_ref().unwrap_or(&default);
+            read_or_make(file, SecretKey::generate)?.0
         }
     };
-    SecretKey::new(key).ok_or_else(|| {
-        let message = format!(
-            "the secret key is too short: expected at least {} characters",
-            SecretKey::MIN_LEN
-        );
-        Problem::invalid("secret_key", message).hint("generate one:  openssl rand -hex 32")
-    })
+    KeyRing::parse(&text)
 }
 
 /// The administrator's token, and how the person at the terminal learns it.

@@ -3,7 +3,7 @@
 use std::{os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
 
 use artifacts::{Artifacts, Location, Outside, S3Settings};
-use auth::{Access, Authenticator, SecretKey, audit::Trail};
+use auth::{Access, Authenticator, KeyRing, SecretKey, audit::Trail, jwt::Jwts, secrets};
 use domain::{ErrorCode, Problem, SystemClock};
 use secrecy::ExposeSecret as _;
 use store::{
@@ -33,10 +33,14 @@ pub struct Platform {
     pub trail: Trail,
     /// Who calls.
     pub authenticator: Arc<Authenticator>,
-    /// What secrets are kept under.
+    /// What hashes are keyed by, and checkpoints of the audit trail signed by; it never changes.
     pub key: SecretKey,
     /// Deletes from the audit trail what was archived.
     pub archivist: Archivist,
+    /// What secrets are sealed under.
+    pub keys: KeyRing,
+    /// Signs and checks short-lived tokens.
+    pub jwts: Jwts,
     /// The administrator's token.
     pub admin: AdminToken,
     postgres: Option<PrivatePostgres>,
@@ -52,7 +56,7 @@ impl Platform {
         for folder in ["artifacts", "cache", "scratch"] {
             make_folder(&settings.data_dir.join(folder))?;
         }
-        let key = identity::secret_key(settings)?;
+        let keys = identity::secret_keys(settings)?;
         let admin = identity::admin_token(settings)?;
         let postgres = match settings.database_url {
             Some(_) => None,
@@ -62,22 +66,27 @@ impl Platform {
             }
         };
         let trail = Trail::new(Arc::new(SystemClock));
+        let jwts = Jwts::new(keys.clone());
         let opened = async {
             let (migrate_url, app_url) = urls(settings, postgres.as_ref());
             let database = open_database(&migrate_url, &app_url).await?;
             let artifacts = open_artifacts(settings, &database).await?;
             let access = Access::telling(database.clone(), trail.clone(), settings.offline_grace);
+            let key = secrets::hash_key(&database, &access, &keys).await?;
+            jwts.maintain(&database, &access).await?;
             let authenticator = Authenticator::new(key.clone(), database.clone())
                 .with_trail(trail.clone())
-                .with_access(access.clone());
+                .with_access(access.clone())
+                .with_signed(jwts.clone());
             authenticator
                 .install_admin_token(&access, &admin.token)
                 .await
                 .map_err(Problem::from)?;
-            Ok((database, artifacts, access, Arc::new(authenticator), Archivist::new(migrate_url)))
+            let archivist = Archivist::new(migrate_url);
+            Ok((database, artifacts, access, key, Arc::new(authenticator), archivist))
         };
         match opened.await {
-            Ok((database, artifacts, access, authenticator, archivist)) => Ok(Self {
+            Ok((database, artifacts, access, key, authenticator, archivist)) => Ok(Self {
                 database,
                 artifacts,
                 access,
@@ -85,6 +94,8 @@ impl Platform {
                 authenticator,
                 key,
                 archivist,
+                keys,
+                jwts,
                 admin,
                 postgres,
                 _lock: lock,

@@ -4,8 +4,10 @@ use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use artifacts::Artifacts;
 use auth::{
-    Access, Authenticator, Limiter, Offline, Vault,
+    Access, Authenticator, Limiter, Offline,
     audit::{Signer, Trail, keep_sealed},
+    jwt::Jwts,
+    secrets::{self, Secrets},
 };
 use chrono::TimeDelta;
 use domain::{Problem, Signature, Tensor};
@@ -14,7 +16,7 @@ use inference::{ModelCache, Runtime};
 use prometheus_client::registry::Registry;
 use rest::metrics::HttpMetrics;
 use serde_json::Value;
-use store::{Database, audit::archives::Archivist, outbox::Listener};
+use store::{Database, audit::archives::Archivist, outbox::Listener, sealed::Kind};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
@@ -28,6 +30,9 @@ const REFRESH: Duration = Duration::from_millis(500);
 
 /// How often is written down when tokens were used, and forgotten what is over.
 const KEEP: Duration = Duration::from_secs(60);
+
+/// How often signing keys are read again, and the next one is made in time.
+const SIGNING_KEYS: Duration = Duration::from_secs(10);
 
 /// How often is looked for what was deleted long ago, and for bytes that nothing names.
 const COLLECT: Duration = Duration::from_secs(600);
@@ -51,6 +56,10 @@ pub struct Services {
     pub signer: Arc<Signer>,
     /// Deletes from the audit trail what was archived.
     pub archivist: Archivist,
+    /// Secrets at rest.
+    pub secrets: Secrets,
+    /// Signs and checks short-lived tokens.
+    pub jwts: Jwts,
     /// All metrics of this process.
     pub metrics: Arc<Registry>,
     /// Those of HTTP.
@@ -130,6 +139,8 @@ impl Services {
             trail: platform.trail.clone(),
             signer: Arc::new(Signer::new(&platform.key)),
             archivist: platform.archivist.clone(),
+            secrets: Secrets::new(platform.database.clone(), platform.keys.clone()),
+            jwts: platform.jwts.clone(),
             metrics: Arc::new(metrics),
             http_metrics,
             registry,
@@ -145,6 +156,7 @@ impl Services {
         work.spawn(refresh_identities(self.clone(), stop.clone()));
         work.spawn(keep_identities(self.clone(), stop.clone()));
         work.spawn(keep_limits(Arc::clone(&self.limiter), self.database.clone(), stop.clone()));
+        work.spawn(keep_signing_keys(self.clone(), stop.clone()));
         let (trail, database, stopped) = (self.trail.clone(), self.database.clone(), stop.clone());
         work.spawn(async move { trail.write(&database, &stopped).await });
         if let Some(registry) = self.registry.clone() {
@@ -199,7 +211,7 @@ impl Services {
 
 fn notify_state(platform: &Platform, settings: &Settings) -> Result<notify::State, Failure> {
     let allowed = settings.webhook_allow.as_deref().unwrap_or_default().parse()?;
-    let vault = Vault::new(&platform.key, "webhooks");
+    let vault = secrets::vault(&platform.keys, Kind::Webhook);
     notify::State::new(platform.database.clone(), vault, allowed)
         .map_err(|error| refused("webhooks", &error))
 }
@@ -300,4 +312,24 @@ async fn keep_limits(limiter: Arc<Limiter>, database: Database, stop: Cancellati
         }
     }
     limiter.close().await;
+}
+
+/// Knows the keys of signed tokens, and makes the next one in time.
+async fn keep_signing_keys(services: Services, stop: CancellationToken) {
+    let mut streak = domain::Streak::default();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SIGNING_KEYS) => {}
+            () = stop.cancelled() => return,
+        }
+        match services.jwts.maintain(&services.database, &services.access).await {
+            Ok(()) => drop(streak.ended()),
+            Err(error) => {
+                streak.failed();
+                if streak.is_news() {
+                    tracing::warn!(%error, "signing keys cannot be read: those known before stay");
+                }
+            }
+        }
+    }
 }

@@ -204,7 +204,7 @@ async fn private_addresses_are_refused_when_made_and_at_every_try() {
     let key = SecretKey::new("k".repeat(32).into()).unwrap();
     let narrower = State::new(
         open.database.database().clone(),
-        Vault::new(&key, "webhooks"),
+        Vault::new(&key.into(), "webhooks"),
         "".parse().unwrap(),
     );
     open.readable().await;

@@ -223,5 +223,5 @@ pub fn pair(name: &str, version: &str) -> (String, String) {
 
 fn vault() -> Vault {
     let key = SecretKey::new("k".repeat(32).into()).unwrap();
-    Vault::new(&key, "webhooks")
+    Vault::new(&key.into(), "webhooks")
 }
