@@ -54,8 +54,18 @@ async fn limit(database: &Database, holder: &str, key: Key, amount: Option<Amoun
     change.commit(&event("quota.changed")).await.unwrap();
 }
 
+/// Begins, however long the others keep the few connections.
+async fn begin(database: &Database) -> Change {
+    loop {
+        match Change::begin(database).await {
+            Err(error) if error.is_unreachable() => {}
+            change => return change.unwrap(),
+        }
+    }
+}
+
 async fn make(database: &Database, name: &str, owner: &Actor) -> Result<(), Problem> {
-    let mut change = Change::begin(database).await.unwrap();
+    let mut change = begin(database).await;
     let name = name.parse().unwrap();
     let tags = BTreeMap::default();
     models::insert(&mut change, &name, "", (owner, None), &tags).await.unwrap();
