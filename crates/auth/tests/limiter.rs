@@ -65,7 +65,7 @@ async fn pressed(limiter: &Arc<Limiter>, clients: usize, time: Duration) -> u64 
 }
 
 fn spent(refusal: &Problem) -> (u64, u64) {
-    let spent = refusal.spent.as_ref().unwrap();
+    let spent = refusal.spent().unwrap();
     (spent.limit, spent.used)
 }
 
@@ -87,7 +87,7 @@ async fn processes_share_a_rate_and_together_never_let_through_more() {
         }
     };
     assert_eq!(refusal.code, ErrorCode::RateLimited);
-    let pace = refusal.spent.as_ref().unwrap().pace.unwrap();
+    let pace = refusal.spent().unwrap().pace.unwrap();
     assert_eq!((pace.burst, pace.seconds()), (20, 1));
     // Others are not limited.
     one.admit(&Actor::user("ana")).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_months_predictions_are_shared_and_what_is_not_used_is_given_back() {
     // Seven are left; the other process cannot have those that the first one holds.
     let refusal = count(&other, 10).await.unwrap_err();
     assert_eq!((refusal.code, spent(&refusal).0), (ErrorCode::QuotaExceeded, 1_000));
-    assert!(refusal.spent.unwrap().resets_at.is_some());
+    assert!(refusal.spent().unwrap().resets_at.is_some());
     one.close().await;
     other.close().await;
     let fresh = limiter(test.database().clone(), Offline::default()).await;

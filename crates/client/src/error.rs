@@ -125,7 +125,7 @@ impl Error {
                 field: problem.field.clone(),
                 hint: problem.hint.clone(),
                 rules: problem.rules.to_vec(),
-                contract: problem.contract.clone(),
+                contract: problem.contract().cloned().map(Box::new),
                 quota: None,
                 request_id: None,
             },

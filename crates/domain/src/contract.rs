@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dim, EndpointRef, ErrorCode, Problem, Signature, TensorSpec};
+use crate::{Dim, EndpointRef, ErrorCode, Grounds, Problem, Signature, TensorSpec};
 
 /// What an endpoint expects of each version that it shall serve.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ impl Mismatch {
             "if its callers shall get just that, change the contract first: bottega endpoints contract set {endpoint} --from {model}/{version}"
         );
         let mut problem = Problem::new(ErrorCode::GateRefused, self.sentence(endpoint)).hint(hint);
-        problem.contract = Some(Box::new(self));
+        problem.grounds = Some(Box::new(Grounds::Contract(self)));
         problem
     }
 }
@@ -422,8 +422,10 @@ mod tests {
             problem.message,
             "`language/4` does not fit the contract of the endpoint `mood.dev`: model: expected `sentiment`, got `language`; output `probabilities`: expected FP32 [n, 2], got FP32 [n, 3]"
         );
-        assert!(problem.hint.unwrap().contains("contract set mood.dev --from language/4"));
-        let wire = serde_json::to_value(problem.contract.unwrap()).unwrap();
+        assert!(
+            problem.hint.as_deref().unwrap().contains("contract set mood.dev --from language/4")
+        );
+        let wire = serde_json::to_value(problem.contract().unwrap()).unwrap();
         assert_eq!(
             wire["expected"]["signature"]["outputs"][1]["shape"],
             serde_json::json!(["n", 2])

@@ -57,7 +57,7 @@ pub use name::{
     AliasName, EndpointName, EndpointRef, EnvironmentName, ModelName, Stage, TagKey, TagValue,
 };
 pub use page::{Cursor, Limit, Page};
-pub use problem::{ErrorCode, Problem};
+pub use problem::{ErrorCode, Grounds, Problem};
 pub use reference::{ModelRef, VersionSelector};
 pub use signature::{Dim, Signature, TensorSpec};
 pub use streak::Streak;

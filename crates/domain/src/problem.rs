@@ -55,10 +55,17 @@ pub struct Problem {
     pub rules: Box<[Outcome]>,
     /// After how many seconds it is worth trying again.
     pub retry_after: Option<NonZeroU32>,
-    /// How a version does not fit an endpoint's contract, where that refuses it.
-    pub contract: Option<Box<Mismatch>>,
-    /// The quota that refuses, where one does.
-    pub spent: Option<Box<Spent>>,
+    /// What it rests on, where a program may want to know more than the words say.
+    pub grounds: Option<Box<Grounds>>,
+}
+
+/// What a refusal rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grounds {
+    /// A version does not fit an endpoint's contract.
+    Contract(Mismatch),
+    /// A quota has no more to give.
+    Quota(Spent),
 }
 
 impl Problem {
@@ -71,8 +78,25 @@ impl Problem {
             hint: None,
             rules: Box::default(),
             retry_after: None,
-            contract: None,
-            spent: None,
+            grounds: None,
+        }
+    }
+
+    /// How a version does not fit an endpoint's contract, where that refuses it.
+    #[must_use]
+    pub fn contract(&self) -> Option<&Mismatch> {
+        match self.grounds.as_deref()? {
+            Grounds::Contract(mismatch) => Some(mismatch),
+            Grounds::Quota(_) => None,
+        }
+    }
+
+    /// The quota that refuses, where one does.
+    #[must_use]
+    pub fn spent(&self) -> Option<&Spent> {
+        match self.grounds.as_deref()? {
+            Grounds::Quota(spent) => Some(spent),
+            Grounds::Contract(_) => None,
         }
     }
 

@@ -179,7 +179,7 @@ impl From<Spent> for SpentQuota {
 /// rate limits in both of its forms.
 #[must_use]
 pub fn quota_headers(problem: &Problem) -> Vec<(header::HeaderName, String)> {
-    let Some(spent) = problem.spent.as_deref() else { return Vec::new() };
+    let Some(spent) = problem.spent() else { return Vec::new() };
     let name = header::HeaderName::from_static;
     let quota = (name("x-bottega-quota"), spent.quota.to_string());
     let Some(pace) = spent.pace else { return vec![quota] };
@@ -205,10 +205,9 @@ fn codes() -> Object {
 impl ErrorBody {
     /// The body for a problem.
     pub fn new(problem: &Problem, request_id: impl Into<String>) -> Self {
-        let Problem { code, message, field, hint, rules, retry_after: _, contract, spent } =
-            problem.clone();
-        let contract = contract.map(|mismatch| Box::new((*mismatch).into()));
-        let quota = spent.map(|spent| Box::new((*spent).into()));
+        let contract = problem.contract().cloned().map(|mismatch| Box::new(mismatch.into()));
+        let quota = problem.spent().cloned().map(|spent| Box::new(spent.into()));
+        let Problem { code, message, field, hint, rules, .. } = problem.clone();
         let rules = rules.into_iter().map(Into::into).collect();
         let request_id = request_id.into();
         let error = ErrorDetail { code, message, field, hint, rules, contract, quota, request_id };

@@ -267,7 +267,7 @@ mod tests {
         };
         let (endpoint, other) = (Resource::Endpoint("fraud".to_owned()), model("a b:c"));
         assert_eq!(touched(&[]), Touched::NOTHING);
-        assert_eq!(touched(&[endpoint.clone()]), Touched::These(vec![endpoint.clone()]));
+        assert_eq!(touched(from_ref(&endpoint)), Touched::These(vec![endpoint.clone()]));
         let both = Touched::These(vec![fraud(), endpoint.clone(), other.clone()]);
         assert_eq!(touched(&[fraud(), endpoint, fraud(), other]), both);
         assert_eq!(touched(&[Resource::Experiment("0".to_owned())]), Touched::NOTHING);

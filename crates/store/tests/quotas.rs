@@ -69,9 +69,10 @@ async fn make(database: &Database, name: &str, owner: &Actor) -> Result<(), Prob
     let name = name.parse().unwrap();
     let tags = BTreeMap::default();
     models::insert(&mut change, &name, "", (owner, None), &tags).await.unwrap();
-    change.commit(&event("model.registered")).await.map_err(|error| match error {
-        Error::Refused(problem) => problem,
-        other => panic!("{other}"),
+    let done = change.commit(&event("model.registered")).await;
+    done.map_err(|error| {
+        assert!(matches!(error, Error::Refused(_)), "{error}");
+        error.into()
     })
 }
 
@@ -104,7 +105,7 @@ async fn of_two_hundred_who_come_at_once_as_many_get_through_as_there_is_room_fo
     assert_eq!(used(database, "user:ana", Key::Models).await, 10);
     let refusal = refused.into_iter().next().unwrap().unwrap_err();
     assert_eq!(refusal.code, ErrorCode::QuotaExceeded);
-    let spent = refusal.spent.unwrap();
+    let spent = refusal.spent().unwrap();
     assert_eq!((spent.subject.as_str(), spent.quota), ("user:ana", Key::Models));
     assert_eq!((spent.limit, spent.used, spent.resets_at), (10, 10, None));
     // Others are not meant.
@@ -123,7 +124,8 @@ async fn own_limits_come_before_those_of_the_kind_and_may_lie_below_what_is_used
         make(database, name, &ana).await.unwrap();
     }
     limit(database, "user:ana", Key::Models, at_most(2)).await;
-    let spent = make(database, "four", &ana).await.unwrap_err().spent.unwrap();
+    let refusal = make(database, "four", &ana).await.unwrap_err();
+    let spent = refusal.spent().unwrap();
     assert_eq!((spent.limit, spent.used), (2, 3));
     assert_eq!(used(database, "user:ana", Key::Models).await, 3);
     // Deleted is not gone; purged is.
@@ -132,7 +134,7 @@ async fn own_limits_come_before_those_of_the_kind_and_may_lie_below_what_is_used
     test.execute("DELETE FROM models WHERE deleted_at IS NOT NULL").await;
     make(database, "four", &ana).await.unwrap();
     limit(database, "user:ana", Key::Models, None).await;
-    assert_eq!(make(database, "five", &ana).await.unwrap_err().spent.unwrap().limit, 1);
+    assert_eq!(make(database, "five", &ana).await.unwrap_err().spent().unwrap().limit, 1);
     limit(database, "default:user", Key::Models, at_most(0)).await;
     limit(database, "default:service", Key::Models, at_most(5)).await;
     let ci = Actor { kind: domain::ActorKind::Service, name: "ci".to_owned() };

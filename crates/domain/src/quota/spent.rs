@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Amount, Key};
-use crate::{ErrorCode, Problem, Timestamp};
+use crate::{ErrorCode, Grounds, Problem, Timestamp};
 
 /// A quota that has no more to give.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Spent {
             ),
         };
         let mut problem = Problem::new(code, message).hint(hint);
-        problem.spent = Some(Box::new(spent));
+        problem.grounds = Some(Box::new(Grounds::Quota(spent)));
         problem
     }
 }

@@ -61,10 +61,9 @@ pub(crate) async fn settle(change: &mut Change, charges: &[Charge]) -> Result<()
 impl Due {
     fn spent(&self, with_new: i64, charges: &[Charge]) -> Spent {
         let new = charges.iter().filter(|charge| charge.key == self.key).count();
-        let used = match self.key {
-            Key::ArtifactBytes => with_new.unsigned_abs(),
-            _ => with_new.unsigned_abs().saturating_sub(new as u64),
-        };
+        // Of bytes it is not known here how many of them are new.
+        let new = if self.key == Key::ArtifactBytes { 0 } else { new as u64 };
+        let used = with_new.unsigned_abs().saturating_sub(new);
         Spent {
             subject: self.name.to_string(),
             quota: self.key,

@@ -257,9 +257,10 @@ pub async fn set(
         .iter()
         .map(|(name, value)| {
             let key = quota(name)?;
-            let amount = match value {
-                Value::Null => None,
-                value => Some(Amount::parse(key, &written(format!("limits.{key}"), value)?)?),
+            let amount = if value.is_null() {
+                None
+            } else {
+                Some(Amount::parse(key, &written(format!("limits.{key}"), value)?)?)
             };
             Ok((key.as_str(), (key, amount)))
         })

@@ -18,8 +18,8 @@ fn written(field: String, value: &Value) -> Result<String, Problem> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => Ok(number.to_string()),
-        other => {
-            let message = format!("`{other}`: expected a text like \"50\" or \"10GiB\", or null");
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            let message = format!("`{value}`: expected a text like \"50\" or \"10GiB\", or null");
             Err(Problem::invalid(field, message))
         }
     }
