@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use domain::{
-    ErrorCode, Problem, Resource, SubjectId,
+    AuditEvent, ErrorCode, Problem, Resource, SubjectId,
     access::{Patience, SubjectName},
 };
 use secrecy::SecretString;
@@ -33,7 +33,7 @@ impl Authenticator {
         address: Option<IpAddr>,
     ) -> Result<Proven, Problem> {
         let proven = self.prove(user, password, address).await?;
-        self.record("login.succeeded", address, json!({"user": proven.user}));
+        self.trail.record(attempt("login.succeeded", address, json!({"user": proven.user})));
         Ok(proven)
     }
 
@@ -50,8 +50,8 @@ impl Authenticator {
         let network = network(address);
         let account = self.culprit(Patience::ACCOUNT, &["account", &network, &user]);
         let place = self.culprit(Patience::ADDRESS, &["address", &network]);
-        let attempt = logins::attempt(&self.database, &[account, place]).await;
-        if let Attempt::Blocked(until) = attempt.map_err(crate::Error::from)? {
+        let counted = logins::attempt(&self.database, &[account, place]).await;
+        if let Attempt::Blocked(until) = counted.map_err(crate::Error::from)? {
             return Err(blocked(until - self.database.now()));
         }
         let known = accounts::password(&self.database, &user).await.map_err(crate::Error::from)?;
@@ -68,7 +68,8 @@ impl Authenticator {
             known => {
                 // A name that is nobody's may be a password in the wrong place: it is not kept.
                 let user = known.map(|_| user);
-                self.record("login.failed", address, json!({"user": user}));
+                let event = attempt("login.failed", address, json!({"user": user}));
+                self.trail.record(event.refused());
                 Err(unauthenticated("the user name or the password is wrong"))
             }
         }
@@ -80,12 +81,12 @@ impl Authenticator {
             patience,
         }
     }
+}
 
-    /// Records what became of an attempt; nobody has a permit yet.
-    fn record(&self, change: &'static str, address: Option<IpAddr>, detail: serde_json::Value) {
-        let caller = Caller { request_id: rest::request_id(), address, ..Caller::system("login") };
-        self.trail.record(caller.event(None, Resource::Platform, change, detail));
-    }
+/// An attempt to log in, as it is recorded: nobody has a permit yet.
+fn attempt(change: &'static str, address: Option<IpAddr>, detail: serde_json::Value) -> AuditEvent {
+    let caller = Caller { request_id: rest::request_id(), address, ..Caller::system("login") };
+    caller.event(None, Resource::Platform, change, detail)
 }
 
 /// Where somebody comes from, as wide as one customer of a provider usually is.
