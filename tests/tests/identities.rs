@@ -120,6 +120,8 @@ print(mlflow.get_run(run.info.run_id).data.metrics['accuracy'])
 fn mlflow_takes_user_and_password() {
     let server = Server::start();
     let _ana = user(&server, "ana");
+    server.cli(["teams", "create", "risk"]).json();
+    server.cli(["teams", "add", "risk", "ana"]).json();
     let run = |password: &str| {
         Command::new(tool("BOTTEGA_MLFLOW3"))
             .args(["-B", "-c", SCRIPT])
@@ -134,7 +136,11 @@ fn mlflow_takes_user_and_password() {
     assert!(done.status.success(), "{}", text(&done));
     assert!(text(&done).contains("0.9"));
     let refused = run("a wrong password");
-    assert!(!refused.status.success() && text(&refused).contains("401"), "{}", text(&refused));
+    assert!(
+        !refused.status.success() && text(&refused).contains("password is wrong"),
+        "{}",
+        text(&refused)
+    );
     let events = server.cli(["audit", "list", "--actor", "user:ana"]).json();
     let changes: Vec<_> =
         events["items"].as_array().unwrap().iter().map(|e| e["change"].clone()).collect();
@@ -180,6 +186,7 @@ fn grpc_knows_the_same_people() {
     let server = Server::start();
     server.serve("cancer", &model("breast_cancer.onnx"));
     let _ana = user(&server, "ana");
+    server.cli(["grants", "add", "user:ana", "role:viewer", "endpoint:cancer"]).json();
     let script = "
 import sys, base64, tritonclient.grpc as grpc
 client = grpc.InferenceServerClient(sys.argv[1])

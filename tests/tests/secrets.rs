@@ -22,7 +22,7 @@ fn the_secret_key_is_changed_and_a_wrong_one_is_told_at_the_start() {
     let mut server = start(keys("a", None)).ok().unwrap();
     let file = folder.path().join("secret");
     std::fs::write(&file, "hush hush").unwrap();
-    let hook = ["webhooks", "create", "w", "--to", "https://example.com/x", "--secret-stdin"];
+    let hook = ["webhooks", "create", "w", "--to", "https://93.184.215.14/x", "--secret-stdin"];
     let mut create = server.cli_command();
     create.args(hook).args(["--event", "registered_model.created"]);
     let made = create.stdin(std::fs::File::open(&file).unwrap()).status().unwrap();

@@ -335,7 +335,8 @@ pub fn require_administrator(after: &Snapshot, now: Timestamp) -> Result<(), Pro
     if compile(after).map_err(unreadable)?.has_administrator(&after.principals, now) {
         return Ok(());
     }
-    let message = "nobody could administer the platform any more";
+    let message =
+        "this takes away the last administrator: nobody could administer the platform any more";
     Err(Problem::conflict(message)
         .hint("make somebody else administrator first: bottega grants add user:NAME role:administrator '*'"))
 }

@@ -97,7 +97,7 @@ async fn create(
     state: Data<State>,
     Args(args): Args<Create>,
 ) -> Answer {
-    let permit = access.authorize_new(&caller, Kind::Experiment, None).await?;
+    let permit = access.authorize_new(&caller, Kind::Experiment, None)?;
     let new = NewExperiment {
         name: required(args.name, "name")?,
         artifact_location: args.artifact_location.filter(|location| !location.is_empty()),

@@ -132,6 +132,12 @@ impl<P: Into<Problem>> From<P> for Refusal {
             ErrorCode::Timeout => Code::DeadlineExceeded,
             ErrorCode::Internal => Code::InternalError,
         };
+        // Not there, or not to be seen: MLflow's words for both.
+        if let (ErrorCode::NotFound, Some("experiment"), Some(id)) =
+            (problem.code, problem.field.as_deref(), problem.message.split('`').nth(1))
+        {
+            return Self { code, message: format!("No Experiment with id={id} exists") };
+        }
         let message = match problem.hint {
             Some(hint) => format!("{}: {hint}", problem.message),
             None => problem.message,

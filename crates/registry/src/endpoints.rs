@@ -9,7 +9,7 @@ use domain::{
 };
 use serde_json::json;
 use store::{
-    Change,
+    Change, access,
     endpoint_history::{self, EndpointThen},
     endpoints::{self, Endpoint, Target},
     releases::{self, Release},
@@ -158,8 +158,11 @@ pub async fn deploy(
             drop(change);
             return Ok((view(state, found).await?, false));
         }
-        Some(_) if !permit.is_for_present() => return Err(crate::made_meanwhile("endpoint").into()),
         Some(ref found) => {
+            if !permit.is_for_present() {
+                let team = access::team_of_endpoint(&mut change, found.id).await?;
+                crate::require_own("endpoint", permit, team)?;
+            }
             contracts::require(&mut change, found, &[version.id], "model").await?;
             endpoints::follow(&mut change, found.id, &target).await?;
             found.clone()

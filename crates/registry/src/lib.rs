@@ -47,9 +47,19 @@ pub mod versions;
 
 pub use error::{Error, Result};
 
-/// What was not there when permission to make it was asked for, and is there now.
-pub(crate) fn made_meanwhile(kind: &str) -> domain::Problem {
-    domain::Problem::conflict(format!("somebody made this {kind} at this moment")).hint("try again")
+/// Refuses what was not there when permission to make it was asked for, and has been made since for
+/// another team than the one that permission was given for.
+pub(crate) fn require_own<V: auth::Verb>(
+    kind: &str,
+    permit: &auth::Permit<V>,
+    team: Option<domain::SubjectId>,
+) -> Result<()> {
+    let (_, own) = permit.owner();
+    if team == own {
+        return Ok(());
+    }
+    let message = format!("somebody made this {kind} at this moment");
+    Err(domain::Problem::conflict(message).hint("try again").into())
 }
 
 pub use http::routes;

@@ -8,7 +8,7 @@ use auth::{Permit, verbs};
 use domain::{AliasName, FileEntry, FilePath, Manifest, ModelName, Signature};
 use serde_json::{Value, json};
 use store::{
-    Change,
+    Change, access,
     models::{self, Model, Tags},
     versions::{self, Lineage, NewVersion, Origin, Version},
 };
@@ -77,7 +77,8 @@ pub async fn register(
     let mut change = Change::begin(&state.database).await?;
     let (model, is_new) = models::ensure(&mut change, model, permit.owner()).await?;
     if !is_new && !permit.is_for_present() {
-        return Err(crate::made_meanwhile("model").into());
+        let team = access::team_of_model(&mut change, model.id).await?;
+        crate::require_own("model", permit, team)?;
     }
     if is_new {
         let event = permit.event("model.registered", crate::models::registered(&model));

@@ -133,6 +133,24 @@ pub async fn target(database: &Database, resource: &Resource) -> Result<Option<T
     }
 }
 
+/// The team that owns a model, as the change sees it.
+///
+/// # Errors
+/// The database is away.
+pub async fn team_of_model(change: &mut Change, id: ModelId) -> Result<Option<SubjectId>> {
+    let query = sqlx::query_scalar!("SELECT team_id FROM models WHERE id = $1", id.0);
+    Ok(query.fetch_one(change.connection()).await?.map(SubjectId))
+}
+
+/// The team that owns an endpoint, as the change sees it.
+///
+/// # Errors
+/// The database is away.
+pub async fn team_of_endpoint(change: &mut Change, id: EndpointId) -> Result<Option<SubjectId>> {
+    let query = sqlx::query_scalar!("SELECT team_id FROM endpoints WHERE id = $1", id.0);
+    Ok(query.fetch_one(change.connection()).await?.map(SubjectId))
+}
+
 /// The platform, and all teams, models, endpoints and experiments that are not deleted: what a dry
 /// run asks about.
 ///

@@ -142,17 +142,20 @@ impl Touched {
             // What runs do is no change of their experiment, and a notice for each would hold up
             // all that commit: whoever changes an experiment says so.
             Resource::Experiment(_) => {}
-            _ => self.put(resource),
+            Resource::Model(_) | Resource::Endpoint(_) | Resource::Team(_) => self.put(resource),
         }
     }
 
     /// Adds a resource that is altered.
     pub fn put(&mut self, resource: &Resource) {
         let Self::These(resources) = self else { return };
-        match resource {
-            _ if resources.contains(resource) => {}
-            _ if resources.len() == MOST => *self = Self::Everything,
-            _ => resources.push(resource.clone()),
+        if resources.contains(resource) {
+            return;
+        }
+        if resources.len() == MOST {
+            *self = Self::Everything;
+        } else {
+            resources.push(resource.clone());
         }
     }
 

@@ -35,7 +35,7 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(PATIENCE, polled).await.unwrap_or_else(|_| panic!("not after {PATIENCE:?}: {what}"));
+    assert!(timeout(PATIENCE, polled).await.is_ok(), "not after {PATIENCE:?}: {what}");
 }
 
 /// A mark that holds.

@@ -223,10 +223,10 @@ pub(crate) async fn permitted<V>(
     home: ExperimentId,
     id: RunId,
 ) -> Result<Permit<V>> {
-    permit(home).await.map_err(|problem| match problem.code {
-        ErrorCode::NotFound => absent(id),
-        _ => problem.into(),
-    })
+    let told = |problem: Problem| {
+        if problem.code == ErrorCode::NotFound { absent(id) } else { problem.into() }
+    };
+    permit(home).await.map_err(told)
 }
 
 async fn lock(change: &mut Change, id: RunId) -> Result<Run> {

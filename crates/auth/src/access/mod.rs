@@ -143,7 +143,7 @@ impl Access {
     ///
     /// # Errors
     /// As there.
-    pub async fn authorize_new<V: Verb>(
+    pub fn authorize_new<V: Verb>(
         &self,
         caller: &Caller,
         kind: Kind,
@@ -250,7 +250,10 @@ impl Access {
             Resource::Endpoint(name) => {
                 name.parse::<EndpointRef>().ok().map(|endpoint| endpoint.env)
             }
-            _ => None,
+            Resource::Platform
+            | Resource::Model(_)
+            | Resource::Experiment(_)
+            | Resource::Team(_) => None,
         };
         let name = Some(resource.name().to_owned());
         Ok(Arc::new(Target { team, env, name, ..Target::new_of(kind_of(resource)) }))

@@ -31,7 +31,9 @@ pub(super) fn refuse(
     decision: &Decision,
     sees: bool,
 ) -> Problem {
-    let is_hidden = !sees && !matches!(action, Action::Register) && *resource != Resource::Platform;
+    // Names of models are the platform's: whoever may make none is told so, taken or not.
+    let makes_model = action == Action::Register && matches!(resource, Resource::Model(_));
+    let is_hidden = !sees && !makes_model && *resource != Resource::Platform;
     if is_hidden {
         return resource.absent();
     }

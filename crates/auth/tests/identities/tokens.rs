@@ -167,7 +167,7 @@ async fn when_a_token_was_last_used_is_written_to_the_minute() {
 }
 
 #[actix_web::test]
-async fn only_service_accounts_act_for_others_and_it_is_recorded() {
+async fn only_service_accounts_that_administer_act_for_others() {
     let platform = Platform::new().await;
     let here = &platform.here;
     here.post("/services", As::Token(ADMIN), json!({"name": "portal"})).await.expect(201);
@@ -177,6 +177,10 @@ async fn only_service_accounts_act_for_others_and_it_is_recorded() {
         let request = Process::request(actix_web::http::Method::GET, "/me", As::Token(token));
         here.send(request.insert_header(("x-bottega-on-behalf-of", for_whom.to_owned())))
     };
+    // Only those that may administer: what is recorded is their word.
+    ask(&token, "user:ana").await.expect(403);
+    let grant = json!({"subject": "service:portal", "action": "administer", "resource": "*"});
+    here.post("/grants", As::Token(ADMIN), grant).await.expect(201);
     // Rights stay the caller's own.
     assert_eq!(ask(&token, "user:ana").await.expect(200)["actor"], "service:portal");
     for wrong in ["ana", "team:risk", "user:", "user:a b", ""] {

@@ -72,6 +72,7 @@ pub const FIELDS: &[Column<'_>] = &[
     ("serves", "/live/versions"),
     ("next release", "/target/release"),
     ("owner", "/owner"),
+    ("team", "/team"),
     ("updated", "/updated_at"),
 ];
 

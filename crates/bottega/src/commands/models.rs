@@ -58,6 +58,7 @@ const FIELDS: &[Column<'_>] = &[
     ("name", "/name"),
     ("description", "/description"),
     ("owner", "/owner"),
+    ("team", "/team"),
     ("latest version", "/latest_version"),
     ("aliases", "/aliases"),
     ("stages", "/stages"),
@@ -72,6 +73,7 @@ const COLUMNS: &[Column<'_>] = &[
     ("latest", "/latest_version"),
     ("aliases", "/aliases"),
     ("owner", "/owner"),
+    ("team", "/team"),
     ("updated", "/updated_at"),
 ];
 

@@ -154,7 +154,7 @@ fn what_has_no_counterpart_is_said_and_not_guessed() {
         ),
         (
             r#"[{"type": "object", "properties": {"city": {"type": "string"}, "at": {"type": "array", "items": {"type": "long"}}}, "name": "place", "required": false}]"#,
-            "input `place: object {at: array of long, city: string} (optional)` is no tensor and no plain column",
+            "input `place: object {city: string, at: array of long} (optional)` is no tensor and no plain column",
         ),
         (
             r#"[{"type": "map", "values": {"type": "string"}, "name": "m"}]"#,

@@ -81,7 +81,7 @@ async fn permit<V: Verb>(
     name: &ModelName,
 ) -> Result<Permit<V>, Refusal> {
     let permit = access.authorize(caller, Resource::Model(name.to_string())).await;
-    Ok(permit.map_err(|problem| told(name, None)(problem.into()))?)
+    permit.map_err(|problem| told(name, None)(problem.into()))
 }
 
 /// What the registry refused, with MLflow's words where a model or a version is not there.

@@ -73,7 +73,7 @@ pub async fn unpack(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let permit = access.authorize_new(&caller, Kind::Model, None).await?;
+    let permit = access.authorize_new(&caller, Kind::Model, None)?;
     let (length, body) = (body::length(&request), body::stream(payload));
     let files = archive::unpack(&state, &permit, format.into(), length, body).await?;
     let files = files.iter().map(|(path, entry)| (path, entry).into()).collect();

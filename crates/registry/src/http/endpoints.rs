@@ -28,7 +28,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "endpoint": "fraud.dev", "name": "fraud", "env": "dev", "follows": "fraud@champion", "held": false,
-    "blocked": null, "state": "ready", "target": null, "owner": "user:ana",
+    "blocked": null, "state": "ready", "target": null, "owner": "user:ana", "team": "risk",
     "live": {
         "endpoint": "fraud.dev", "release": 2, "state": "completed",
         "versions": [{"model": "fraud", "version": 3, "weight": 100}], "created_by": "user:ana",
@@ -59,6 +59,9 @@ pub struct Endpoint {
     #[schema(required)]
     target: Option<Release>,
     owner: String,
+    /// The team that owns it; null where none does.
+    #[schema(required)]
+    team: Option<String>,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
 }
@@ -83,6 +86,7 @@ impl From<View> for Endpoint {
             blocked: endpoint.blocked,
             state,
             owner: endpoint.owner,
+            team: endpoint.team,
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
             endpoint: endpoint.endpoint,

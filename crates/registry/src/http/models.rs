@@ -21,7 +21,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// A model: a name that versions and aliases hang on.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
-    "name": "fraud", "description": "Scores card payments", "owner": "user:ana",
+    "name": "fraud", "description": "Scores card payments", "owner": "user:ana", "team": "risk",
     "tags": {"team": "risk"}, "latest_version": 4, "aliases": {"champion": 3},
     "stages": ["None", "Staging", "Production", "Archived"],
     "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z",
@@ -29,8 +29,11 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 pub struct Model {
     name: String,
     description: String,
-    /// Who owns it.
+    /// Who made it.
     owner: String,
+    /// The team that owns it; null where none does.
+    #[schema(required)]
+    team: Option<String>,
     tags: BTreeMap<String, String>,
     /// The newest version that is there; null before the first.
     #[schema(required)]
@@ -54,6 +57,7 @@ impl From<store::models::Model> for Model {
             name: model.name.to_string(),
             description: model.description,
             owner: model.owner,
+            team: model.team,
             tags: model.tags,
             latest_version: model.latest_version,
             aliases: aliases.map(|(alias, number)| (alias.to_string(), number)).collect(),

@@ -58,7 +58,7 @@ pub async fn remember(platform: &Platform, state: &State, (model, alias): (&str,
             }
         }
     };
-    timeout(PATIENCE, remembered).await.expect("answers come out of memory");
+    assert!(timeout(PATIENCE, remembered).await.is_ok(), "answers come out of memory");
 }
 
 /// Polls until a version's description is this.
@@ -72,7 +72,7 @@ async fn until(platform: &Platform, state: &State, expected: &str) {
             actix_web::rt::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(PATIENCE, seen).await.expect("what another process wrote is seen");
+    assert!(timeout(PATIENCE, seen).await.is_ok(), "what another process wrote is seen");
 }
 
 async fn describe(platform: &Platform, state: &State, version: i32, text: &str) {

@@ -1,5 +1,7 @@
 //! Each kind of write of the registry, and what is told of an alias right after it.
 
+#![expect(clippy::large_futures, reason = "a test waits for each of them in its own frame")]
+
 use std::future::Future;
 
 use auth::verbs;
