@@ -5,8 +5,9 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Seek as _, SeekFrom},
+    io,
     ops::Range,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,8 +23,9 @@ use crate::{
     objects::{Object, Objects, Writer},
 };
 
-/// How much is read at once.
-const CHUNK: u64 = 256 << 10;
+/// How much is read at once, and how many such pieces beside the one that is being sent.
+const CHUNK: usize = 1 << 20;
+const AHEAD: usize = 2;
 
 /// A folder of blobs.
 pub(crate) struct Folder {
@@ -71,17 +73,15 @@ impl Objects for Folder {
     }
 
     async fn begin(&self, key: BlobKey) -> Result<Box<dyn Writer>> {
-        Ok(Box::new(self.create(key).await?.past_the_cache()))
+        Ok(Box::new(self.create(key).await?))
     }
 
     async fn read(&self, key: BlobKey, range: Option<Range<u64>>) -> Result<Option<Object>> {
         let (path, folder) = (self.path(key), Arc::clone(&self.blobs));
         let opened = file::run(&self.blobs, move || match File::open(path) {
-            Ok(mut file) => {
+            Ok(file) => {
                 let size = file.metadata()?.len();
-                let range = range.unwrap_or(0..size);
-                file.seek(SeekFrom::Start(range.start))?;
-                Ok(Some((file, size, range.end.saturating_sub(range.start))))
+                Ok(Some((Arc::new(file), size, range.unwrap_or(0..size))))
             }
             // An absent file in an absent folder is a disk that is not mounted.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -89,13 +89,14 @@ impl Objects for Folder {
             }
             Err(error) => Err(error),
         });
-        let Some((file, size, length)) = opened.await? else { return Ok(None) };
+        let Some((file, size, range)) = opened.await? else { return Ok(None) };
         let folder = Arc::clone(&self.blobs);
-        let body = stream::try_unfold((file, length), move |(file, left)| {
-            let folder = Arc::clone(&folder);
-            async move { file::run(&folder, move || next_chunk(file, left)).await }
+        let end = range.end;
+        let chunks = stream::iter(range.step_by(CHUNK)).map(move |from| {
+            let (file, folder) = (Arc::clone(&file), Arc::clone(&folder));
+            async move { file::run(&folder, move || chunk(&file, from..end)).await }
         });
-        Ok(Some(Object { size, body: body.boxed() }))
+        Ok(Some(Object { size, body: chunks.buffered(AHEAD).boxed() }))
     }
 
     async fn delete(&self, key: BlobKey, _multipart_id: Option<&str>) -> Result<()> {
@@ -108,13 +109,20 @@ impl Objects for Folder {
     }
 }
 
-type Chunk = Option<(Bytes, (File, u64))>;
-
-/// Reads on. A file that ends too early ends the stream too early, which whoever verifies it sees.
-fn next_chunk(file: File, left: u64) -> io::Result<Chunk> {
-    let length = left.min(CHUNK);
-    let mut chunk = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-    (&file).take(length).read_to_end(&mut chunk)?;
-    let left = left - chunk.len() as u64;
-    Ok((!chunk.is_empty()).then(|| (chunk.into(), (file, left))))
+/// The first bytes of a range. A file that ends too early ends the stream too early, which whoever
+/// verifies it sees.
+fn chunk(file: &File, range: Range<u64>) -> io::Result<Bytes> {
+    let length = usize::try_from(range.end - range.start).unwrap_or(CHUNK).min(CHUNK);
+    let mut chunk = vec![0; length];
+    let mut filled = 0;
+    while filled < length {
+        match file.read_at(&mut chunk[filled..], range.start + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    chunk.truncate(filled);
+    Ok(chunk.into())
 }
