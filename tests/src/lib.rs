@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use caller::{Caller, Reply};
 pub use platform::{Database, Platform};
-pub use reference::MlflowServer;
+pub use reference::{Files, MlflowServer};
 pub use server::{Answer, Options, Server, bottega, wait_for, wait_until};
 pub use weed::Weed;
 

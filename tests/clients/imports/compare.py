@@ -5,6 +5,7 @@ fails if there is one. Before, it makes sure that it looked at everything the ot
 """
 
 import math
+import pathlib
 import sys
 import urllib.parse
 from collections import Counter
@@ -12,6 +13,7 @@ from collections import Counter
 import mlflow
 import requests
 from mlflow.entities import ViewType
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 THIRD = int(mlflow.__version__.split(".")[0]) >= 3
 TOKEN = __import__("os").environ["MLFLOW_TRACKING_TOKEN"]
@@ -44,7 +46,8 @@ class Side:
 
     def files(self, uri):
         """Path below the URI, and bytes, of everything there."""
-        assert uri.startswith("mlflow-artifacts:/"), uri
+        if not uri.startswith("mlflow-artifacts:/"):
+            return stored(uri)
         root = uri.removeprefix("mlflow-artifacts:").lstrip("/")
         found, folders = {}, [""]
         while folders:
@@ -67,6 +70,18 @@ class Side:
         if uri.startswith("models:/m-"):
             uri = self.client.get_logged_model(uri.removeprefix("models:/")).artifact_location
         return self.files(uri)
+
+
+def stored(uri):
+    """The same, of what MLflow reads where it lies."""
+    repository, found, folders = get_artifact_repository(uri), {}, [None]
+    while folders:
+        for info in repository.list_artifacts(folders.pop()):
+            if info.is_dir:
+                folders.append(info.path)
+            else:
+                found[info.path] = pathlib.Path(repository.download_artifacts(info.path)).read_bytes()
+    return found
 
 
 def value(number):
@@ -155,7 +170,7 @@ def compare_models(there, here):
             seen["versions"] += 1
             for field in ("description", "tags", "current_stage", "run_id", "status", "creation_timestamp"):
                 differ(f"{name} {field}", getattr(version, field) or "", getattr(other, field) or "")
-            if not version.source.startswith("s3:"):
+            if name != "foreign/1":
                 files = there.version_files(version)
                 differ(f"{name} files", files, here.version_files(other))
                 seen["version files"] += len(files)

@@ -8,7 +8,7 @@ use std::{
     process::Stdio,
 };
 
-use bottega_tests::{Caller, MlflowServer, Server};
+use bottega_tests::{Caller, Files, MlflowServer, Server, Weed};
 use serde_json::{Value, json};
 
 /// Runs the command with JSON output; answers its exit code and the report.
@@ -71,6 +71,29 @@ fn a_server_of_mlflow_3_comes_over_whole_and_again_only_what_is_new() {
     an_imported_model_answers(&server);
     what_was_moved_here_stays(&source, &server);
     only_what_is_named(&source);
+}
+
+#[test]
+fn what_lies_in_a_bucket_comes_over_through_the_server_that_reads_it() {
+    comes_over_whole(Files::Bucket(&Weed::start()));
+}
+
+#[test]
+fn what_lies_in_a_folder_comes_over_through_the_server_that_reads_it() {
+    comes_over_whole(Files::Folder);
+}
+
+/// Every field and every byte, from a server without a proxy.
+fn comes_over_whole(files: Files<'_>) {
+    let source = MlflowServer::start_with("BOTTEGA_MLFLOW3", files);
+    source.script("imports/fill.py", &["first"], "");
+    let server = Server::start();
+    let (_, report) = import(&server, &source.url, &["--verify"]);
+    assert_eq!(left(&report), [("files of version", "foreign/1")], "{report:#}");
+    assert_eq!(moved(&report), (36, 1), "{report:#}");
+    assert_eq!(report["verified"]["differences"], json!([]), "{report:#}");
+    same(&source, &server);
+    an_imported_model_answers(&server);
 }
 
 /// The ONNX model that came over is deployed, and answers.
