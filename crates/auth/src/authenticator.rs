@@ -120,11 +120,12 @@ impl Authenticator {
     /// # Errors
     /// The database is away; then those known before stay.
     pub async fn refresh(&self) -> store::Result<()> {
-        if let Some(access) = &self.access {
-            access.refresh().await?;
-        }
+        let revision = match &self.access {
+            Some(access) => access.refresh().await?,
+            None => access::revision(&self.database).await?,
+        };
         let _one = self.refreshing.lock().await;
-        if access::revision(&self.database).await? == self.known.load().revision {
+        if self.known.load().revision >= revision {
             return Ok(());
         }
         let snapshot = identities::load(&self.database).await?;

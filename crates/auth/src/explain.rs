@@ -5,7 +5,7 @@ use domain::{
     access::{Circumstances, Place, Subject, SubjectKind},
 };
 
-use crate::{Access, Caller, grants::oversees};
+use crate::{Access, Caller, grants::oversees, verbs};
 
 /// A decision with its reasons, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub async fn explain(
     if target.place.is_none() {
         return Err(resource.absent());
     }
-    if is_own && !access.sees(caller, resource).await? {
+    if is_own && !access.may::<verbs::View>(caller, resource).await? {
         return Err(resource.absent());
     }
     let when = Circumstances { alias, now: access.now() };

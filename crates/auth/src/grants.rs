@@ -178,7 +178,7 @@ pub async fn list(
         let found = access.target(caller, on).await?;
         let place = found.place.ok_or_else(|| on.absent())?;
         wanted.place = Some(place);
-        allowed = access.authorize::<verbs::Administer>(caller, on.clone()).await.is_ok();
+        allowed = access.may::<verbs::Administer>(caller, on).await?;
     }
     let is_own = subject.is_some_and(|subject| {
         let own = live.principal(caller);
@@ -195,15 +195,10 @@ pub async fn list(
 /// # Errors
 /// The caller may neither.
 pub async fn oversees(access: &Access, caller: &Caller) -> Result<(), Problem> {
-    let audit = access.authorize::<verbs::Audit>(caller, Resource::Platform).await;
-    match audit {
-        Ok(_) => Ok(()),
-        Err(refused) => {
-            let administer =
-                access.authorize::<verbs::Administer>(caller, Resource::Platform).await;
-            administer.map(drop).map_err(|_| refused)
-        }
+    if access.may::<verbs::Administer>(caller, &Resource::Platform).await? {
+        return Ok(());
     }
+    access.authorize::<verbs::Audit>(caller, Resource::Platform).await.map(drop)
 }
 
 /// Writes a policy, in place of the one of that name if there is one.
@@ -283,7 +278,8 @@ async fn finish(access: &Access, mut change: Change, event: AuditEvent) -> Resul
     let resource = event.resource.to_string();
     change.emit(event.change, &resource, &event.detail).await.map_err(Problem::from)?;
     change.commit(&event).await.map_err(Problem::from)?;
-    access.refresh().await.map_err(Problem::from)
+    access.refresh().await?;
+    Ok(())
 }
 
 /// Refuses conditions under which a grant could never hold.

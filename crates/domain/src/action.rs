@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Problem;
+use crate::{Problem, access::Kind};
 
 /// Everything that may be allowed or refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -101,15 +101,15 @@ pub enum Resource {
 }
 
 impl Resource {
-    /// The kind, as the audit trail stores it.
+    /// What kind of thing it is.
     #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> Kind {
         match self {
-            Self::Platform => "platform",
-            Self::Model(_) => "model",
-            Self::Endpoint(_) => "endpoint",
-            Self::Experiment(_) => "experiment",
-            Self::Team(_) => "team",
+            Self::Platform => Kind::Platform,
+            Self::Model(_) => Kind::Model,
+            Self::Endpoint(_) => Kind::Endpoint,
+            Self::Experiment(_) => Kind::Experiment,
+            Self::Team(_) => Kind::Team,
         }
     }
 
@@ -130,7 +130,8 @@ impl Resource {
     /// What is told of one that is not there, or not for the caller to know of.
     #[must_use]
     pub fn absent(&self) -> Problem {
-        let problem = Problem::not_found(self.kind(), self.name()).at(self.kind());
+        let kind = self.kind().as_str();
+        let problem = Problem::not_found(kind, self.name()).at(kind);
         match self {
             Self::Endpoint(_) => {
                 problem.hint("`bottega endpoints list` shows those that there are")

@@ -73,8 +73,11 @@ impl Live {
         target: &Target,
         when: &Circumstances,
     ) -> Arc<Decision> {
-        let Some(subject) = caller.subject else { return by_itself(caller) };
-        let Some(who) = self.principals.get(&subject) else { return nothing() };
+        // Bottega itself may; nobody who calls is that.
+        let Some(subject) = caller.subject else {
+            return settled(caller.actor.kind == ActorKind::System);
+        };
+        let Some(who) = self.principals.get(&subject) else { return settled(false) };
         let asking = Asking { subject, action, target, alias: when.alias.as_ref() };
         if let Some(known) = self.decisions.get(&asking)
             && known.valid_until.is_none_or(|end| when.now < end)
@@ -87,16 +90,10 @@ impl Live {
     }
 }
 
-/// Bottega itself may; nobody who calls is that.
-fn by_itself(caller: &Caller) -> Arc<Decision> {
-    let allowed = caller.actor.kind == ActorKind::System;
+/// A decision that no policy was asked for.
+fn settled(allowed: bool) -> Arc<Decision> {
     let (policies, failures) = (Vec::new(), Vec::new());
     Arc::new(Decision { allowed, policies, failures, valid_until: None })
-}
-
-fn nothing() -> Arc<Decision> {
-    let (policies, failures) = (Vec::new(), Vec::new());
-    Arc::new(Decision { allowed: false, policies, failures, valid_until: None })
 }
 
 /// All that decides of a snapshot.

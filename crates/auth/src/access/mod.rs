@@ -79,12 +79,13 @@ impl Access {
         }))
     }
 
-    /// Reads accounts, grants and policies again if they changed. Called at start, before whoever
-    /// changed them is answered, whenever a notice came, and twice a second.
+    /// Reads accounts, grants and policies again if they changed, and tells of which revision they
+    /// are. Called at start, before whoever changed them is answered, whenever a notice came, and
+    /// twice a second.
     ///
     /// # Errors
     /// The database is away; then what was read before goes on for some time.
-    pub async fn refresh(&self) -> store::Result<()> {
+    pub async fn refresh(&self) -> store::Result<i64> {
         let _one = self.0.reading.lock().await;
         let asked = self.0.began.elapsed();
         let revision = store::access::revision(&self.0.database).await?;
@@ -93,7 +94,7 @@ impl Access {
             self.0.live.store(Arc::new(Live::of(snapshot)));
         }
         self.0.confirmed.store(millis(asked), Relaxed);
-        Ok(())
+        Ok(revision)
     }
 
     /// Whether the caller may do `V` to the resource.
@@ -199,14 +200,19 @@ impl Access {
         self.judge(caller, resource, Arc::clone(target), None)
     }
 
-    /// Whether the caller may see the resource: nobody asked for it, so nobody is refused.
+    /// Whether the caller may do `V` to the resource: nobody asked for it, so nobody is refused and
+    /// the audit trail is told nothing.
     ///
     /// # Errors
     /// The database is away.
-    pub async fn sees(&self, caller: &Caller, resource: &Resource) -> Result<bool, Problem> {
+    pub async fn may<V: Verb>(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+    ) -> Result<bool, Problem> {
         let target = self.target(caller, resource).await?;
         let live = self.live()?;
-        Ok(self.covers(&live, caller, Action::View, resource, &target, None).is_some())
+        Ok(self.covers(&live, caller, V::ACTION, resource, &target, None).is_some())
     }
 
     /// The permit of a part of Bottega that acts by itself, by the name of its job, so that the
@@ -256,7 +262,7 @@ impl Access {
             | Resource::Team(_) => None,
         };
         let name = Some(resource.name().to_owned());
-        Ok(Arc::new(Target { team, env, name, ..Target::new_of(kind_of(resource)) }))
+        Ok(Arc::new(Target { team, env, name, ..Target::new_of(resource.kind()) }))
     }
 
     fn judge<V: Verb>(
@@ -318,8 +324,8 @@ impl Access {
             let Some(on) = &scope.on else { return Ok(visible) };
             if let (Resource::Team(name), false) = (on, kind == Kind::Team) {
                 seen.allow.extend(self.team_clauses(name, &visible));
-            } else if kind_of(on) == kind
-                && self.sees(caller, on).await?
+            } else if on.kind() == kind
+                && self.may::<verbs::View>(caller, on).await?
                 && let Some(place) = self.target(caller, on).await?.place
             {
                 seen.allow.push(Clause { place, env: None, tag: None });
@@ -340,15 +346,4 @@ impl Access {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The kind of thing that a resource is.
-pub(crate) const fn kind_of(resource: &Resource) -> Kind {
-    match resource {
-        Resource::Platform => Kind::Platform,
-        Resource::Model(_) => Kind::Model,
-        Resource::Endpoint(_) => Kind::Endpoint,
-        Resource::Experiment(_) => Kind::Experiment,
-        Resource::Team(_) => Kind::Team,
-    }
 }

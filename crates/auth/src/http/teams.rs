@@ -9,7 +9,7 @@ use store::{Database, teams};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use crate::{Access, Authenticator, Caller, verbs};
+use crate::{Access, Authenticator, Caller, Permit, verbs};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create).service(list).service(show);
@@ -105,9 +105,9 @@ pub async fn list(
     Query(page): Query<PageQuery>,
 ) -> Result<Json<PageBody<Team>>, ApiError> {
     let (cursor, limit) = page.bounds()?;
-    let of = match access.authorize::<verbs::View>(&caller, Resource::Platform).await {
-        Ok(_) => None,
-        Err(problem) => Some(caller.subject.ok_or(problem)?),
+    let of = match caller.subject {
+        Some(own) if !access.may::<verbs::View>(&caller, &Resource::Platform).await? => Some(own),
+        _ => None,
     };
     Ok(Json(teams::list(&database, of, cursor.as_ref(), limit).await?.into()))
 }
@@ -192,13 +192,11 @@ pub async fn add(
     caller: Caller,
     access: Data<Access>,
     authenticator: Data<Authenticator>,
-    Path(MemberPath { team, member }): Path<MemberPath>,
+    Path(path): Path<MemberPath>,
 ) -> Result<Json<Membership>, ApiError> {
-    let permit =
-        access.authorize::<verbs::Administer>(&caller, Resource::Team(team.clone())).await?;
-    let named: Subject = member.parse()?;
-    let changed = authenticator.add_member(&permit, &team, &named).await?;
-    Ok(Json(Membership { team, member, changed }))
+    let (permit, member) = administered(&access, &caller, &path).await?;
+    let changed = authenticator.add_member(&permit, &path.team, &member).await?;
+    Ok(Json(Membership { team: path.team, member: path.member, changed }))
 }
 
 /// Take somebody out of a team.
@@ -212,11 +210,19 @@ pub async fn remove(
     caller: Caller,
     access: Data<Access>,
     authenticator: Data<Authenticator>,
-    Path(MemberPath { team, member }): Path<MemberPath>,
+    Path(path): Path<MemberPath>,
 ) -> Result<Json<Membership>, ApiError> {
-    let permit =
-        access.authorize::<verbs::Administer>(&caller, Resource::Team(team.clone())).await?;
-    let named: Subject = member.parse()?;
-    let changed = authenticator.remove_member(&permit, &team, &named).await?;
-    Ok(Json(Membership { team, member, changed }))
+    let (permit, member) = administered(&access, &caller, &path).await?;
+    let changed = authenticator.remove_member(&permit, &path.team, &member).await?;
+    Ok(Json(Membership { team: path.team, member: path.member, changed }))
+}
+
+/// The right to change a team's members, and whom it is about.
+async fn administered(
+    access: &Access,
+    caller: &Caller,
+    path: &MemberPath,
+) -> Result<(Permit<verbs::Administer>, Subject), ApiError> {
+    let permit = access.authorize(caller, Resource::Team(path.team.clone())).await?;
+    Ok((permit, path.member.parse()?))
 }

@@ -163,14 +163,13 @@ pub async fn list(
     let named: Option<Subject> = holder
         .map(|holder| holder.parse().map_err(|wrong: Problem| wrong.at("holder")))
         .transpose()?;
-    let everything = access.authorize::<verbs::Administer>(&caller, Resource::Platform).await;
     let of = match named {
         Some(named) if Some(&named) == own.as_ref() => Some(caller.holder()?.subject()),
         Some(named) => {
-            everything?;
+            access.authorize::<verbs::Administer>(&caller, Resource::Platform).await?;
             Some(authenticator.account(&named).await?.id)
         }
-        None if everything.is_ok() => None,
+        None if access.may::<verbs::Administer>(&caller, &Resource::Platform).await? => None,
         None => Some(caller.holder()?.subject()),
     };
     Ok(Json(tokens::list(&database, of, cursor.as_ref(), limit).await?.into()))

@@ -56,6 +56,18 @@ impl Kind {
     /// All kinds.
     pub const ALL: [Self; 5] =
         [Self::Platform, Self::Team, Self::Model, Self::Endpoint, Self::Experiment];
+
+    /// As the audit trail stores it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::Team => "team",
+            Self::Model => "model",
+            Self::Endpoint => "endpoint",
+            Self::Experiment => "experiment",
+        }
+    }
 }
 
 /// Who asks.

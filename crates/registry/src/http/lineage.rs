@@ -1,7 +1,7 @@
 //! `…/lineage`
 
 use actix_web::{get, web::Data};
-use auth::{Access, Caller};
+use auth::{Access, Caller, verbs};
 use domain::{
     Problem, Resource,
     lineage::{self as graph, Kind, Relation},
@@ -163,7 +163,7 @@ pub(super) fn viewer<'a>(
     access: &'a Access,
     caller: &'a Caller,
 ) -> impl AsyncFn(&Resource) -> bool + 'a {
-    async |resource| access.sees(caller, resource).await.is_ok_and(|sees| sees)
+    async |resource| access.may::<verbs::View>(caller, resource).await.is_ok_and(|sees| sees)
 }
 
 fn steps(depth: Option<u32>) -> Result<u32, Problem> {

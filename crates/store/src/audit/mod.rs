@@ -37,7 +37,7 @@ pub(crate) async fn insert(
         event.address.map(|address| address.to_string()),
         event.token.map(|token| token.0),
         event.action.map(domain::Action::as_str),
-        event.resource.kind(),
+        event.resource.kind().as_str(),
         event.resource.name(),
         event.change,
         event.decision.as_str(),
