@@ -178,6 +178,41 @@ fn who_is_disabled_in_one_process_is_refused_in_the_others() {
     registry.cli(["services", "enable", "app"]).json();
     soon("it is back with its holder", &other, 200);
     assert_eq!(status(&one), 401);
+    registry.cli(["services", "delete", "app"]).json();
+    soon("it is gone with its holder", &other, 401);
+    registry.cli(["services", "create", "app"]).json();
+    let (_, new) = token("new");
+    soon("the next of that name has tokens of its own", &new, 200);
+    assert_eq!((status(&one), status(&other)), (401, 401));
+}
+
+#[test]
+fn who_is_deleted_leaves_what_they_made_and_nothing_to_the_next_of_that_name() {
+    let server = Server::start();
+    let ana = user(&server, "ana");
+    server.cli(["teams", "create", "risk"]).json();
+    server.cli(["teams", "add", "risk", "ana"]).json();
+    let file = model("breast_cancer.onnx");
+    ana.json(&["push", file.to_str().unwrap(), "--name", "cancer"]);
+    server.cli(["grants", "add", "user:ana", "role:administrator", "*"]).json();
+    let error = server.cli(["teams", "delete", "risk"]).error(1);
+    assert_eq!((&error["code"], &error["field"]), (&json!("conflict"), &json!("team")));
+    assert!(error["message"].as_str().unwrap().contains("model:cancer"), "{error}");
+
+    let gone = server.cli(["users", "delete", "ana"]).json();
+    assert_eq!((&gone["name"], &gone["deleted"]), (&json!("ana"), &json!(true)));
+    assert!(!ana.run(&["whoami"], "").status.success());
+    assert_eq!(server.cli(["users", "delete", "ana"]).error(1)["code"], "not_found");
+    let shown = server.cli(["models", "show", "cancer"]).json();
+    assert_eq!((&shown["name"], &shown["team"]), (&json!("cancer"), &json!("risk")));
+    let next = user(&server, "ana");
+    let hidden = next.run(&["models", "show", "cancer"], "");
+    assert!(text(&hidden).contains("not_found"), "{}", text(&hidden));
+    let events = server.cli(["audit", "list", "--actor", "user:ana"]).json().to_string();
+    assert!(events.contains("version.registered"), "{events}");
+    let events = server.cli(["audit", "list", "--actor", "user:admin"]).json().to_string();
+    assert!(events.contains("user.deleted"), "{events}");
+    assert_eq!(server.cli(["users", "delete", "admin"]).error(1)["code"], "conflict");
 }
 
 #[test]

@@ -162,6 +162,16 @@ fn clients_of_mlflow_2() {
 }
 
 #[test]
+fn users_roles_and_permissions_by_clients_of_mlflow_3() {
+    passes("BOTTEGA_MLFLOW3", "test_access.py");
+}
+
+#[test]
+fn users_roles_and_permissions_by_clients_of_mlflow_2() {
+    passes("BOTTEGA_MLFLOW2", "test_access_second.py");
+}
+
+#[test]
 fn the_page_about_mlflow_lists_the_calls_that_are_tested() {
     let output = Command::new(tool("BOTTEGA_PYTHON"))
         .arg("-B")

@@ -51,8 +51,8 @@ pub enum Given {
 }
 
 impl Authenticator {
-    /// Makes a user with a password that must be changed first. Answers that password where it was
-    /// made here.
+    /// Makes a user with a password, which they must change first unless told otherwise. Answers
+    /// that password where it was made here.
     ///
     /// # Errors
     /// The name is taken, or looks like one that is; the password is too weak; the database is away.
@@ -61,10 +61,12 @@ impl Authenticator {
         permit: &Permit<verbs::Administer>,
         new: NewAccount,
         password: Given,
+        must_change: bool,
     ) -> Result<(Account, Option<SecretString>)> {
         let (password, shown) = choose("password", password, new.name.as_str())?;
         let hash = self.passwords.hash(&password).await?;
-        let account = self.create(permit, SubjectKind::User, new, Some(&hash)).await?;
+        let password = Some((hash.as_str(), must_change));
+        let account = self.create(permit, SubjectKind::User, new, password).await?;
         Ok((account, shown))
     }
 
@@ -85,7 +87,7 @@ impl Authenticator {
         permit: &Permit<verbs::Administer>,
         kind: SubjectKind,
         NewAccount { name, display_name, email }: NewAccount,
-        password: Option<&str>,
+        password: Option<(&str, bool)>,
     ) -> Result<Account> {
         check_display_name(&display_name)?;
         check_email(email.as_deref())?;
@@ -93,13 +95,13 @@ impl Authenticator {
         access::raise(&mut change).await?;
         let id = subjects::insert(&mut change, kind, &name, &display_name, permit.actor()).await?;
         accounts::insert(&mut change, id, email.as_deref()).await?;
-        if let Some(hash) = password {
-            accounts::set_password(&mut change, id, hash, true).await?;
+        if let Some((hash, must_change)) = password {
+            accounts::set_password(&mut change, id, hash, must_change).await?;
         }
         let subject = Subject { kind, name: name.to_string() };
         let change_name = match kind {
             SubjectKind::Service => "service.created",
-            SubjectKind::User | SubjectKind::Team => "user.created",
+            SubjectKind::User | SubjectKind::Team | SubjectKind::Group => "user.created",
         };
         let after =
             json!({"subject": subject.to_string(), "display_name": display_name, "email": email});
@@ -277,6 +279,7 @@ pub(crate) fn absent(subject: &Subject) -> Problem {
         SubjectKind::User => "user",
         SubjectKind::Team => "team",
         SubjectKind::Service => "service account",
+        SubjectKind::Group => "group",
     };
     Problem::not_found(kind, &subject.name)
 }

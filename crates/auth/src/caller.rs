@@ -114,7 +114,7 @@ impl Caller {
             let kind = match kind {
                 SubjectKind::User => ActorKind::User,
                 SubjectKind::Service => ActorKind::Service,
-                SubjectKind::Team => return None,
+                SubjectKind::Team | SubjectKind::Group => return None,
             };
             let name: SubjectName = name.parse().ok()?;
             Some(Actor { kind, name: name.to_string() })

@@ -37,7 +37,7 @@ pub async fn explain(
         oversees(access, caller).await?;
     }
     let live = access.live()?;
-    if subject.kind == SubjectKind::Team {
+    if matches!(subject.kind, SubjectKind::Team | SubjectKind::Group) {
         let message = format!("`{subject}` does not act: ask for one of its members");
         return Err(Problem::invalid("subject", message));
     }

@@ -3,7 +3,7 @@
 
 use domain::{
     Action, AuditEvent, ErrorCode, GrantId, Problem, Resource, Timestamp,
-    access::{Conditions, Effect, Grant, Principal, Privilege, Subject, Target},
+    access::{Conditions, Effect, Grant, Kind, Place, Principal, Privilege, Subject, Target},
 };
 use policy::{NotGranted, Policies, PolicyError, PolicyText};
 use serde_json::{Value, json};
@@ -86,7 +86,7 @@ pub async fn add(
     let target = permit.target().filter(|target| target.place.is_some());
     let place = target.as_ref().and_then(|target| target.place);
     let (Some(target), Some(place)) = (target, place) else { return Err(resource.absent()) };
-    check(&conditions, privilege, database.now())?;
+    check(&conditions, privilege, place, database.now())?;
 
     let mut change = Change::begin(database).await.map_err(Problem::from)?;
     let before = lock(&mut change).await?;
@@ -102,8 +102,9 @@ pub async fn add(
     }
     require_administrator(&after, change.now())?;
     let by = caller.actor.to_string();
-    grants::insert(&mut change, &grant, reason.as_deref(), &by).await.map_err(Problem::from)?;
+    let number = grants::insert(&mut change, &grant, None, reason.as_deref(), &by).await;
     let given = Given {
+        number: number.map_err(Problem::from)?,
         grant,
         subject,
         resource: resource.to_string(),
@@ -112,7 +113,7 @@ pub async fn add(
         created_at: change.now(),
     };
     let event = permit.event("grant.added", json!({"reason": given.reason}));
-    finish(access, change, event.changed(None, Some(&describe(&given)))).await?;
+    finish(access, change, event.changed(None, Some(&describe_given(&given)))).await?;
     Ok(Outcome::Done(given))
 }
 
@@ -149,7 +150,7 @@ pub async fn remove(
         return Err(absent());
     }
     let event = permit.event("grant.removed", json!({}));
-    finish(access, change, event.changed(Some(&describe(&given)), None)).await?;
+    finish(access, change, event.changed(Some(&describe_given(&given)), None)).await?;
     Ok(Outcome::Done(()))
 }
 
@@ -269,12 +270,16 @@ pub async fn remove_policy(
 
 /// What decides, locked until the change ends: two changes cannot take away the last two
 /// administrators at once.
-async fn lock(change: &mut Change) -> Result<Snapshot, Problem> {
+pub(crate) async fn lock(change: &mut Change) -> Result<Snapshot, Problem> {
     access::raise(change).await.map_err(Problem::from)?;
     access::within(change).await.map_err(Problem::from)
 }
 
-async fn finish(access: &Access, mut change: Change, event: AuditEvent) -> Result<(), Problem> {
+pub(crate) async fn finish(
+    access: &Access,
+    mut change: Change,
+    event: AuditEvent,
+) -> Result<(), Problem> {
     let resource = event.resource.to_string();
     change.emit(event.change, &resource, &event.detail).await.map_err(Problem::from)?;
     change.commit(&event).await.map_err(Problem::from)?;
@@ -283,8 +288,17 @@ async fn finish(access: &Access, mut change: Change, event: AuditEvent) -> Resul
 }
 
 /// Refuses conditions under which a grant could never hold.
-fn check(conditions: &Conditions, privilege: Privilege, now: Timestamp) -> Result<(), Problem> {
-    let Conditions { alias, not_before, expires_at, .. } = conditions;
+fn check(
+    conditions: &Conditions,
+    privilege: Privilege,
+    place: Place,
+    now: Timestamp,
+) -> Result<(), Problem> {
+    let Conditions { kind, alias, not_before, expires_at, .. } = conditions;
+    if kind.is_some() && !matches!(place, Place::Everything | Place::Team(_)) {
+        let message = "`kind` is for grants on a team or on `*`: one thing is of one kind";
+        return Err(Problem::invalid("kind", message));
+    }
     if expires_at.is_some_and(|end| end <= now || not_before.is_some_and(|start| end <= start)) {
         let message = "a grant that has ended before it begins, or before now, gives nothing";
         return Err(Problem::invalid("expires_at", message));
@@ -301,7 +315,7 @@ fn check(conditions: &Conditions, privilege: Privilege, now: Timestamp) -> Resul
 }
 
 /// Nobody gives for longer than they have it themselves.
-fn within_own(
+pub(crate) fn within_own(
     snapshot: &Snapshot,
     caller: &Caller,
     grant: &Grant,
@@ -365,7 +379,6 @@ async fn differences<T>(
 
 /// `model:fraud`
 fn written(target: &Target) -> String {
-    use domain::access::Kind;
     let name = target.name.as_deref().unwrap_or_default();
     match target.kind {
         Kind::Platform => "*".to_owned(),
@@ -377,12 +390,22 @@ fn written(target: &Target) -> String {
 }
 
 /// How the audit trail describes a grant.
-fn describe(given: &Given) -> Value {
+fn describe_given(given: &Given) -> Value {
     let Given { grant, subject, resource, reason, .. } = given;
-    let Conditions { env, alias, tag, not_before, expires_at } = &grant.conditions;
+    describe(grant, subject, resource, reason.as_deref())
+}
+
+pub(crate) fn describe(
+    grant: &Grant,
+    subject: &Subject,
+    resource: &str,
+    reason: Option<&str>,
+) -> Value {
+    let Conditions { kind, env, alias, tag, not_before, expires_at } = &grant.conditions;
     json!({
         "id": grant.id, "subject": subject.to_string(), "effect": grant.effect.as_str(),
-        "action": grant.privilege.to_string(), "resource": resource, "env": env, "alias": alias,
+        "action": grant.privilege.to_string(), "resource": resource,
+        "kind": kind.map(Kind::as_str), "env": env, "alias": alias,
         "tag": tag.as_ref().map(|(key, value)| format!("{key}={value}")),
         "not_before": not_before, "expires_at": expires_at, "reason": reason,
     })

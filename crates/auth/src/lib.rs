@@ -10,7 +10,8 @@
 //!
 //! Users, teams, service accounts, their passwords, tokens and sessions are dealt with by the
 //! [`Authenticator`] as well, so that what changes is known here at once.
-//! What decides are grants and policies ([`grants`]), by the crate `policy`; [`explain`] says why.
+//! What decides are grants and policies ([`grants`]), by the crate `policy`; [`explain`] says why;
+//! [`standing`] is for those who speak of levels.
 //!
 //! Not here: what is done with a permit (the services), rows (`store`).
 
@@ -19,7 +20,9 @@ mod accounts;
 mod authenticator;
 mod caller;
 mod credentials;
+mod deletion;
 mod error;
+mod groups;
 mod keys;
 mod limiter;
 mod logins;
@@ -39,9 +42,10 @@ pub mod http;
 pub mod jwt;
 pub mod quotas;
 pub mod secrets;
+pub mod standing;
 pub mod usage;
 
-pub use access::Access;
+pub use access::{Access, On, Rights};
 pub use accounts::{Changes, Given, NewAccount};
 pub use authenticator::Authenticator;
 pub use caller::{Caller, Identity, Own};

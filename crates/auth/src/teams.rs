@@ -97,7 +97,7 @@ impl Authenticator {
         team: &str,
         member: &Subject,
     ) -> Result<(Change, subjects::Row, subjects::Row)> {
-        if member.kind == SubjectKind::Team {
+        if matches!(member.kind, SubjectKind::Team | SubjectKind::Group) {
             let message = format!("`{member}`: members are users and service accounts");
             return Err(Problem::invalid("member", message)
                 .hint("expected user:NAME or service:NAME")

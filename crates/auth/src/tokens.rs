@@ -127,7 +127,7 @@ impl Authenticator {
         let kind = match subject.kind {
             SubjectKind::User => ActorKind::User,
             SubjectKind::Service => ActorKind::Service,
-            SubjectKind::Team => {
+            SubjectKind::Team | SubjectKind::Group => {
                 let message = format!("`{subject}`: tokens are of users and service accounts");
                 return Err(Problem::invalid("holder", message).into());
             }

@@ -73,6 +73,10 @@ pub async fn totals(
                 SubjectKind::User | SubjectKind::Service => {
                     filter.subject = Some(subject.to_string());
                 }
+                SubjectKind::Group => {
+                    let message = format!("`{subject}`: use is of users, services and teams");
+                    return Err(Problem::invalid("subject", message));
+                }
             }
         }
     }

@@ -19,12 +19,15 @@ pub mod import;
 mod logged_models;
 mod logging;
 pub mod models;
+mod permissions;
 pub mod refusal;
 pub mod request;
+mod roles;
 mod runs;
 mod search;
 mod server;
 mod unsupported;
+mod users;
 mod webhooks;
 mod workspace;
 
@@ -39,7 +42,7 @@ pub use document::describe;
 pub const VERSION: &str = "3.17.2";
 
 /// Registers MLflow's paths. They need `web::Data` of [`tracking::State`], [`registry::State`],
-/// [`notify::State`] and [`auth::Access`].
+/// [`notify::State`], [`auth::Access`], [`auth::Authenticator`] and [`store::Database`].
 pub fn routes(config: &mut ServiceConfig) {
     for surface in ["/api", "/ajax-api"] {
         let under = |path: &str, parts: fn(&mut ServiceConfig)| {
@@ -60,7 +63,7 @@ pub fn root(config: &mut ServiceConfig) {
     config.configure(server::root).configure(artifacts::root).configure(models::files::root);
 }
 
-/// `/api/2.0/mlflow`: tracking, the registry, webhooks.
+/// `/api/2.0/mlflow`: tracking, the registry, webhooks, users.
 fn second(config: &mut ServiceConfig) {
     config
         .configure(experiments::routes)
@@ -70,7 +73,9 @@ fn second(config: &mut ServiceConfig) {
         .configure(search::routes)
         .configure(logged_models::routes)
         .configure(models::routes)
-        .configure(webhooks::routes);
+        .configure(webhooks::routes)
+        .configure(users::routes)
+        .configure(permissions::second::routes);
 }
 
 /// `/api/2.0/mlflow-artifacts`: files through this server.
@@ -79,7 +84,7 @@ fn proxy(config: &mut ServiceConfig) {
     config.configure(models::files::proxy).configure(artifacts::proxy).configure(direct::proxy);
 }
 
-/// `/api/3.0/mlflow`: what came with MLflow 3.
+/// `/api/3.0/mlflow`: what came with MLflow 3: roles, and permissions of any kind.
 fn third(config: &mut ServiceConfig) {
-    config.configure(server::routes);
+    config.configure(server::routes).configure(permissions::third::routes).configure(roles::routes);
 }

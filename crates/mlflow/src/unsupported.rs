@@ -24,11 +24,7 @@ const PARTS: &[(&str, &str)] = &[
     ("demo", "demo data"),
     ("ui-telemetry", "telemetry"),
     ("assistant", "the assistant"),
-    ("users", USERS),
-    ("roles", USERS),
-    ("experiments/permissions", USERS),
-    ("registered-models/permissions", USERS),
-    ("scorers/permissions", USERS),
+    ("users/create-ui", "signing up on a page"),
     ("workspaces", "workspaces"),
     ("runs/create-promptlab-run", "the prompt lab"),
     ("artifacts/presigned-upload-url", "presigned uploads outside the artifact proxy"),
@@ -37,7 +33,6 @@ const PARTS: &[(&str, &str)] = &[
 const TRACES: &str = "traces of GenAI applications";
 const GATEWAY: &str = "the AI gateway";
 const SCORERS: &str = "scorers of GenAI";
-const USERS: &str = "managing users and permissions by MLflow's API";
 
 /// Answers a path of MLflow's that no handler takes: 501 for a part that is not here, else 404.
 pub async fn answer(request: HttpRequest) -> HttpResponse {
@@ -78,7 +73,7 @@ mod tests {
             "/api/3.0/mlflow/traces",
             "/api/2.0/mlflow/traces/tr-1/info",
             "/ajax-api/3.0/mlflow/gateway/endpoints/list",
-            "/api/2.0/mlflow/users/create",
+            "/api/2.0/mlflow/scorers/permissions/create",
         ] {
             let refusal = refusal(path);
             assert_eq!(refusal.code, Code::NotImplemented, "{path}");

@@ -69,6 +69,17 @@ pub(crate) const fn account_type(kind: ActorKind) -> &'static str {
     }
 }
 
+/// The entity type of things of a kind.
+pub(crate) const fn kind_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Platform => names::PLATFORM,
+        Kind::Team => names::TEAM,
+        Kind::Model => names::MODEL,
+        Kind::Endpoint => names::ENDPOINT,
+        Kind::Experiment => names::EXPERIMENT,
+    }
+}
+
 /// The type and the id of a place, as entity.
 pub(crate) fn place(place: Place) -> (&'static str, String) {
     match place {

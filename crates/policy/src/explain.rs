@@ -43,6 +43,8 @@ pub struct Near {
 /// What of a grant does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Missed {
+    /// It is for another kind of thing.
+    Kind,
     /// It is for another environment.
     Env,
     /// It is for another alias.
@@ -64,6 +66,7 @@ impl Missed {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Kind => "kind",
             Self::Env => "env",
             Self::Alias => "alias",
             Self::Tag => "tag",
@@ -78,6 +81,7 @@ impl Missed {
 impl fmt::Display for Missed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Kind => "it is for another kind of thing",
             Self::Env => "it is for another environment",
             Self::Alias => "it is for another alias",
             Self::Tag => "it is for what carries another tag",
@@ -240,6 +244,7 @@ fn unmet(grant: &Grant, question: &Question<'_>) -> Vec<Missed> {
     let env = target.env.as_ref().filter(|_| is_endpoint);
     let fits = |wanted: bool, missed: Missed| (!wanted).then_some(missed);
     [
+        fits(conditions.kind.is_none_or(|kind| kind == target.kind), Missed::Kind),
         fits(conditions.env.is_none() || conditions.env.as_ref() == env, Missed::Env),
         fits(conditions.alias.is_none() || conditions.alias.as_ref() == alias, Missed::Alias),
         fits(conditions.tag.as_ref().is_none_or(|tag| carries(target, tag)), Missed::Tag),

@@ -159,7 +159,13 @@ fn policy(
     };
     let (place_type, place_id) = entities::place(grant.place);
     let place = pst::EntityOrSlot::Entity(uid(place_type, &place_id)?);
-    let resource = pst::ResourceConstraint::In(place);
+    let resource = match grant.conditions.kind {
+        Some(kind) => {
+            let name = pst::Name::unqualified(entities::kind_type(kind))?;
+            pst::ResourceConstraint::IsIn(pst::EntityType::from_name(name), place)
+        }
+        None => pst::ResourceConstraint::In(place),
+    };
     let template = pst::Template::new(key, effect, principal, action, resource)
         .try_with_clauses(clauses(&grant.conditions))?;
     Policy::from_pst(pst::Policy::Static(pst::StaticPolicy::try_from(template)?))

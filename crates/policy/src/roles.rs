@@ -38,6 +38,8 @@ fn written(role: Role) -> &'static Written {
 pub const fn role_text(role: Role) -> &'static str {
     match role {
         Role::Viewer => include_str!("roles/viewer.cedar"),
+        Role::Consumer => include_str!("roles/consumer.cedar"),
+        Role::Contributor => include_str!("roles/contributor.cedar"),
         Role::DataScientist => include_str!("roles/data-scientist.cedar"),
         Role::Operator => include_str!("roles/operator.cedar"),
         Role::Auditor => include_str!("roles/auditor.cedar"),

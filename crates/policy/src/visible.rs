@@ -35,7 +35,7 @@ impl Policies {
 
 /// Whether the grant is for `view`, and can hold for a thing of the kind.
 fn shows(grant: &Grant, kind: Kind, now: Timestamp) -> bool {
-    let Conditions { env, alias, tag, not_before, expires_at } = &grant.conditions;
+    let Conditions { kind: only, env, alias, tag, not_before, expires_at } = &grant.conditions;
     let place_fits = match grant.place {
         Place::Everything => true,
         Place::Team(_) => kind != Kind::Platform,
@@ -43,6 +43,7 @@ fn shows(grant: &Grant, kind: Kind, now: Timestamp) -> bool {
     };
     grants::covers(grant.privilege, Action::View)
         && place_fits
+        && only.is_none_or(|only| only == kind)
         // Seeing moves no alias; environments are of endpoints, tags of what teams own.
         && alias.is_none()
         && (env.is_none() || kind == Kind::Endpoint)

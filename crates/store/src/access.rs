@@ -93,7 +93,7 @@ async fn read(connection: &mut PgConnection) -> Result<Snapshot> {
         let actor = match kind {
             SubjectKind::User => ActorKind::User,
             SubjectKind::Service => ActorKind::Service,
-            SubjectKind::Team => continue,
+            SubjectKind::Team | SubjectKind::Group => continue,
         };
         if row.disabled {
             continue;

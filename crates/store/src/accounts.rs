@@ -12,6 +12,8 @@ use crate::{Change, Database, Error, Result};
 pub struct Account {
     /// Its id.
     pub id: SubjectId,
+    /// What MLflow's clients know it by.
+    pub number: i64,
     /// Which of the two, and what it is called.
     pub subject: Subject,
     /// The name to show; may be empty.
@@ -36,6 +38,7 @@ pub struct Account {
 
 struct Row {
     id: uuid::Uuid,
+    number: i64,
     kind: String,
     name: String,
     display_name: String,
@@ -57,6 +60,7 @@ impl TryFrom<Row> for Account {
             .ok_or_else(|| Error::inconsistent("subjects", "kind", row.id))?;
         Ok(Self {
             id: SubjectId(row.id),
+            number: row.number,
             subject: Subject { kind, name: row.name },
             display_name: row.display_name,
             email: row.email,
@@ -76,9 +80,9 @@ macro_rules! select_account {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT s.id, s.kind, s.name, s.display_name, a.email, h.name AS "home_team?",
+            r#"SELECT s.id, s.number, s.kind, s.name, s.display_name, a.email, h.name AS "home_team?",
                       ARRAY(SELECT t.name FROM team_members m JOIN subjects t ON t.id = m.team_id
-                            WHERE m.member_id = s.id ORDER BY t.name COLLATE "C") AS "teams!",
+                            WHERE m.member_id = s.id AND t.kind = 'team' ORDER BY t.name COLLATE "C") AS "teams!",
                       (a.password_hash IS NOT NULL) AS "has_password!", a.must_change_password,
                       s.created_by, s.created_at, s.disabled_at
                FROM accounts a JOIN subjects s ON s.id = a.id LEFT JOIN subjects h ON h.id = a.home_team "#

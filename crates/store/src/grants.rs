@@ -2,7 +2,7 @@
 
 use domain::{
     Action, EndpointId, GrantId, ModelId, SubjectId, Timestamp,
-    access::{Conditions, Effect, Grant, Place, Privilege, Role, Subject, SubjectKind},
+    access::{Conditions, Effect, Grant, Kind, Place, Privilege, Role, Subject, SubjectKind},
     tracking::ExperimentId,
 };
 use sqlx::PgConnection;
@@ -15,6 +15,8 @@ use crate::{Change, Database, Error, Result};
 pub struct Given {
     /// What.
     pub grant: Grant,
+    /// Its number; that of the grant whose place it took, if it did.
+    pub number: i64,
     /// To whom, by name.
     pub subject: Subject,
     /// On what, as `model:fraud` or `*`.
@@ -37,6 +39,7 @@ struct Row {
     model_id: Option<Uuid>,
     endpoint_id: Option<Uuid>,
     experiment_id: Option<i64>,
+    kind: Option<String>,
     env: Option<String>,
     alias: Option<String>,
     tag_key: Option<String>,
@@ -76,6 +79,10 @@ impl TryFrom<Row> for Grant {
             privilege: privilege.ok_or_else(|| wrong("action"))?,
             place,
             conditions: Conditions {
+                kind: row
+                    .kind
+                    .map(|kind| Kind::parse_of_grant(&kind).ok_or_else(|| wrong("kind")))
+                    .transpose()?,
                 env: row.env.map(|env| env.parse().map_err(|_| wrong("env"))).transpose()?,
                 alias: row.alias.map(|it| it.parse().map_err(|_| wrong("alias"))).transpose()?,
                 tag,
@@ -91,7 +98,7 @@ pub(crate) async fn all(connection: &mut PgConnection) -> Result<Vec<Grant>> {
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, subject_id, effect, action, role, team_id, model_id, endpoint_id, experiment_id,
-                env, alias, tag_key, tag_value, not_before, expires_at
+                kind, env, alias, tag_key, tag_value, not_before, expires_at
          FROM grants"
     )
     .fetch_all(connection)
@@ -118,8 +125,8 @@ pub async fn list(database: &Database, wanted: &Wanted) -> Result<Vec<Given>> {
     let place = wanted.place.map(Columns::of);
     let rows = sqlx::query!(
         r#"SELECT g.id, g.subject_id, g.effect, g.action, g.role, g.team_id, g.model_id, g.endpoint_id,
-                  g.experiment_id, g.env, g.alias, g.tag_key, g.tag_value, g.not_before, g.expires_at,
-                  g.reason, g.created_by, g.created_at, s.kind, s.name,
+                  g.experiment_id, g.kind AS only_kind, g.env, g.alias, g.tag_key, g.tag_value, g.not_before,
+                  g.expires_at, g.number, g.reason, g.created_by, g.created_at, s.kind, s.name,
                   CASE WHEN g.team_id IS NOT NULL THEN 'team:' || t.name
                        WHEN g.model_id IS NOT NULL THEN 'model:' || m.name
                        WHEN g.endpoint_id IS NOT NULL THEN
@@ -161,6 +168,7 @@ pub async fn list(database: &Database, wanted: &Wanted) -> Result<Vec<Given>> {
                 model_id: row.model_id,
                 endpoint_id: row.endpoint_id,
                 experiment_id: row.experiment_id,
+                kind: row.only_kind,
                 env: row.env,
                 alias: row.alias,
                 tag_key: row.tag_key,
@@ -170,6 +178,7 @@ pub async fn list(database: &Database, wanted: &Wanted) -> Result<Vec<Given>> {
             };
             Ok(Given {
                 grant: grant.try_into()?,
+                number: row.number,
                 subject: Subject { kind, name: row.name },
                 resource: row.resource,
                 reason: row.reason,
@@ -202,27 +211,31 @@ impl Columns {
     }
 }
 
-/// Gives a grant. Raise the revision of access in the same change.
+/// Gives a grant. Raise the revision of access in the same change. Answers its number: a new one
+/// unless it takes the place of another grant.
 ///
 /// # Errors
 /// Its subject or its place is gone; the database is away.
 pub async fn insert(
     change: &mut Change,
     grant: &Grant,
+    number: Option<i64>,
     reason: Option<&str>,
     by: &str,
-) -> Result<()> {
+) -> Result<i64> {
     let (now, place) = (change.now(), Columns::of(grant.place));
     let (action, role) = match grant.privilege {
         Privilege::Action(action) => (Some(action.as_str()), None),
         Privilege::Role(role) => (None, Some(role.as_str())),
     };
-    let Conditions { env, alias, tag, not_before, expires_at } = &grant.conditions;
-    sqlx::query!(
+    let Conditions { kind, env, alias, tag, not_before, expires_at } = &grant.conditions;
+    let row = sqlx::query!(
         "INSERT INTO grants (id, subject_id, effect, action, role, team_id, model_id, endpoint_id,
                              experiment_id, env, alias, tag_key, tag_value, not_before, expires_at,
-                             reason, created_by, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+                             reason, created_by, created_at, kind, number)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+                 coalesce($20, nextval('grants_number_seq')))
+         RETURNING number",
         grant.id.0,
         grant.subject.0,
         grant.effect.as_str(),
@@ -240,11 +253,23 @@ pub async fn insert(
         *expires_at,
         reason,
         by,
-        now
+        now,
+        kind.map(Kind::as_str),
+        number
     )
-    .execute(change.connection())
+    .fetch_one(change.connection())
     .await?;
-    Ok(())
+    Ok(row.number)
+}
+
+/// The smallest number of these grants.
+///
+/// # Errors
+/// The database is away.
+pub async fn first_number(change: &mut Change, grants: &[GrantId]) -> Result<Option<i64>> {
+    let ids: Vec<Uuid> = grants.iter().map(|id| id.0).collect();
+    let query = sqlx::query_scalar!("SELECT min(number) FROM grants WHERE id = ANY($1)", &ids);
+    Ok(query.fetch_one(change.connection()).await?)
 }
 
 /// Takes a grant back. `false` where there is none of that id.

@@ -33,6 +33,7 @@ pub mod followers;
 pub mod freshness;
 pub mod grant_history;
 pub mod grants;
+pub mod groups;
 pub mod history;
 pub mod identities;
 pub mod imports;

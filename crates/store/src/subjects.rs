@@ -1,4 +1,4 @@
-//! Users, teams and service accounts: what they have in common.
+//! Users, teams, service accounts and groups: what they have in common.
 
 use domain::{
     Actor, Problem, SubjectId, Timestamp,
@@ -141,5 +141,15 @@ pub async fn set_display_name(
     sqlx::query!("UPDATE subjects SET display_name = $2 WHERE id = $1", id.0, display_name)
         .execute(change.connection())
         .await?;
+    Ok(())
+}
+
+/// Makes a subject one that never was: its account, tokens, sessions, memberships, grants and quotas
+/// go with it. What it made stays, under the name that it had.
+///
+/// # Errors
+/// It is a team that owns something; the database is away.
+pub async fn delete(change: &mut Change, id: SubjectId) -> Result<()> {
+    sqlx::query!("DELETE FROM subjects WHERE id = $1", id.0).execute(change.connection()).await?;
     Ok(())
 }

@@ -198,7 +198,8 @@ pub async fn remove(change: &mut Change, team: SubjectId, member: SubjectId) -> 
     .await?;
     sqlx::query!(
         "UPDATE accounts SET home_team =
-             (SELECT team_id FROM team_members WHERE member_id = $2 ORDER BY added_at, team_id LIMIT 1)
+             (SELECT m.team_id FROM team_members m JOIN subjects t ON t.id = m.team_id AND t.kind = 'team'
+              WHERE m.member_id = $2 ORDER BY m.added_at, m.team_id LIMIT 1)
          WHERE id = $2 AND home_team = $1",
         team.0,
         member.0
@@ -221,4 +222,59 @@ pub async fn has_member(change: &mut Change, team: SubjectId, member: SubjectId)
     .fetch_one(change.connection())
     .await?;
     Ok(row.exists)
+}
+
+/// Something that a team owns.
+#[derive(Debug, Clone)]
+pub struct Owned {
+    /// As grants name it: `model:fraud`.
+    pub resource: String,
+    /// Whether it is deleted, and kept until its time is over.
+    pub is_deleted: bool,
+}
+
+/// What a team owns, deleted things too: some of it, and how much it is.
+///
+/// # Errors
+/// The database is away.
+pub async fn owned(change: &mut Change, team: SubjectId, most: i64) -> Result<(Vec<Owned>, i64)> {
+    let rows = sqlx::query!(
+        r#"SELECT resource AS "resource!", is_deleted AS "is_deleted!", count(*) OVER () AS "all!"
+           FROM (SELECT 'model:' || name AS resource, deleted_at IS NOT NULL AS is_deleted
+                 FROM models WHERE team_id = $1
+                 UNION ALL
+                 SELECT 'endpoint:' || name || CASE env WHEN 'production' THEN '' ELSE '.' || env END, false
+                 FROM endpoints WHERE team_id = $1
+                 UNION ALL
+                 SELECT 'experiment:' || id, deleted_at IS NOT NULL FROM experiments WHERE team_id = $1) AS owned
+           ORDER BY is_deleted, resource COLLATE "C" LIMIT $2"#,
+        team.0,
+        most
+    )
+    .fetch_all(change.connection())
+    .await?;
+    let all = rows.first().map_or(0, |row| row.all);
+    let owned =
+        rows.into_iter().map(|row| Owned { resource: row.resource, is_deleted: row.is_deleted });
+    Ok((owned.collect(), all))
+}
+
+/// Takes everybody out of a team; a home that was this team becomes another one of theirs.
+///
+/// # Errors
+/// The database is away.
+pub async fn empty(change: &mut Change, team: SubjectId) -> Result<()> {
+    sqlx::query!("DELETE FROM team_members WHERE team_id = $1", team.0)
+        .execute(change.connection())
+        .await?;
+    sqlx::query!(
+        "UPDATE accounts a SET home_team =
+             (SELECT m.team_id FROM team_members m JOIN subjects t ON t.id = m.team_id AND t.kind = 'team'
+              WHERE m.member_id = a.id ORDER BY m.added_at, m.team_id LIMIT 1)
+         WHERE home_team = $1",
+        team.0
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
 }

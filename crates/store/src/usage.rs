@@ -313,3 +313,25 @@ pub async fn set_prices(
     .await?;
     Ok(())
 }
+
+/// Gives what somebody used another name: the one that they had is free for somebody else.
+///
+/// # Errors
+/// The database is away.
+pub async fn rename(change: &mut Change, subject: &str, to: &str) -> Result<()> {
+    sqlx::query!("UPDATE usage_daily SET subject = $2 WHERE subject = $1", subject, to)
+        .execute(change.connection())
+        .await?;
+    Ok(())
+}
+
+/// As [`rename`], for a team.
+///
+/// # Errors
+/// The database is away.
+pub async fn rename_team(change: &mut Change, team: &str, to: &str) -> Result<()> {
+    sqlx::query!("UPDATE usage_daily SET team = $2 WHERE team = $1", team, to)
+        .execute(change.connection())
+        .await?;
+    Ok(())
+}

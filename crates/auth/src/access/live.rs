@@ -57,6 +57,10 @@ impl Live {
         self.principals.get(&caller.subject?)
     }
 
+    pub fn by_id(&self, id: SubjectId) -> Option<&Principal> {
+        self.principals.get(&id)
+    }
+
     pub fn named(&self, subject: &Subject) -> Option<&Principal> {
         self.principals.get(self.names.get(subject)?)
     }

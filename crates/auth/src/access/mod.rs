@@ -3,6 +3,7 @@
 mod facts;
 mod live;
 mod refusal;
+mod rights;
 
 use std::{
     sync::{
@@ -27,6 +28,7 @@ use facts::Facts;
 use live::Live;
 
 pub(crate) use live::compile;
+pub use rights::{On, Rights};
 
 /// How long decisions are made while the database is away, unless it is set.
 const GRACE: Duration = Duration::from_secs(15 * 60);

@@ -1,6 +1,6 @@
 //! `/users`, `/services`
 
-use actix_web::{HttpResponse, get, patch, post, put, web::Data};
+use actix_web::{HttpResponse, delete, get, patch, post, put, web::Data};
 use chrono::{DateTime, Utc};
 use domain::{
     Problem, Resource,
@@ -19,6 +19,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create_user).service(list_users).service(show_user).service(change_user);
     config.service(set_password).service(create_service).service(list_services);
     config.service(show_service).service(change_service);
+    config.service(delete_user).service(delete_service);
 }
 
 /// A user or a service account.
@@ -137,7 +138,7 @@ pub async fn create_user(
     let permit = access.authorize::<verbs::Administer>(&caller, Resource::Platform).await?;
     let new = NewAccount { name: name.parse()?, display_name, email };
     let password = password.map_or(Given::Generated, Given::Chosen);
-    let (account, shown) = authenticator.create_user(&permit, new, password).await?;
+    let (account, shown) = authenticator.create_user(&permit, new, password, true).await?;
     let password = shown.map(|password| password.expose_secret().to_owned());
     Ok(HttpResponse::Created().json(MadeUser { account: account.into(), password }))
 }
@@ -250,6 +251,46 @@ pub async fn change_user(
 ) -> Result<Json<Account>, ApiError> {
     let subject = subject(SubjectKind::User, user);
     change(&caller, &access, &authenticator, &subject, changes).await
+}
+
+/// Delete a user: their tokens, sessions, memberships, grants and quotas go at once. What they made
+/// stays. Whoever gets the name later is somebody else, and inherits nothing.
+#[utoipa::path(
+    tag = "users",
+    params(UserPath),
+    responses((status = 204, description = "They are gone"), openapi::Writes),
+)]
+#[delete("/users/{user}")]
+pub async fn delete_user(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    Path(UserPath { user }): Path<UserPath>,
+    _: NoQuery,
+) -> Result<HttpResponse, ApiError> {
+    let permit = access.authorize::<verbs::Administer>(&caller, Resource::Platform).await?;
+    authenticator.delete_account(&permit, &subject(SubjectKind::User, user)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Delete a service account: its tokens, memberships, grants and quotas go at once. What it made
+/// stays.
+#[utoipa::path(
+    tag = "services",
+    params(ServicePath),
+    responses((status = 204, description = "It is gone"), openapi::Writes),
+)]
+#[delete("/services/{service}")]
+pub async fn delete_service(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    Path(ServicePath { service }): Path<ServicePath>,
+    _: NoQuery,
+) -> Result<HttpResponse, ApiError> {
+    let permit = access.authorize::<verbs::Administer>(&caller, Resource::Platform).await?;
+    authenticator.delete_account(&permit, &subject(SubjectKind::Service, service)).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// A password for a user.

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, delete, get, post, web::Data};
 use domain::{
     Action, AliasName, EnvironmentName, GrantId, Problem, Resource, Timestamp,
-    access::{Conditions, Effect, Subject},
+    access::{Conditions, Effect, Kind, Subject},
 };
 use rest::{ApiError, Json, Path, Query, instant, openapi};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct Grant {
     /// One action, or `role:NAME`.
     action: String,
     resource: String,
+    /// Only for things of this kind: `model`, `endpoint` or `experiment`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     /// Only in this environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -65,14 +68,15 @@ pub struct Grant {
 
 impl From<Given> for Grant {
     fn from(given: Given) -> Self {
-        let Given { grant, subject, resource, reason, created_by, created_at } = given;
-        let Conditions { env, alias, tag, not_before, expires_at } = grant.conditions;
+        let Given { grant, number: _, subject, resource, reason, created_by, created_at } = given;
+        let Conditions { kind, env, alias, tag, not_before, expires_at } = grant.conditions;
         Self {
             id: grant.id,
             subject: subject.to_string(),
             effect: grant.effect.as_str(),
             action: grant.privilege.to_string(),
             resource,
+            kind: kind.map(Kind::as_str),
             env,
             alias,
             tag: tag.map(|(key, value)| format!("{key}={value}")),
@@ -132,7 +136,7 @@ pub async fn list(
     "expires_at": "2027-01-01T00:00:00Z", "reason": "on call in December",
 }))]
 pub struct NewGrantBody {
-    /// `user:NAME`, `team:NAME` or `service:NAME`.
+    /// `user:NAME`, `team:NAME`, `service:NAME` or `group:NAME`.
     subject: String,
     /// One action, or `role:NAME`.
     action: String,
@@ -140,6 +144,8 @@ pub struct NewGrantBody {
     resource: String,
     /// `allow` unless you say `deny`.
     effect: Option<String>,
+    /// Only for things of this kind, `model`, `endpoint` or `experiment`: for a team, or `*`.
+    kind: Option<String>,
     /// Only in this environment.
     env: Option<String>,
     /// Only for this alias: for `promote`.
@@ -151,6 +157,13 @@ pub struct NewGrantBody {
     #[schema(format = DateTime)]
     expires_at: Option<String>,
     reason: Option<String>,
+}
+
+fn kind(text: &str) -> Result<Kind, Problem> {
+    Kind::parse_of_grant(text).ok_or_else(|| {
+        let kinds = Kind::OF_GRANTS.map(Kind::as_str).join(", ");
+        Problem::invalid("kind", format!("expected one of {kinds}"))
+    })
 }
 
 impl TryFrom<NewGrantBody> for NewGrant {
@@ -185,6 +198,7 @@ impl TryFrom<NewGrantBody> for NewGrant {
             privilege: body.action.parse()?,
             resource: body.resource.parse()?,
             conditions: Conditions {
+                kind: body.kind.as_deref().map(kind).transpose()?,
                 env: body.env.map(|env| env.parse()).transpose()?,
                 alias: body.alias.map(|alias| alias.parse()).transpose()?,
                 tag: body.tag.map(tag).transpose()?,

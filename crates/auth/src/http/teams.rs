@@ -13,7 +13,7 @@ use crate::{Access, Authenticator, Caller, Permit, verbs};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create).service(list).service(show);
-    config.service(list_members).service(add).service(remove);
+    config.service(list_members).service(add).service(remove).service(delete_team);
 }
 
 /// Users and service accounts together; owns things.
@@ -128,6 +128,25 @@ pub async fn show(
 ) -> Result<Json<Team>, ApiError> {
     access.authorize::<verbs::View>(&caller, Resource::Team(team.clone())).await?;
     Ok(Json(authenticator.team(&team).await?.into()))
+}
+
+/// Delete a team that owns nothing. Its members stay, in their other teams; its grants and quotas go.
+#[utoipa::path(
+    tag = "teams",
+    params(TeamPath),
+    responses((status = 204, description = "It is gone"), openapi::Writes),
+)]
+#[delete("/teams/{team}")]
+pub async fn delete_team(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    Path(TeamPath { team }): Path<TeamPath>,
+    _: NoQuery,
+) -> Result<HttpResponse, ApiError> {
+    let permit = access.authorize::<verbs::Administer>(&caller, Resource::Platform).await?;
+    authenticator.delete_team(&permit, &team).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 /// Somebody in a team.

@@ -217,7 +217,7 @@ fn account(subject: &Subject) -> Option<Actor> {
     let kind = match subject.kind {
         SubjectKind::User => ActorKind::User,
         SubjectKind::Service => ActorKind::Service,
-        SubjectKind::Team => return None,
+        SubjectKind::Team | SubjectKind::Group => return None,
     };
     Some(Actor { kind, name: subject.name.clone() })
 }

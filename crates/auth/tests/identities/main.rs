@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod accounts;
+mod deletion;
 mod logins;
 mod platform;
 mod sessions;

@@ -44,12 +44,15 @@ pub enum Verb {
 
 #[derive(Args)]
 pub struct New {
-    /// user:NAME, team:NAME or service:NAME
+    /// user:NAME, team:NAME, service:NAME or group:NAME
     subject: String,
     /// view, register, edit, promote, deploy, configure, shift, invoke, delete, view-data, administer, audit or role:NAME
     action: String,
     /// model:NAME, endpoint:NAME, experiment:ID, team:NAME for all that it owns, or '*'
     resource: String,
+    /// Only for things of this kind: model, endpoint or experiment
+    #[arg(long)]
+    kind: Option<String>,
     /// Only in this environment
     #[arg(long)]
     env: Option<String>,
@@ -82,6 +85,7 @@ const COLUMNS: &[Column<'_>] = &[
     ("effect", "/effect"),
     ("action", "/action"),
     ("resource", "/resource"),
+    ("kind", "/kind"),
     ("env", "/env"),
     ("alias", "/alias"),
     ("tag", "/tag"),
@@ -150,6 +154,7 @@ fn body(new: &New) -> Value {
     put("action", &Some(new.action.clone()));
     put("resource", &Some(new.resource.clone()));
     put("effect", &new.deny.then(|| "deny".to_owned()));
+    put("kind", &new.kind);
     put("env", &new.env);
     put("alias", &new.alias);
     put("tag", &new.tag);

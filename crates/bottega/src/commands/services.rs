@@ -4,7 +4,10 @@ use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::{Done, users::set_disabled};
+use super::{
+    Done,
+    users::{delete, set_disabled},
+};
 use crate::output::{Column, Output};
 
 #[derive(Subcommand)]
@@ -34,6 +37,11 @@ pub enum Verb {
     },
     /// Let a service account in again
     Enable {
+        /// Its name
+        name: String,
+    },
+    /// Delete a service account for good; what it made stays
+    Delete {
         /// Its name
         name: String,
     },
@@ -67,5 +75,6 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
         }
         Verb::Disable { name } => set_disabled(server, "services", &name, true, output).await,
         Verb::Enable { name } => set_disabled(server, "services", &name, false, output).await,
+        Verb::Delete { name } => delete(server, "services", &name, output).await,
     }
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::Done;
+use super::{Done, users::delete};
 use crate::output::{Column, Output};
 
 #[derive(Subcommand)]
@@ -24,6 +24,12 @@ pub enum Verb {
     List,
     /// Show a team and its members
     Show {
+        /// Its name
+        name: String,
+    },
+    /// Delete a team that owns nothing; its members stay
+    #[command(after_help = "Example:  bottega teams delete risk")]
+    Delete {
         /// Its name
         name: String,
     },
@@ -69,6 +75,7 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             team["members"] = names.collect();
             Ok(output.object(&team, COLUMNS))
         }
+        Verb::Delete { name } => delete(server, "teams", &name, output).await,
         Verb::Add { team, member } => {
             let member = subject(member);
             let path = path(&["teams", &team, "members", &member]);

@@ -43,6 +43,12 @@ pub enum Verb {
         /// Their name
         name: String,
     },
+    /// Delete a user for good: what they made stays, and a later user of that name inherits nothing
+    #[command(after_help = "Example:  bottega users delete ana")]
+    Delete {
+        /// Their name
+        name: String,
+    },
     /// Give a user another password, or change your own
     #[command(
         after_help = "Your own:      bottega users password\nSomebody's:    bottega users password ana"
@@ -101,6 +107,7 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
         }
         Verb::Disable { name } => set_disabled(server, "users", &name, true, output).await,
         Verb::Enable { name } => set_disabled(server, "users", &name, false, output).await,
+        Verb::Delete { name } => delete(server, "users", &name, output).await,
         Verb::Password { name: Some(name), password_stdin, keep } => {
             let password = if password_stdin { Some(first_line()?) } else { None };
             let change = json!({
@@ -133,6 +140,12 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
 fn first_line() -> Result<SecretString, Failure> {
     let first = ask::lines()?.into_iter().next();
     first.ok_or_else(|| Failure::usage("password", "stdin is empty: expected the password"))
+}
+
+/// Deletes an account or a team.
+pub async fn delete(server: &Connection, kind: &str, name: &str, output: &Output) -> Done {
+    server.delete(&path(&[kind, name])).await?;
+    Ok(output.done(&json!({"name": name, "deleted": true}), &format!("{name} is gone")))
 }
 
 /// Keeps an account out, or lets it in again.

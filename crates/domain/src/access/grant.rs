@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Action, AliasName, EnvironmentName, GrantId, Problem, SubjectId, TagKey, TagValue, Timestamp,
-    access::Place,
+    access::{Kind, Place},
 };
 
 /// A named set of actions. What each allows is written down as a policy.
@@ -15,6 +15,10 @@ use crate::{
 pub enum Role {
     /// Sees models, endpoints, experiments and metrics.
     Viewer,
+    /// Sees, and asks for predictions.
+    Consumer,
+    /// Sees, calls, adds and changes; moves nothing that serves, deletes nothing.
+    Contributor,
     /// Makes, changes, promotes, deploys, calls.
     DataScientist,
     /// Keeps what is deployed running.
@@ -27,14 +31,23 @@ pub enum Role {
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 5] =
-        [Self::Viewer, Self::DataScientist, Self::Operator, Self::Auditor, Self::Administrator];
+    pub const ALL: [Self; 7] = [
+        Self::Viewer,
+        Self::Consumer,
+        Self::Contributor,
+        Self::DataScientist,
+        Self::Operator,
+        Self::Auditor,
+        Self::Administrator,
+    ];
 
     /// As it is written in grants.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Viewer => "viewer",
+            Self::Consumer => "consumer",
+            Self::Contributor => "contributor",
             Self::DataScientist => "data-scientist",
             Self::Operator => "operator",
             Self::Auditor => "auditor",
@@ -108,6 +121,8 @@ impl Effect {
 /// When a grant holds; what is absent does not restrict it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Conditions {
+    /// Only for things of this kind: models, endpoints or experiments.
+    pub kind: Option<Kind>,
     /// Only in this environment: for endpoints, and what is done to them.
     pub env: Option<EnvironmentName>,
     /// Only for this alias: for `promote`.

@@ -21,6 +21,28 @@ const TURNS: usize = 8;
 pub struct SubjectName(String);
 
 impl SubjectName {
+    /// What a group is called: 1 to 255 characters that can be seen, spaces between them.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn of_group(text: &str) -> Result<Self, Problem> {
+        let name: String = text.chars().take(LONGEST * 4).nfc().collect();
+        let length = name.chars().count();
+        if name.trim() != name || length == 0 || length > LONGEST {
+            let message = format!("expected 1 to {LONGEST} characters without spaces around them");
+            return Err(Problem::invalid("name", message));
+        }
+        let is_seen = |c: char| {
+            c == ' ' || c.is_ascii_graphic() || c.is_alphanumeric() || is_combining_mark(c)
+        };
+        if let Some(c) = name.chars().find(|&c| !is_seen(c) || is_blank(c)) {
+            let message =
+                format!("a name may not hold {} (U+{:04X})", c.escape_default(), c as u32);
+            return Err(Problem::invalid("name", message));
+        }
+        Ok(Self(name))
+    }
+
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -139,6 +161,18 @@ mod tests {
             &long,
         ] {
             let refused = bad.parse::<SubjectName>().unwrap_err();
+            assert_eq!(refused.field.as_deref(), Some("name"), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_group_may_be_called_in_words() {
+        for good in ["Data Scientists", "ml/reader", "analysts (EU)", "田中 組"] {
+            assert_eq!(SubjectName::of_group(good).unwrap().as_str(), good);
+        }
+        let long = "x".repeat(256);
+        for bad in ["", " ", " a", "a ", "a\nb", "a\u{202E}b", "a\u{200B}b", "\u{3164}", &long] {
+            let refused = SubjectName::of_group(bad).unwrap_err();
             assert_eq!(refused.field.as_deref(), Some("name"), "{bad:?}");
         }
     }

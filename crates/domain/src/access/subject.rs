@@ -16,11 +16,13 @@ pub enum SubjectKind {
     Team,
     /// A program with an account of its own.
     Service,
+    /// Users and service accounts that were granted the same; owns nothing.
+    Group,
 }
 
 impl SubjectKind {
     /// All kinds.
-    pub const ALL: [Self; 3] = [Self::User, Self::Team, Self::Service];
+    pub const ALL: [Self; 4] = [Self::User, Self::Team, Self::Service, Self::Group];
 
     /// As it is written in rows and references.
     #[must_use]
@@ -29,6 +31,7 @@ impl SubjectKind {
             Self::User => "user",
             Self::Team => "team",
             Self::Service => "service",
+            Self::Group => "group",
         }
     }
 
@@ -39,7 +42,8 @@ impl SubjectKind {
     }
 }
 
-/// A user, a team or a service account by name. Written `user:ana`, `team:fraud`, `service:ci`.
+/// A user, a team, a service account or a group by name. Written `user:ana`, `team:fraud`, `service:ci`,
+/// `group:auditors`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
     /// What it is.
@@ -53,7 +57,8 @@ impl FromStr for Subject {
 
     fn from_str(text: &str) -> Result<Self, Problem> {
         let wrong = || {
-            let message = format!("`{text}`: expected user:NAME, team:NAME or service:NAME");
+            let message =
+                format!("`{text}`: expected user:NAME, team:NAME, service:NAME or group:NAME");
             Problem::invalid("subject", message)
         };
         let (kind, name) = text.split_once(':').ok_or_else(wrong)?;

@@ -57,7 +57,10 @@ impl Kind {
     pub const ALL: [Self; 5] =
         [Self::Platform, Self::Team, Self::Model, Self::Endpoint, Self::Experiment];
 
-    /// As the audit trail stores it.
+    /// Those that a grant can be for alone.
+    pub const OF_GRANTS: [Self; 3] = [Self::Model, Self::Endpoint, Self::Experiment];
+
+    /// As grants are written and the audit trail stores it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,6 +70,12 @@ impl Kind {
             Self::Endpoint => "endpoint",
             Self::Experiment => "experiment",
         }
+    }
+
+    /// Reads the kind that a grant is for.
+    #[must_use]
+    pub fn parse_of_grant(text: &str) -> Option<Self> {
+        Self::OF_GRANTS.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

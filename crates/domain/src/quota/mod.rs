@@ -128,6 +128,15 @@ pub enum Holder {
     Default(crate::access::SubjectKind),
 }
 
+impl Holder {
+    const fn kind(&self) -> crate::access::SubjectKind {
+        match self {
+            Self::Subject(subject) => subject.kind,
+            Self::Default(kind) => *kind,
+        }
+    }
+}
+
 impl FromStr for Holder {
     type Err = Problem;
 
@@ -136,6 +145,8 @@ impl FromStr for Holder {
             Some(kind) => crate::access::SubjectKind::parse(kind).map(Self::Default),
             None => text.parse().ok().map(Self::Subject),
         }
+        // What a group's members have and send is theirs.
+        .filter(|holder| holder.kind() != crate::access::SubjectKind::Group)
         .ok_or_else(|| {
             let message = format!(
                 "`{text}`: expected user:NAME, team:NAME, service:NAME, or default:user, default:team or default:service"

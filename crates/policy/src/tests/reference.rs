@@ -44,6 +44,7 @@ pub(super) fn holds(
             target.place == Some(grant.place)
         }
     };
+    let kind = conditions.kind.is_none_or(|kind| kind == target.kind);
     let env = conditions.env.as_ref().is_none_or(|env| target.env.as_ref() == Some(env));
     let alias = conditions
         .alias
@@ -55,7 +56,7 @@ pub(super) fn holds(
     let now = when.now.timestamp_millis();
     let begun = conditions.not_before.is_none_or(|at| now >= at.timestamp_millis());
     let lasts = conditions.expires_at.is_none_or(|at| now < at.timestamp_millis());
-    is_theirs && is_asked && is_here && env && alias && tag && begun && lasts
+    is_theirs && is_asked && is_here && kind && env && alias && tag && begun && lasts
 }
 
 /// Said a second time here, so that a slip in a role's file is seen.
@@ -63,6 +64,8 @@ fn of(role: Role) -> Vec<Action> {
     use Action::{Audit, Configure, Delete, Deploy, Edit, Invoke, Promote, Register, Shift, View};
     match role {
         Role::Viewer => vec![View],
+        Role::Consumer => vec![View, Invoke],
+        Role::Contributor => vec![View, Register, Edit, Invoke],
         Role::DataScientist => {
             vec![View, Register, Edit, Promote, Deploy, Configure, Shift, Invoke, Delete]
         }

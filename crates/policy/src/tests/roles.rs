@@ -15,18 +15,18 @@ fn what_each_role_may() {
         matrix.push('\n');
     }
     insta::assert_snapshot!(matrix, @r"
-    view       viewer         data-scientist operator       auditor        administrator
-    register   -              data-scientist -              -              administrator
-    edit       -              data-scientist -              -              administrator
-    promote    -              data-scientist -              -              administrator
-    deploy     -              data-scientist operator       -              administrator
-    configure  -              data-scientist operator       -              administrator
-    shift      -              data-scientist operator       -              administrator
-    invoke     -              data-scientist operator       -              administrator
-    delete     -              data-scientist -              -              administrator
-    view-data  -              -              -              -              administrator
-    administer -              -              -              -              administrator
-    audit      -              -              -              auditor        administrator
+    view       viewer         consumer       contributor    data-scientist operator       auditor        administrator
+    register   -              -              contributor    data-scientist -              -              administrator
+    edit       -              -              contributor    data-scientist -              -              administrator
+    promote    -              -              -              data-scientist -              -              administrator
+    deploy     -              -              -              data-scientist operator       -              administrator
+    configure  -              -              -              data-scientist operator       -              administrator
+    shift      -              -              -              data-scientist operator       -              administrator
+    invoke     -              consumer       contributor    data-scientist operator       -              administrator
+    delete     -              -              -              data-scientist -              -              administrator
+    view-data  -              -              -              -              -              -              administrator
+    administer -              -              -              -              -              -              administrator
+    audit      -              -              -              -              -              auditor        administrator
     ");
 }
 

@@ -163,15 +163,16 @@ fn conditions() -> impl Strategy<Value = Conditions> {
     let rarely = |values: Vec<&'static str>| option::weighted(0.2, select(values));
     let tag = option::weighted(0.2, (select(vec!["stage", ODD]), select(vec!["a", ODD])));
     let time = || option::weighted(0.2, moments());
-    (rarely(vec!["dev", "production"]), rarely(vec!["champion"]), tag, time(), time()).prop_map(
-        |(env, alias, tag, not_before, expires_at)| Conditions {
+    let kind = option::weighted(0.2, select(Kind::OF_GRANTS.to_vec()));
+    (kind, rarely(vec!["dev", "production"]), rarely(vec!["champion"]), tag, time(), time())
+        .prop_map(|(kind, env, alias, tag, not_before, expires_at)| Conditions {
+            kind,
             env: env.map(|env| env.parse().unwrap()),
             alias: alias.map(|alias| alias.parse().unwrap()),
             tag: tag.map(|(key, value)| (key.parse().unwrap(), value.parse().unwrap())),
             not_before,
             expires_at,
-        },
-    )
+        })
 }
 
 fn privileges() -> impl Strategy<Value = Privilege> {

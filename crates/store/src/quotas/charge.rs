@@ -142,6 +142,7 @@ async fn count(
     let (owner, team) = match subject.kind {
         SubjectKind::Team => (None, Some(id.0)),
         SubjectKind::User | SubjectKind::Service => (Some(subject.to_string()), None),
+        SubjectKind::Group => (None, None),
     };
     let wanted: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let row = sqlx::query!(
