@@ -88,7 +88,8 @@ def test_permissions_on_a_model(auth, client, name, user, refused):
         assert client.get_registered_model(model).name == model
         with pytest.raises(mlflow.MlflowException):
             client.set_registered_model_tag(model, "a", "b")
-    renamed = client.rename_registered_model(model, f"{model}-renamed").name
+    renamed = f"{model}-renamed"
+    client.rename_registered_model(model, renamed)
     assert auth.get_registered_model_permission(renamed, user).permission == "READ"
     auth.delete_registered_model_permission(renamed, user)
     refused("RESOURCE_DOES_NOT_EXIST", auth.get_registered_model_permission, renamed, user)
