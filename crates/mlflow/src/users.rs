@@ -10,8 +10,8 @@ use auth::{
     verbs,
 };
 use domain::{
-    Action, Cursor, Limit, Resource,
-    access::{Conditions, Effect, Privilege, Role, Subject, SubjectKind},
+    Action, Cursor, GrantId, Limit, Resource,
+    access::{Conditions, Effect, Grant, Privilege, Role, Subject, SubjectKind},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -168,10 +168,10 @@ async fn set_admin(desk: Desk, Args(Admin { username, is_admin }): Args<Admin>) 
     let is_admin = required(is_admin, "is_admin")?;
     administering(&desk).await?;
     let account = desk.user(&username).await?;
-    if desk.access.administers(account.id)? == is_admin {
-        return Ok(done());
-    }
-    if is_admin {
+    let own = own_rights(&desk, &account).await?;
+    if !is_admin {
+        dismiss(&desk, &account, own).await?;
+    } else if own.is_empty() && !desk.access.administers(account.id)? {
         let new = NewGrant {
             subject: account.subject,
             effect: Effect::Allow,
@@ -181,26 +181,31 @@ async fn set_admin(desk: Desk, Args(Admin { username, is_admin }): Args<Admin>) 
             reason: None,
         };
         grants::add(&desk.access, &desk.database, &desk.caller, new, Run::Real).await?;
-        return Ok(done());
     }
-    dismiss(&desk, &account).await?;
     Ok(done())
 }
 
-/// Takes back what makes somebody an administrator by themselves.
-async fn dismiss(desk: &Desk, account: &Account) -> Result<(), Refusal> {
+/// The grants that make somebody an administrator by themselves, disabled or not.
+async fn own_rights(desk: &Desk, account: &Account) -> Result<Vec<GrantId>, Refusal> {
     let (access, database, caller) = (&desk.access, &desk.database, &desk.caller);
     let on = Some(Resource::Platform);
     let given = grants::list(access, database, caller, Some(&account.subject), on).await?;
-    for given in given {
-        let administers = given.grant.effect == Effect::Allow
-            && matches!(
-                given.grant.privilege,
-                Privilege::Role(Role::Administrator) | Privilege::Action(Action::Administer)
-            );
-        if administers {
-            grants::remove(access, database, caller, given.grant.id, Run::Real).await?;
-        }
+    let administers = |grant: &Grant| {
+        let privileges =
+            [Privilege::Role(Role::Administrator), Privilege::Action(Action::Administer)];
+        grant.effect == Effect::Allow
+            && grant.conditions.kind.is_none()
+            && privileges.contains(&grant.privilege)
+    };
+    let own = given.into_iter().filter(|given| administers(&given.grant));
+    Ok(own.map(|given| given.grant.id).collect())
+}
+
+/// Takes back what makes somebody an administrator by themselves.
+async fn dismiss(desk: &Desk, account: &Account, own: Vec<GrantId>) -> Result<(), Refusal> {
+    let (access, database, caller) = (&desk.access, &desk.database, &desk.caller);
+    for grant in own {
+        grants::remove(access, database, caller, grant, Run::Real).await?;
     }
     if desk.access.administers(account.id)? {
         let message = format!(

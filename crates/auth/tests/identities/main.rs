@@ -7,5 +7,6 @@ mod deletion;
 mod logins;
 mod platform;
 mod sessions;
+mod standing;
 mod teams;
 mod tokens;

@@ -29,7 +29,7 @@ pub const PASSWORD: &str = "correct horse battery";
 /// A process: what it knows is its own, the database is everybody's.
 pub struct Process {
     pub authenticator: Arc<Authenticator>,
-    access: Access,
+    pub access: Access,
     database: store::Database,
     proxies: &'static str,
 }
