@@ -30,6 +30,16 @@ impl Server {
         request.into_bytes()
     }
 
+    /// A request for a prediction whose tensors stand behind the JSON.
+    pub fn binary(&self, path: &str, json: &str, tensors: &[u8]) -> Vec<u8> {
+        let length = (json.len() + tensors.len()) as u64;
+        let head = self.head("POST", path, length, "keep-alive");
+        let json_length = json.len();
+        let header = format!("inference-header-content-length: {json_length}\r\n\r\n");
+        let head = head.strip_suffix("\r\n").unwrap_or_default();
+        [head.as_bytes(), header.as_bytes(), json.as_bytes(), tensors].concat()
+    }
+
     fn head(&self, method: &str, path: &str, length: u64, connection: &str) -> String {
         let Self { address, authorization } = self;
         let authorization = authorization

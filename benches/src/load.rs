@@ -37,6 +37,35 @@ pub fn bodies(example: &Path) -> Result<Vec<String>> {
     Ok(bodies.collect())
 }
 
+/// Requests of so many rows in binary, as JSON and the bytes behind it: the example's rows over and
+/// over, each request beginning with another one.
+pub fn binary_bodies(example: &Path, rows: usize) -> Result<Vec<(String, Vec<u8>)>> {
+    let example: serde_json::Value = serde_json::from_slice(&std::fs::read(example)?)?;
+    let input = &example["inputs"][0];
+    let width = input["shape"][1].as_u64().ok_or("the example has no second dimension")? as usize;
+    let data = input["data"].as_array().ok_or("the example has no data")?;
+    let number =
+        |value: &serde_json::Value| value.as_f64().map(|value| (value as f32).to_le_bytes());
+    let flat: Vec<_> = data
+        .iter()
+        .flat_map(|value| value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]))
+        .filter_map(|value| number(&value))
+        .collect();
+    let bodies = (0..8).map(|first| {
+        let floats = flat.iter().cycle().skip(first * width).take(rows * width);
+        let tensors: Vec<u8> = floats.flatten().copied().collect();
+        let json = serde_json::json!({
+            "inputs": [{
+                "name": input["name"], "shape": [rows, width], "datatype": input["datatype"],
+                "parameters": {"binary_data_size": tensors.len()},
+            }],
+            "parameters": {"binary_data_output": true},
+        });
+        (json.to_string(), tensors)
+    });
+    Ok(bodies.collect())
+}
+
 /// What is pressed.
 pub struct Target {
     address: String,

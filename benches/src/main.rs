@@ -1,8 +1,9 @@
 //! `./just bench`: what Bottega costs, as ratios against a reference in the same run.
 //!
-//! - Predictions: one-row V2 JSON on a logistic regression, 64 connections, against a bare
-//!   actix-web and ONNX Runtime server ([`reference`]) under the same load ([`load`]). The two
-//!   take turns, so that a busy machine hurts both; the figure is the median of the turns' ratios.
+//! - Predictions: one-row V2 JSON on a logistic regression, and 1,000 rows of 64 floats in binary on
+//!   a small network, against a bare actix-web and ONNX Runtime server ([`reference`]) under the same
+//!   load ([`load`]). The two take turns, so that a busy machine hurts both; the figure is the median
+//!   of the turns' ratios.
 //! - Access: a request that is authenticated, authorised and limited, against one that is not.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
 //! - Starting and sitting idle: milliseconds and resident memory.
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
         // The reference server is a process of its own, as Bottega is.
         Some("reference") => arguments
             .next()
-            .ok_or_else(|| "reference MODEL".into())
-            .and_then(|m| reference::serve(&m)),
+            .ok_or_else(|| "reference MODEL THREADS".into())
+            .and_then(|m| reference::serve(&m, arguments.next().as_deref().unwrap_or("1"))),
         Some("predict") => predict(),
         Some("quota") => quota(),
         Some("push") => push::run(),
@@ -73,11 +74,19 @@ fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
+/// Rows of a request in binary.
+const BINARY_ROWS: usize = 1000;
+
 fn predict() -> Result<()> {
+    predict_json()?;
+    predict_binary()
+}
+
+fn predict_json() -> Result<()> {
     let model = repository("tests/models/data/breast_cancer.onnx");
     let platform = Platform::start()?;
     platform.deploy(&model, "cancer")?;
-    let reference = platform::Child::reference(&model)?;
+    let reference = platform::Child::reference(&model, 1)?;
     let bodies = load::bodies(&repository("tests/models/data/breast_cancer.example.json"))?;
     let pressed = |server: &Server, path| {
         let requests = bodies.iter().map(|body| server.request("POST", path, body));
@@ -88,7 +97,36 @@ fn predict() -> Result<()> {
     anstream::println!(
         "predictions: one row, V2 JSON, logistic regression (requests/s; p50 / p99 in ms)"
     );
-    for connections in [1, 16, 64] {
+    compare((&reference, &bare), (&platform, &ours), &[1, 16, 64])
+}
+
+fn predict_binary() -> Result<()> {
+    let model = repository("tests/models/data/digits.onnx");
+    let platform = Platform::start()?;
+    platform.deploy(&model, "digits")?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let reference = platform::Child::reference(&model, threads)?;
+    let example = repository("tests/models/data/digits.example.json");
+    let bodies = load::binary_bodies(&example, BINARY_ROWS)?;
+    let pressed = |server: &Server, path| {
+        let requests = bodies.iter().map(|(json, tensors)| server.binary(path, json, tensors));
+        Target::again(server, requests.collect())
+    };
+    let ours = pressed(&platform.server(), "/v2/models/digits/infer");
+    let bare = pressed(&Server::new(&reference.address, None), "/infer");
+    anstream::println!(
+        "predictions: {BINARY_ROWS} rows of 64 floats, V2 binary, small network (requests/s; p50 / p99 in ms)"
+    );
+    compare((&reference, &bare), (&platform, &ours), &[1, 16])
+}
+
+/// Presses both in turns, and prints what came of it.
+fn compare(
+    (reference, bare): (&platform::Child, &Target),
+    (platform, ours): (&Platform, &Target),
+    connections: &[usize],
+) -> Result<()> {
+    for &connections in connections {
         let mut ratios = Vec::new();
         let mut cpu = Vec::new();
         let (mut best_bare, mut best_ours) = (load::Figures::default(), load::Figures::default());

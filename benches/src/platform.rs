@@ -38,9 +38,10 @@ impl Child {
         }
     }
 
-    /// The reference server with this model.
-    pub fn reference(model: &Path) -> Result<Self> {
-        Self::start(Command::new(std::env::current_exe()?).arg("reference").arg(model))
+    /// The reference server with this model and so many inference threads.
+    pub fn reference(model: &Path, threads: usize) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        Self::start(command.arg("reference").arg(model).arg(threads.to_string()))
     }
 
     /// Seconds of CPU used so far, user and system.

@@ -1,21 +1,24 @@
 //! The reference: a bare actix-web and ONNX Runtime server, as fast as one can reasonably be.
 //!
-//! It decodes one FP32 input of a V2 JSON body into a typed struct, hands it to one inference
-//! thread that takes what is queued and never waits, and encodes the answer. No authentication,
-//! no checks, no names looked up, no log, no metrics.
+//! It decodes one FP32 input of a V2 body, JSON or binary, into a typed struct, hands it to inference
+//! threads that take what is queued and never wait, and encodes the answer in the request's form. No
+//! authentication, no checks, no names looked up, no log, no metrics.
 
 use std::{io::Write as _, sync::Arc, thread};
 
-use actix_web::{App, HttpResponse, HttpServer, rt, web};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt, web};
 use crossbeam_channel::{Receiver, Sender};
-use ort::{session::Session, value::TensorRef};
+use ort::{environment::Environment, session::Session, value::TensorRef};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::Result;
 
-/// The most requests in one batch.
+/// The most rows in one batch; a request with more runs by itself.
 const MAX_BATCH: usize = 64;
+
+/// What tells that tensors stand behind the JSON.
+const LENGTH: &str = "inference-header-content-length";
 
 #[derive(Deserialize)]
 struct Request {
@@ -25,6 +28,7 @@ struct Request {
 #[derive(Deserialize)]
 struct Input {
     shape: Vec<usize>,
+    #[serde(default)]
     data: Vec<f32>,
 }
 
@@ -39,7 +43,15 @@ struct Output<'a> {
     name: &'a str,
     datatype: &'a str,
     shape: [usize; 2],
-    data: Data<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Data<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Size>,
+}
+
+#[derive(Serialize)]
+struct Size {
+    binary_data_size: usize,
 }
 
 #[derive(Serialize)]
@@ -55,14 +67,21 @@ struct Job {
 }
 
 /// Serves the model on a free port, which it prints as `ready http://HOST:PORT`.
-pub fn serve(model: &str) -> Result<()> {
-    let session = load(model, &std::env::var("BOTTEGA_ONNXRUNTIME")?)?;
+pub fn serve(model: &str, threads: &str) -> Result<()> {
     let (jobs, queue) = crossbeam_channel::bounded(4096);
-    thread::spawn(move || infer(session, &queue));
+    let environment =
+        ort::init_from(std::env::var("BOTTEGA_ONNXRUNTIME")?)?.with_telemetry(false).build()?;
+    for _ in 0..threads.parse()? {
+        let (session, queue) = (load(&environment, model)?, queue.clone());
+        thread::spawn(move || infer(session, &queue));
+    }
     rt::System::new().block_on(async move {
         let jobs = web::Data::from(Arc::new(jobs));
         let server = HttpServer::new(move || {
-            App::new().app_data(jobs.clone()).route("/infer", web::post().to(handle))
+            App::new()
+                .app_data(jobs.clone())
+                .app_data(web::PayloadConfig::new(16 << 20))
+                .route("/infer", web::post().to(handle))
         })
         .workers(thread::available_parallelism().map_or(2, usize::from))
         .bind("127.0.0.1:0")?;
@@ -75,22 +94,21 @@ pub fn serve(model: &str) -> Result<()> {
     })
 }
 
-fn load(model: &str, library: &str) -> Result<Session> {
-    let environment = ort::init_from(library)?.with_telemetry(false).build()?;
+fn load(environment: &Environment, model: &str) -> Result<Session> {
     // A builder's own error cannot leave this thread: this type can.
     let session = || -> ort::Result<Session> {
-        Session::builder(&environment)?.with_intra_threads(1)?.commit_from_file(model)
+        Session::builder(environment)?.with_intra_threads(1)?.commit_from_file(model)
     };
     Ok(session()?)
 }
 
-async fn handle(jobs: web::Data<Sender<Job>>, body: web::Bytes) -> HttpResponse {
-    let Ok(request) = serde_json::from_slice::<Request>(&body) else {
-        return HttpResponse::BadRequest().finish();
-    };
-    let Some(rows) = request.inputs.into_iter().next() else {
-        return HttpResponse::BadRequest().finish();
-    };
+async fn handle(
+    jobs: web::Data<Sender<Job>>,
+    request: HttpRequest,
+    body: web::Bytes,
+) -> HttpResponse {
+    let json_length = request.headers().get(LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+    let Some(rows) = read(&body, json_length) else { return HttpResponse::BadRequest().finish() };
     let (answer, answered) = oneshot::channel();
     if jobs.try_send(Job { rows, answer }).is_err() {
         return HttpResponse::ServiceUnavailable().finish();
@@ -98,44 +116,87 @@ async fn handle(jobs: web::Data<Sender<Job>>, body: web::Bytes) -> HttpResponse 
     let Ok((labels, scores)) = answered.await else {
         return HttpResponse::InternalServerError().finish();
     };
+    write(&labels, &scores, json_length.is_some())
+}
+
+fn read(body: &[u8], json_length: Option<usize>) -> Option<Input> {
+    let (json, tail) = body.split_at_checked(json_length.unwrap_or(body.len()))?;
+    let mut input = serde_json::from_slice::<Request>(json).ok()?.inputs.into_iter().next()?;
+    if json_length.is_some() {
+        let floats = tail.as_chunks().0.iter();
+        input.data = floats.map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    }
+    Some(input)
+}
+
+fn write(labels: &[i64], scores: &[f32], is_binary: bool) -> HttpResponse {
     let (rows, classes) = (labels.len(), scores.len() / labels.len().max(1));
-    HttpResponse::Ok().json(Response {
-        model_name: "cancer",
+    let size = |bytes: usize| is_binary.then_some(Size { binary_data_size: bytes });
+    let response = Response {
+        model_name: "model",
         outputs: [
             Output {
                 name: "label",
                 datatype: "INT64",
                 shape: [rows, 1],
-                data: Data::Labels(&labels),
+                data: (!is_binary).then_some(Data::Labels(labels)),
+                parameters: size(size_of_val(labels)),
             },
             Output {
                 name: "probabilities",
                 datatype: "FP32",
                 shape: [rows, classes],
-                data: Data::Scores(&scores),
+                data: (!is_binary).then_some(Data::Scores(scores)),
+                parameters: size(size_of_val(scores)),
             },
         ],
-    })
+    };
+    if !is_binary {
+        return HttpResponse::Ok().json(response);
+    }
+    let Ok(mut body) = serde_json::to_vec(&response) else {
+        return HttpResponse::InternalServerError().finish();
+    };
+    let json_length = body.len();
+    body.reserve(size_of_val(labels) + size_of_val(scores));
+    labels.iter().for_each(|label| body.extend_from_slice(&label.to_le_bytes()));
+    scores.iter().for_each(|score| body.extend_from_slice(&score.to_le_bytes()));
+    HttpResponse::Ok()
+        .insert_header((LENGTH, json_length))
+        .content_type("application/octet-stream")
+        .body(body)
 }
 
-/// The inference thread: what is queued becomes one batch.
+/// An inference thread: what is queued becomes one batch.
 fn infer(mut session: Session, queue: &Receiver<Job>) {
     while let Ok(first) = queue.recv() {
+        let count = |job: &Job| job.rows.shape.first().copied().unwrap_or(1);
+        let mut rows = count(&first);
         let mut jobs = vec![first];
-        jobs.extend(queue.try_iter().take(MAX_BATCH - 1));
-        let width = jobs[0].rows.shape.get(1).copied().unwrap_or(1);
-        let mut data = Vec::with_capacity(jobs.len() * width);
-        for job in &jobs {
-            data.extend_from_slice(&job.rows.data);
+        while rows < MAX_BATCH
+            && let Ok(job) = queue.try_recv()
+        {
+            rows += count(&job);
+            jobs.push(job);
         }
+        let width = jobs[0].rows.shape.get(1).copied().unwrap_or(1);
+        let data = match jobs.as_mut_slice() {
+            [only] => std::mem::take(&mut only.rows.data),
+            all => all.iter().flat_map(|job| job.rows.data.iter().copied()).collect(),
+        };
         // Whoever waits for a batch that fails sees its channel closed.
         let Ok((labels, scores)) = run(&mut session, &data, width) else { continue };
+        if jobs.len() == 1 {
+            if let Some(job) = jobs.pop() {
+                drop(job.answer.send((labels, scores)));
+            }
+            continue;
+        }
         let classes = scores.len() / labels.len().max(1);
         let mut at = 0;
         for job in jobs {
-            let rows = job.rows.shape.first().copied().unwrap_or(1);
-            let mine = at..at + rows;
-            at += rows;
+            let mine = at..at + count(&job);
+            at = mine.end;
             let scores = scores[mine.start * classes..mine.end * classes].to_vec();
             drop(job.answer.send((labels[mine].to_vec(), scores)));
         }

@@ -1,6 +1,8 @@
 //! Generates the gRPC service; its messages are the structs of `protocol::v2::grpc::messages`.
 
-use std::error::Error;
+use std::{error::Error, path::Path};
+
+use prost::Message as _;
 
 const PROTO: &str = "open_inference_grpc.proto";
 const FOLDER: &str = "../protocol/proto";
@@ -11,9 +13,13 @@ const GENERATED: &str =
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={FOLDER}/{PROTO}");
+    let files = protox::compile([PROTO], [FOLDER])?;
+    // What reflection tells of the service.
+    let out = std::env::var("OUT_DIR")?;
+    std::fs::write(Path::new(&out).join("inference.binpb"), files.encode_to_vec())?;
     tonic_prost_build::configure()
         .server_mod_attribute("inference", GENERATED)
         .extern_path(".inference", "::protocol::v2::grpc::messages")
-        .compile_fds(protox::compile([PROTO], [FOLDER])?)?;
+        .compile_fds(files)?;
     Ok(())
 }

@@ -40,6 +40,28 @@ fn tritonclient_and_requests_get_the_answers_that_python_gives() {
 }
 
 #[test]
+fn tritonclient_sends_and_gets_tensors_in_binary() {
+    let server = serving(&["breast_cancer", "color_size"]);
+    for name in ["bool", "uint8", "int64", "fp16", "fp32", "bytes"] {
+        server.serve(name, &model(&format!("identity/{name}.onnx")));
+    }
+    run(&server, "binary.py", &[]);
+}
+
+#[test]
+fn tritonclient_asks_for_statistics_and_is_told_what_there_is_not() {
+    let server = serving(&["breast_cancer", "color_size"]);
+    run(&server, "extensions.py", &["http"]);
+    run(&server, "extensions.py", &["grpc"]);
+}
+
+#[test]
+fn tritonclient_streams_and_tools_find_their_services() {
+    let server = serving(&["breast_cancer", "slow"]);
+    run(&server, "stream.py", &[]);
+}
+
+#[test]
 fn answers_to_many_callers_at_once_never_mix() {
     let server = serving(&["digits"]);
     run(&server, "together.py", &[]);

@@ -27,7 +27,10 @@ mod metrics;
 mod node;
 pub mod predict;
 mod refusal;
+mod repository;
+mod sharded;
 mod state;
+mod statistics;
 mod sync;
 mod usage;
 

@@ -12,7 +12,7 @@ use domain::{EndpointId, ModelName, Problem, Signature, VersionId, access::Targe
 use inference::Replica;
 use serde_json::Value;
 
-use crate::{identity::Labels, metrics::EndpointMetrics};
+use crate::{identity::Labels, metrics::EndpointMetrics, statistics::Statistics};
 
 /// All endpoints, by the name that callers use.
 pub(crate) type Routes = HashMap<String, Arc<Route>>;
@@ -27,6 +27,8 @@ pub struct Served {
     pub number: i32,
     /// How answers name it.
     pub(crate) labels: Labels,
+    /// The file that was loaded.
+    pub(crate) model_file: String,
     /// What goes in and comes out.
     pub signature: Signature,
     /// A request body that it answers, if its author gave one.
@@ -40,6 +42,19 @@ pub struct Served {
 pub(crate) struct Share {
     pub(crate) weight: i32,
     pub(crate) served: Arc<Served>,
+    /// What it did for this endpoint, over all releases that it is part of without a gap.
+    pub(crate) statistics: Arc<Statistics>,
+}
+
+/// How far an endpoint is that nothing answers for yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing was put to it.
+    Empty,
+    /// Its versions are on their way to this node, or to others that the release waits for.
+    Loading,
+    /// One of them cannot be loaded here, in words for whoever deployed it.
+    Failed(String),
 }
 
 /// An endpoint as this node serves it.
@@ -55,44 +70,39 @@ pub(crate) struct Route {
     pub(crate) shares: Vec<Share>,
     /// Whether its first release is all loaded here, so that it may be completed by now.
     pub(crate) is_near: bool,
-    tickets: AtomicU64,
+    /// How far it is without a release.
+    pub(crate) standing: Standing,
+    /// Counts the requests, so that the versions take turns.
+    pub(crate) tickets: AtomicU64,
 }
 
 impl Route {
-    /// A route to these versions.
-    pub(crate) fn new(
-        endpoint: EndpointId,
-        name: String,
-        target: Arc<Target>,
-        metrics: EndpointMetrics,
-        release: Option<i32>,
-        shares: Vec<Share>,
-        is_near: bool,
-    ) -> Self {
+    /// The same, for decisions that look at this target.
+    pub(crate) fn owned(&self, target: Arc<Target>) -> Self {
         Self {
-            endpoint,
-            name,
+            endpoint: self.endpoint,
+            name: self.name.clone(),
             target,
-            metrics,
-            release,
-            shares,
-            is_near,
-            tickets: AtomicU64::new(0),
+            metrics: self.metrics.clone(),
+            release: self.release,
+            shares: self.shares.clone(),
+            is_near: self.is_near,
+            standing: self.standing.clone(),
+            tickets: AtomicU64::default(),
         }
     }
 
-    /// The same, for decisions that look at this target.
-    pub(crate) fn owned(&self, target: Arc<Target>) -> Self {
-        let (name, metrics) = (self.name.clone(), self.metrics.clone());
-        let shares = self.shares.clone();
-        Self::new(self.endpoint, name, target, metrics, self.release, shares, self.is_near)
+    /// What a version did for this endpoint so far, if it is part of the release.
+    pub(crate) fn statistics(&self, version: VersionId) -> Option<&Arc<Statistics>> {
+        let share = self.shares.iter().find(|share| share.served.version == version);
+        share.map(|share| &share.statistics)
     }
 
     /// The version that answers the next request, or the one that the caller insists on.
     ///
     /// # Errors
     /// None is ready here, or that version is not part of the release.
-    pub(crate) fn pick(&self, version: Option<i32>) -> Result<&Arc<Served>, Problem> {
+    pub(crate) fn pick(&self, version: Option<i32>) -> Result<&Share, Problem> {
         let picked = match (version, self.shares.as_slice()) {
             (Some(number), shares) => shares.iter().find(|share| share.served.number == number),
             (None, [only]) => Some(only),
@@ -102,22 +112,29 @@ impl Route {
             }
         };
         match (picked, version) {
-            (Some(share), _) => Ok(&share.served),
+            (Some(share), _) => Ok(share),
             (None, Some(number)) if !self.shares.is_empty() => Err(self.no_version(number)),
-            (None, _) => Err(Problem::unavailable(format!(
-                "endpoint `{}` has no version ready on this node",
-                self.name
-            ))
-            .hint(format!(
-                "try again in a moment; `bottega endpoints show {}` tells how far it is",
-                self.name
-            ))),
+            (None, _) => Err(self.not_ready()),
         }
     }
 
-    /// A version that could have answered, to tell what a request that failed was for.
-    pub(crate) fn pick_any(&self) -> Option<&Arc<Served>> {
-        self.shares.first().map(|share| &share.served)
+    /// Whether requests are answered, or those for that version, without taking a turn.
+    ///
+    /// # Errors
+    /// As for [`Route::pick`].
+    pub(crate) fn check(&self, version: Option<i32>) -> Result<(), Problem> {
+        match version {
+            None if self.shares.is_empty() => Err(self.not_ready()),
+            None => Ok(()),
+            Some(_) => self.pick(version).map(|_| ()),
+        }
+    }
+
+    fn not_ready(&self) -> Problem {
+        let name = &self.name;
+        Problem::unavailable(format!("endpoint `{name}` has no version ready on this node")).hint(
+            format!("try again in a moment; `bottega endpoints show {name}` tells how far it is"),
+        )
     }
 
     fn no_version(&self, number: impl std::fmt::Display) -> Problem {

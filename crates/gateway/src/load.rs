@@ -72,6 +72,7 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
         labels: Labels::new(&loadable.model, loadable.number, &manifest.digest()),
         model: loadable.model,
         number: loadable.number,
+        model_file: loadable.model_file.to_string(),
         signature: loadable.signature,
         input_example: loadable.input_example,
         replica,

@@ -2,18 +2,26 @@
 
 use auth::{Permit, verbs};
 use domain::Problem;
-use protocol::v2::metadata::{ModelMetadata, ServerMetadata};
+use protocol::v2::{
+    config::{DynamicBatching, InstanceGroup, ModelConfig, VersionPolicy, Versions},
+    metadata::{ModelMetadata, ServerMetadata},
+};
 
 use crate::{State, predict::route};
 
-/// What Triton calls ONNX models that ONNX Runtime runs.
+/// What Triton calls ONNX models that ONNX Runtime runs, and what runs them.
 const PLATFORM: &str = "onnxruntime_onnx";
+const BACKEND: &str = "onnxruntime";
+
+/// Triton's extensions, by the names that its clients look for.
+const EXTENSIONS: [&str; 4] =
+    ["binary_tensor_data", "model_configuration", "model_repository", "statistics"];
 
 pub(crate) fn server() -> ServerMetadata {
     ServerMetadata {
         name: "bottega".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        extensions: Vec::new(),
+        extensions: EXTENSIONS.map(str::to_owned).into(),
     }
 }
 
@@ -27,7 +35,39 @@ pub(crate) fn endpoint(
     version: Option<i32>,
 ) -> Result<ModelMetadata, Problem> {
     let route = route(state, permit.resource().name())?;
-    let served = route.pick(version)?;
+    let served = &route.pick(version)?.served;
     let versions = route.shares.iter().map(|share| share.served.labels.version.clone()).collect();
     Ok(ModelMetadata::new(route.name.as_str(), versions, PLATFORM, &served.signature))
+}
+
+/// How an endpoint is run, by the version that answers now, or by one of those that may be asked for.
+///
+/// # Errors
+/// As for [`endpoint`].
+pub(crate) fn config(
+    state: &State,
+    permit: &Permit<verbs::View>,
+    version: Option<i32>,
+) -> Result<ModelConfig, Problem> {
+    let route = route(state, permit.resource().name())?;
+    let served = &route.pick(version)?.served;
+    let (profile, signature) = (served.replica.profile(), &served.signature);
+    let is_batched = profile.batchable && ModelConfig::has_batch(signature);
+    let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
+    let versions = route.shares.iter().map(|share| share.served.number.into()).collect();
+    Ok(ModelConfig {
+        name: route.name.clone(),
+        platform: PLATFORM.to_owned(),
+        backend: BACKEND.to_owned(),
+        version_policy: VersionPolicy { specific: Versions { versions } },
+        max_batch_size: if is_batched { count(profile.max_batch) } else { 0 },
+        input: ModelConfig::tensors(&signature.inputs, is_batched),
+        output: ModelConfig::tensors(&signature.outputs, is_batched),
+        instance_group: vec![InstanceGroup {
+            count: count(served.replica.threads()),
+            kind: "KIND_CPU".to_owned(),
+        }],
+        default_model_filename: served.model_file.clone(),
+        dynamic_batching: is_batched.then_some(DynamicBatching { max_queue_delay_microseconds: 0 }),
+    })
 }

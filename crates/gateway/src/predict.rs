@@ -7,100 +7,135 @@ use std::{
 
 use auth::{Permit, verbs};
 use domain::{Problem, Resource, Signature, Tensor, quota::Key};
+use inference::Answer;
 use protocol::v2::{InferRequest, RequestedOutput};
 use store::usage::Counts;
 use tokio::time::timeout;
 
 use crate::{
     State,
-    live::{Route, Served},
+    live::{Route, Served, Share},
+    statistics::Times,
     usage::Place,
 };
 
 /// How long a request waits for this node to hear that a first release was completed.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A prediction, and what made it.
-pub struct Prediction {
+/// What is asked of an endpoint.
+pub struct Asked<'a> {
+    /// Names the endpoint.
+    pub permit: &'a Permit<verbs::Invoke>,
+    /// Insists on one version of the present release.
+    pub version: Option<i32>,
+    /// How many bytes the request has.
+    pub bytes_in: usize,
+    /// When the caller gives up, if they say.
+    pub until: Option<Instant>,
+}
+
+/// A request that a model has answered.
+pub struct Answered<'a> {
     /// The version that answered.
-    pub served: Arc<Served>,
-    /// The caller's name for the request.
-    pub id: Option<String>,
+    pub served: &'a Served,
+    /// The request, without its inputs.
+    pub request: InferRequest,
     /// The outputs that were asked for, in that order; else all, in the model's.
     pub outputs: Vec<Tensor>,
-    /// What the request used, but for the answer's bytes.
-    counts: Counts,
-    place: Place,
 }
 
-impl Prediction {
-    /// Counts what was used, once it is known how many bytes the answer has.
-    pub fn count(&self, state: &State, permit: &Permit<verbs::Invoke>, bytes_out: usize) {
-        let counts = Counts { bytes_out: signed(bytes_out), ..self.counts };
-        // The route may be gone by now: what was used was used.
-        let team = state.live.load().get(permit.resource().name()).and_then(|it| it.target.team);
-        let names = (permit.resource().name(), &self.served.model, team);
-        state.usage.add(self.place, names, permit.actor(), &counts);
-    }
-}
-
-/// Answers a request for the endpoint that the permit names, whose body had so many bytes. `version`
-/// insists on one version of the present release; `decode` reads the request once it is known which
-/// signature it must fit. Who encodes the answer calls [`Prediction::count`].
+/// Answers a request. `decode` reads it once it is known which signature it must fit; `encode` writes
+/// the answer and tells how many bytes it has.
 ///
 /// # Errors
-/// No such endpoint, no version ready, a quota that is spent, what `decode` says, the model's
-/// failure, or too late.
-pub async fn predict(
+/// No such endpoint, no version ready, a quota that is spent, what `decode` and `encode` say, the
+/// model's failure, or too late.
+pub async fn predict<T>(
     state: &State,
-    permit: &Permit<verbs::Invoke>,
-    version: Option<i32>,
-    bytes_in: usize,
+    asked: Asked<'_>,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
-) -> Result<Prediction, Problem> {
+    encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
+) -> Result<T, Problem> {
     let begun = Instant::now();
+    let Asked { permit, bytes_in, .. } = asked;
     let route = settled_route(state, permit.resource().name()).await?;
     let limiter = &state.given.limiter;
     let team = route.target.team;
     limiter.admit_to(team).await?;
     limiter.count(Key::PredictionsPerMonth, permit.actor(), team, 1).await?;
-    let result = answer(state, &route, version, bytes_in, decode, begun).await;
-    route.metrics.count(&result, begun.elapsed());
-    if let (Err(_), Some(served)) = (&result, route.pick_any()) {
+    let picked = route.pick(asked.version);
+    let result = match &picked {
+        Ok(share) => answer(state, share, &asked, decode, encode, begun).await,
+        Err(problem) => Err(problem.clone()),
+    };
+    let took = begun.elapsed();
+    route.metrics.count(&result, took);
+    if let Ok(share) = picked {
+        let times = result.as_ref().ok().map(|done| &done.times);
+        share.statistics.count(times, took, state.given.database.now());
+    }
+    // What no version was picked for counts as used for one that could have answered.
+    if let Some(Share { served, .. }) = picked.ok().or(route.shares.first()) {
+        let counts = match &result {
+            Ok(done) => done.counts(bytes_in),
+            Err(_) => {
+                Counts { requests: 1, errors: 1, bytes_in: signed(bytes_in), ..Counts::default() }
+            }
+        };
         let place = Place { endpoint: route.endpoint, version: served.version };
-        let bytes_in = signed(bytes_in);
-        let counts = Counts { requests: 1, errors: 1, bytes_in, ..Counts::default() };
         state.usage.add(place, (&route.name, &served.model, team), permit.actor(), &counts);
     }
-    result
+    result.map(|done| done.value)
 }
 
-async fn answer(
+/// An answer, and what it took.
+struct Done<T> {
+    value: T,
+    times: Times,
+    bytes_out: usize,
+    /// The requests that shared the run.
+    batch: usize,
+}
+
+impl<T> Done<T> {
+    fn counts(&self, bytes_in: usize) -> Counts {
+        let shared = self.times.run.took().as_micros() / self.batch.max(1) as u128;
+        Counts {
+            requests: 1,
+            rows: i64::try_from(self.times.rows).unwrap_or(i64::MAX),
+            errors: 0,
+            cpu_micros: i64::try_from(shared).unwrap_or(i64::MAX),
+            bytes_in: signed(bytes_in),
+            bytes_out: signed(self.bytes_out),
+        }
+    }
+}
+
+async fn answer<T>(
     state: &State,
-    route: &Route,
-    version: Option<i32>,
-    bytes_in: usize,
+    share: &Share,
+    asked: &Asked<'_>,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
+    encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
     begun: Instant,
-) -> Result<Prediction, Problem> {
-    // Ours until we are done: whoever drains the version waits for that.
-    let served = Arc::clone(route.pick(version)?);
-    let request = decode(&served.signature)?;
-    let rows = request.inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
-    let deadline = begun + state.given.settings.deadline;
-    let answer = served.replica.infer(request.inputs, deadline).await?;
-    let outputs = select(answer.outputs, &request.outputs);
-    let shared = answer.ran.as_micros() / answer.batch.max(1) as u128;
-    let counts = Counts {
-        requests: 1,
-        rows: signed(rows),
-        errors: 0,
-        cpu_micros: i64::try_from(shared).unwrap_or(i64::MAX),
-        bytes_in: signed(bytes_in),
-        bytes_out: 0,
-    };
-    let place = Place { endpoint: route.endpoint, version: served.version };
-    Ok(Prediction { served, id: request.id, outputs, counts, place })
+) -> Result<Done<T>, Problem> {
+    // The route's, which is the caller's until they are done: whoever drains the version waits for that.
+    let served = share.served.as_ref();
+    let at = Instant::now();
+    let mut request = decode(&served.signature)?;
+    let decoded = at.elapsed();
+    let inputs = std::mem::take(&mut request.inputs);
+    let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
+    let longest = begun + state.given.settings.deadline;
+    let theirs = request.timeout().and_then(|timeout| begun.checked_add(timeout));
+    let deadline = [asked.until, theirs].into_iter().flatten().fold(longest, Instant::min);
+    let Answer { outputs, queued, batch, run, leads } =
+        served.replica.infer(inputs, deadline).await?;
+    let at = Instant::now();
+    let outputs = select(outputs, &request.outputs);
+    let (value, bytes_out) = encode(Answered { served, request, outputs })?;
+    let times = Times { rows: rows as u64, decoded, queued, run, leads, encoded: at.elapsed() };
+    Ok(Done { value, times, bytes_out, batch })
 }
 
 fn signed(count: usize) -> i64 {
@@ -135,7 +170,8 @@ pub(crate) fn served(
     permit: &Permit<verbs::View>,
     version: Option<i32>,
 ) -> Result<Arc<Served>, Problem> {
-    route(state, permit.resource().name())?.pick(version).cloned()
+    let route = route(state, permit.resource().name())?;
+    route.pick(version).map(|share| Arc::clone(&share.served))
 }
 
 /// A version's number as protocols write it.

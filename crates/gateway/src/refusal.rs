@@ -1,6 +1,27 @@
 //! A refusal as one line of text, for protocols whose errors have no fields.
 
-use domain::Problem;
+use domain::{ErrorCode, Problem, Signature};
+
+/// A longer example would hide what is wrong.
+const SHORT: usize = 300;
+
+/// Adds what a request to this endpoint looks like to a refusal of one that does not fit.
+pub(crate) fn with_example(mut problem: Problem, endpoint: &str, signature: &Signature) -> Problem {
+    if problem.code != ErrorCode::Invalid {
+        return problem;
+    }
+    let example = protocol::v2::json::example(signature).to_string();
+    let told = if example.len() <= SHORT {
+        format!("a request that fits: {example}")
+    } else {
+        format!("`GET /api/v1/endpoints/{endpoint}/schema` shows a request that fits")
+    };
+    problem.hint = Some(match problem.hint {
+        Some(hint) => format!("{hint}; {told}"),
+        None => told,
+    });
+    problem
+}
 
 /// The place, unless the message names it, the message, and the hint.
 pub(crate) fn text(problem: &Problem) -> String {
@@ -14,4 +35,29 @@ pub(crate) fn text(problem: &Problem) -> String {
         text.push_str(hint);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_does_not_fit_is_answered_with_one_that_does() {
+        let signature = |width: u64| -> Signature {
+            serde_json::from_value(json!({
+                "inputs": [{"name": "x", "datatype": "INT64", "shape": [-1, width]}], "outputs": [],
+            }))
+            .unwrap()
+        };
+        let refused = Problem::invalid("inputs[0]", "no").hint("do so");
+        let told = with_example(refused.clone(), "fraud", &signature(2)).hint.unwrap();
+        let example = told.strip_prefix("do so; a request that fits: ").unwrap();
+        assert!(protocol::v2::json::decode(example.as_bytes(), &signature(2)).is_ok(), "{example}");
+        let told = with_example(refused, "fraud", &signature(2000)).hint.unwrap();
+        assert!(told.contains("/api/v1/endpoints/fraud/schema"), "{told}");
+        let other = Problem::unavailable("away");
+        assert_eq!(with_example(other.clone(), "fraud", &signature(2)), other);
+    }
 }

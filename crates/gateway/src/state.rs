@@ -1,13 +1,6 @@
 //! What a gateway works with.
 
-use std::{
-    ops::Deref,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use auth::{Access, Authenticator, Limiter};
@@ -76,7 +69,7 @@ pub struct Node {
     pub(crate) swapped: watch::Sender<()>,
     /// What was used.
     pub(crate) usage: Usage,
-    ready: AtomicBool,
+    ready: watch::Sender<bool>,
 }
 
 impl State {
@@ -84,7 +77,7 @@ impl State {
     #[must_use]
     pub fn new(given: Resources) -> Self {
         let (live, swapped) = (ArcSwap::default(), watch::Sender::default());
-        let ready = AtomicBool::new(false);
+        let ready = watch::Sender::new(false);
         let usage = Usage::default();
         Self(Arc::new(Node { id: NodeId::new(), given, live, swapped, usage, ready }))
     }
@@ -99,11 +92,16 @@ impl State {
     /// not been told to stop.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ready.load(Relaxed)
+        *self.ready.borrow()
     }
 
     pub(crate) fn set_ready(&self, ready: bool) {
-        self.ready.store(ready, Relaxed);
+        self.ready.send_replace(ready);
+    }
+
+    /// Tells each change of that.
+    pub(crate) fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, HashSet},
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     State,
-    live::{Route, Routes, Served, Share},
+    live::{Route, Routes, Served, Share, Standing},
     load::{Failure, load},
 };
 
@@ -151,11 +151,11 @@ impl Keeper {
         let name = wanted.endpoint.to_string();
         let target = Arc::new(wanted.access_target());
         let old = current.get(&name).filter(|old| old.endpoint == wanted.id);
-        let live = wanted
-            .live
-            .as_ref()
-            .and_then(|(release, versions)| self.shares(versions).map(|shares| (*release, shares)));
+        let live = wanted.live.as_ref().and_then(|(release, versions)| {
+            self.shares(versions, old.map(Arc::as_ref)).map(|shares| (*release, shares))
+        });
         let is_near = wanted.live.is_none() && self.is_loaded(&wanted.target);
+        let standing = self.standing(wanted);
         match (live, old) {
             (Some((release, _)), Some(old))
                 if old.release == Some(release) && old.target == target =>
@@ -163,7 +163,9 @@ impl Keeper {
                 Arc::clone(old)
             }
             (None, Some(old))
-                if old.target == target && (old.release.is_some() || old.is_near == is_near) =>
+                if old.target == target
+                    && (old.release.is_some()
+                        || (old.is_near == is_near && old.standing == standing)) =>
             {
                 Arc::clone(old)
             }
@@ -175,10 +177,32 @@ impl Keeper {
                 if release.is_some() {
                     tracing::info!(endpoint.name = name, release, "serving");
                 }
-                let shares = shares.unwrap_or_default();
-                Arc::new(Route::new(wanted.id, name, target, metrics, release, shares, is_near))
+                Arc::new(Route {
+                    endpoint: wanted.id,
+                    name,
+                    target,
+                    metrics,
+                    release,
+                    shares: shares.unwrap_or_default(),
+                    is_near,
+                    standing,
+                    tickets: AtomicU64::default(),
+                })
             }
         }
+    }
+
+    /// How far an endpoint is whose release is not all loaded here.
+    fn standing(&self, wanted: &serving::Route) -> Standing {
+        let live = wanted.live.iter().flat_map(|(_, versions)| versions);
+        let live = live.map(|version| version.version);
+        let mut versions = live.chain(wanted.target.iter().copied()).peekable();
+        if versions.peek().is_none() {
+            return Standing::Empty;
+        }
+        let failed = versions.find_map(|version| self.troubles.get(&version));
+        failed
+            .map_or(Standing::Loading, |trouble| Standing::Failed(trouble.failure.why().to_owned()))
     }
 
     fn is_loaded(&self, target: &[VersionId]) -> bool {
@@ -186,10 +210,15 @@ impl Keeper {
         !target.is_empty() && target.iter().all(is_ready)
     }
 
-    fn shares(&self, versions: &[WeightedVersion]) -> Option<Vec<Share>> {
+    fn shares(&self, versions: &[WeightedVersion], old: Option<&Route>) -> Option<Vec<Share>> {
         let share = |version: &WeightedVersion| match self.slots.get(&version.version) {
             Some(Slot::Ready(served)) => {
-                Some(Share { weight: version.weight, served: Arc::clone(served) })
+                let known = old.and_then(|old| old.statistics(version.version));
+                Some(Share {
+                    weight: version.weight,
+                    served: Arc::clone(served),
+                    statistics: known.cloned().unwrap_or_default(),
+                })
             }
             Some(Slot::Loading | Slot::Draining) | None => None,
         };

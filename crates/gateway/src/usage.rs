@@ -4,33 +4,16 @@
 //! so that it counts once however often it is sent; what a process that is killed had not written is
 //! lost, that of [`EVERY`] at most.
 
-use std::{
-    cell::Cell,
-    collections::HashMap,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use domain::{Actor, EndpointId, ModelName, Streak, SubjectId, VersionId};
 use store::usage::{self, Counts, Used};
 use tokio_util::sync::CancellationToken;
 
-use crate::State;
+use crate::{State, sharded::Sharded};
 
 /// How often what was used is written down.
 const EVERY: Duration = Duration::from_secs(2);
-
-/// Threads share as few of these as is worth the memory.
-const SHARDS: usize = 16;
-
-static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static SHARD: Cell<usize> = Cell::new(NEXT.fetch_add(1, Relaxed) % SHARDS);
-}
 
 /// What is used: a version through an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,13 +30,11 @@ struct Names {
     team: Option<SubjectId>,
 }
 
-type Shard = HashMap<Place, (Names, HashMap<Actor, Counts>)>;
+type Counted = HashMap<Place, (Names, HashMap<Actor, Counts>)>;
 
 /// What was used since it was written down last.
 #[derive(Default)]
-pub(crate) struct Usage {
-    shards: [Mutex<Shard>; SHARDS],
-}
+pub(crate) struct Usage(Sharded<Counted>);
 
 impl Usage {
     /// Counts what one request used.
@@ -64,24 +45,24 @@ impl Usage {
         actor: &Actor,
         counts: &Counts,
     ) {
-        let Some(shard) = self.shards.get(SHARD.get()) else { return };
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, actors) = shard.entry(place).or_insert_with(|| {
-            let (endpoint, model, team) = names;
-            (Names { endpoint: endpoint.to_owned(), model: model.clone(), team }, HashMap::new())
+        self.0.change(|counted| {
+            let (_, actors) = counted.entry(place).or_insert_with(|| {
+                let (endpoint, model, team) = names;
+                let endpoint = endpoint.to_owned();
+                (Names { endpoint, model: model.clone(), team }, HashMap::new())
+            });
+            match actors.get_mut(actor) {
+                Some(sum) => sum.add(counts),
+                None => drop(actors.insert(actor.clone(), *counts)),
+            }
         });
-        match actors.get_mut(actor) {
-            Some(sum) => sum.add(counts),
-            None => drop(actors.insert(actor.clone(), *counts)),
-        }
     }
 
     /// Takes all that was counted.
     fn take(&self) -> Vec<Used> {
         let mut used = Vec::new();
-        for shard in &self.shards {
-            let shard = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
-            for (names, actors) in shard.into_values() {
+        self.0.each(|counted| {
+            for (names, actors) in std::mem::take(counted).into_values() {
                 used.extend(actors.into_iter().map(|(actor, counts)| Used {
                     subject: actor.to_string(),
                     model: names.model.to_string(),
@@ -90,7 +71,7 @@ impl Usage {
                     counts,
                 }));
             }
-        }
+        });
         used
     }
 }

@@ -37,5 +37,5 @@ pub use cache::ModelCache;
 pub use engine::{Engine, ModelFolder, arrange};
 pub use error::Error;
 pub use probe::{Profile, probe};
-pub use replica::{Answer, Replica, ReplicaOptions};
+pub use replica::{Answer, Replica, ReplicaOptions, Run};
 pub use runtime::Runtime;

@@ -27,9 +27,9 @@ impl Job {
         !self.reply.is_closed() && now < self.deadline
     }
 
-    /// Gives the answer to the caller, who may have left meanwhile.
-    pub(crate) fn answer(self, result: Result<Answer, Error>) {
-        let _ = self.reply.send(result);
+    /// Gives the answer to the caller; false if they have left meanwhile.
+    pub(crate) fn answer(self, result: Result<Answer, Error>) -> bool {
+        self.reply.send(result).is_ok()
     }
 }
 

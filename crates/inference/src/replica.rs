@@ -66,10 +66,33 @@ pub struct Answer {
     pub outputs: Vec<Tensor>,
     /// How long it waited for its turn.
     pub queued: Duration,
-    /// How long its run took.
-    pub ran: Duration,
     /// How many requests shared the run.
     pub batch: usize,
+    /// The run that it comes from.
+    pub run: Run,
+    /// Whether it is the first answer of that run, so that who counts runs counts each once.
+    pub leads: bool,
+}
+
+/// One run of a model, told with each answer that comes from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// How many rows it had in all; 1 where the model knows no rows.
+    pub rows: usize,
+    /// How long it took to put the requests' inputs together; nothing for one request.
+    pub joined: Duration,
+    /// How long the model took.
+    pub computed: Duration,
+    /// How long it took to take the outputs apart again.
+    pub split: Duration,
+}
+
+impl Run {
+    /// All of it.
+    #[must_use]
+    pub fn took(&self) -> Duration {
+        self.joined + self.computed + self.split
+    }
 }
 
 /// One loaded version. Dropping it lets what is queued finish and then frees the model;
@@ -157,6 +180,12 @@ impl Replica {
     #[must_use]
     pub fn profile(&self) -> &Profile {
         &self.shared.profile
+    }
+
+    /// How many runs go on at once.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.shared.engines.len()
     }
 
     /// How many requests wait.

@@ -197,12 +197,16 @@ async fn what_waits_shares_one_run_and_each_gets_its_own_rows() {
         waiting.push(queue(&replica, row(&[number])).await);
     }
     engine.open();
-    assert_eq!(first.await.unwrap().unwrap().batch, 1);
+    let first = first.await.unwrap().unwrap();
+    assert_eq!((first.batch, first.run.rows, first.leads), (1, 1, true));
+    let mut leading = 0;
     for (number, task) in [10.0, 20.0, 30.0].into_iter().zip(waiting) {
         let answer = task.await.unwrap().unwrap();
-        assert_eq!((answer.batch, sum(&answer)), (3, number));
+        assert_eq!((answer.batch, answer.run.rows, sum(&answer)), (3, 3, number));
         assert!(answer.queued > Duration::ZERO);
+        leading += usize::from(answer.leads);
     }
+    assert_eq!(leading, 1, "one answer stands for the run");
     assert_eq!(engine.runs.load(SeqCst), 2);
 }
 

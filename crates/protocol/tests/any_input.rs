@@ -7,6 +7,7 @@ use half::{bf16, f16};
 use proptest::{collection::vec, prelude::*};
 use prost::Message;
 use protocol::v2::{
+    BinaryOutputs, binary,
     grpc::{
         self, Contents,
         messages::{
@@ -91,6 +92,16 @@ fn json_request(tensor: &Tensor) -> Vec<u8> {
     [br#"{"inputs":"#, body.strip_prefix(head).unwrap()].concat()
 }
 
+/// The same with its elements behind the JSON, whose length is told.
+fn binary_request(tensor: &Tensor) -> (Vec<u8>, usize) {
+    let (mut body, outputs) = (Vec::new(), std::slice::from_ref(tensor));
+    let length = binary::encode(&mut body, "m", "1", None, outputs, &BinaryOutputs::All).unwrap();
+    let head = br#"{"model_name":"m","model_version":"1","outputs":"#;
+    let begin = br#"{"inputs":"#;
+    let body = [begin, body.strip_prefix(head).unwrap()].concat();
+    (body, length - head.len() + begin.len())
+}
+
 fn grpc_request(response: ModelInferResponse) -> ModelInferRequest {
     let inputs = response.outputs.into_iter().map(|output| InferInputTensor {
         name: output.name,
@@ -172,6 +183,42 @@ proptest! {
         };
         prop_assert_eq!(written.is_ok(), text);
         prop_assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).is_ok(), text);
+    }
+
+    #[test]
+    fn binary_reads_back_what_it_wrote(tensor in any_tensor()) {
+        let (body, length) = binary_request(&tensor);
+        let request = binary::decode(&body, length, &signature_of(&tensor)).unwrap();
+        prop_assert_eq!(bits(&request.inputs[0]), bits(&tensor));
+    }
+
+    #[test]
+    fn binary_decode_takes_a_damaged_body_or_refuses_it(
+        tensor in any_tensor(),
+        damage in vec(any_damage(), 0..6),
+        length in prop_oneof![Just(None), (0_usize..300).prop_map(Some)],
+    ) {
+        let signature = signature_of(&tensor);
+        let (body, right) = binary_request(&tensor);
+        match binary::decode(&damaged(body, &damage), length.unwrap_or(right), &signature) {
+            Ok(request) => prop_assert_eq!(signature.check(&request.inputs), Ok(())),
+            Err(problem) => prop_assert!(!problem.message.is_empty()),
+        }
+    }
+
+    #[test]
+    fn a_bare_tensor_is_taken_or_refused_whatever_the_signature(
+        body in vec(any::<u8>(), 0..64),
+        datatype in prop::sample::select(DataType::ALL),
+        shape in vec(prop_oneof![
+            Just(Dim::Any), (0_u64..5).prop_map(Dim::Fixed), any::<u64>().prop_map(Dim::Fixed)
+        ], 0..4),
+    ) {
+        let spec = TensorSpec { name: "x".to_owned(), datatype, shape };
+        let signature = Signature { inputs: vec![spec], outputs: vec![] };
+        if let Ok(request) = binary::decode(&body, 0, &signature) {
+            prop_assert_eq!(signature.check(&request.inputs), Ok(()));
+        }
     }
 
     #[test]

@@ -122,6 +122,46 @@ fn numbers_that_do_not_fit_their_type(subject: &Subject) {
 }
 
 #[test]
+fn tensors_in_binary_that_lie_are_refused_with_their_place() {
+    let subject = Subject::start(&[]);
+    subject.server.serve("cancer", &model("breast_cancer.onnx"));
+    subject.server.serve("bytes", &model("identity/bytes.onnx"));
+    let send = |endpoint: &str, input: &Value, tail: &[u8]| {
+        let json = json!({"inputs": [input]}).to_string();
+        let length = json.len().to_string();
+        let body = [json.as_bytes(), tail].concat();
+        subject.infer_raw(endpoint, &[("inference-header-content-length", length.as_str())], body)
+    };
+    let features = |shape: Value, size: Value| json!({"name": "features", "datatype": "FP32", "shape": shape, "parameters": {"binary_data_size": size}});
+    let (whole, place) = ([0; 120], "inputs[0].parameters.binary_data_size");
+    for (input, tail, words) in [
+        (features(json!([1, 30]), json!(120)), &whole[..119], &[place, "119 bytes are left"][..]),
+        (
+            features(json!([1, 30]), json!(119)),
+            &whole[..119],
+            &[place, "119 bytes", "4 bytes each"],
+        ),
+        (features(json!([1, 29]), json!(116)), &whole[..116], &["[1, 29]", "[?, 30]"]),
+        (features(json!([1, 28]), json!(112)), &whole, &["8 bytes at the end", "no input"]),
+        (features(json!([1_u64 << 40, 1 << 30]), json!(120)), &whole, &[place, "120 bytes"]),
+        (features(json!([1, 30]), json!(u64::MAX)), &whole, &[place, "120 bytes are left"]),
+        (features(json!([1, 30]), json!(-120)), &whole, &[place, "whole number"]),
+        (features(json!([-1, 30]), json!(120)), &whole, &["inputs[0].shape", "-1"]),
+    ] {
+        says(&send("cancer", &input, tail), 400, words);
+    }
+    send("cancer", &features(json!([1, 30]), json!(120)), &whole).expect(200);
+    let rows = json!({"name": "x", "datatype": "BYTES", "shape": [1, 2], "parameters": {"binary_data_size": 10}});
+    for (tail, words) in [
+        (b"\x01\0\0\0\xff\x01\0\0\0a", &["not UTF-8"][..]),
+        (b"\xff\xff\xff\xffabcdef", &["0 whole elements", "10 bytes more"]),
+        (b"\x06\0\0\0abcdef", &["1 whole elements", "0 bytes more"]),
+    ] {
+        says(&send("bytes", &rows, tail), 400, words);
+    }
+}
+
+#[test]
 fn bodies_that_are_no_request_are_refused() {
     let subject = Subject::start(&["--max-body-bytes", "1024"]);
     subject.server.serve("cancer", &model("breast_cancer.onnx"));
@@ -148,17 +188,19 @@ fn bodies_that_are_no_request_are_refused() {
     says(&subject.infer_raw("cancer", &[], body), 413, &["1024 bytes"]);
 
     let binary = [("inference-header-content-length", "10")];
-    says(
-        &subject.infer_raw("cancer", &binary, good.clone()),
-        400,
-        &["binary", "binary_data=False"],
-    );
+    says(&subject.infer_raw("cancer", &binary, good.clone()), 400, &["not JSON"]);
     let gzip = [("content-encoding", "gzip")];
-    says(&subject.infer_raw("cancer", &gzip, good.clone()), 400, &["compressed", "as it is"]);
-    for parameters in [json!({"binary_data_output": true}), json!({"sequence_id": 1})] {
-        let name = parameters.as_object().unwrap().keys().next().unwrap();
+    says(&subject.infer_raw("cancer", &gzip, good.clone()), 400, &["gzip", "cannot be read"]);
+    let brotli = [("content-encoding", "br")];
+    says(&subject.infer_raw("cancer", &brotli, good.clone()), 400, &["`br`", "zstd"]);
+    for (parameters, words) in [
+        (json!({"sequence_id": 1}), &["sequence_id", "not supported"][..]),
+        (json!({"mine": 1}), &["parameters.mine", "`timeout`", "a request that fits"]),
+        (json!({"timeout": "soon"}), &["parameters.timeout", "whole number"]),
+        (json!({"binary_data_output": 1}), &["binary_data_output", "true or false"]),
+    ] {
         let body = json!({"inputs": [row()], "parameters": parameters});
-        says(&subject.infer("cancer", &body), 400, &[name]);
+        says(&subject.infer("cancer", &body), 400, words);
     }
     // curl's own content type: what is JSON is taken whatever it is called.
     let form = [("content-type", "application/x-www-form-urlencoded")];

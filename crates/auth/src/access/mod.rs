@@ -213,8 +213,21 @@ impl Access {
         resource: &Resource,
     ) -> Result<bool, Problem> {
         let target = self.target(caller, resource).await?;
+        self.may_with::<V>(caller, resource, &target)
+    }
+
+    /// The same of a resource of which everything is known already. It asks nothing but memory.
+    ///
+    /// # Errors
+    /// As for [`Access::may`].
+    pub fn may_with<V: Verb>(
+        &self,
+        caller: &Caller,
+        resource: &Resource,
+        target: &Target,
+    ) -> Result<bool, Problem> {
         let live = self.live()?;
-        Ok(self.covers(&live, caller, V::ACTION, resource, &target, None).is_some())
+        Ok(self.covers(&live, caller, V::ACTION, resource, target, None).is_some())
     }
 
     /// The permit of a part of Bottega that acts by itself, by the name of its job, so that the

@@ -1,7 +1,11 @@
 //! The Open Inference Protocol V2 over gRPC, on a port of its own.
 
+mod call;
+mod infer;
 mod service;
 mod status;
+mod stream;
+mod tools;
 
 use std::time::Duration;
 
@@ -11,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use self::{
-    generated::grpc_inference_service_server::GrpcInferenceServiceServer, service::Service,
+    call::Service, generated::grpc_inference_service_server::GrpcInferenceServiceServer,
+    tools::Guarded,
 };
 use crate::State;
 
@@ -32,14 +37,34 @@ pub async fn serve(
     state: State,
     stop: CancellationToken,
 ) -> Result<(), tonic::transport::Error> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    // It never ends before it is told to.
+    let following = tools::follow(state.clone(), reporter, stop.clone());
+    let by = Service::new(state.clone());
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(tools::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let limit = state.given.settings.body_limit;
     let service = GrpcInferenceServiceServer::new(Service::new(state))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(usize::MAX);
-    let server = Server::builder().add_service(service).serve_with_incoming_shutdown(
+    let mut router = Server::builder().add_service(service).add_service(health);
+    // The descriptors are ours: should they be wrong, what they describe still works.
+    match (reflection().build_v1(), reflection().build_v1alpha()) {
+        (Ok(v1), Ok(v1alpha)) => {
+            router = router
+                .add_service(Guarded { service: v1, by: by.clone() })
+                .add_service(Guarded { service: v1alpha, by });
+        }
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no gRPC reflection"),
+    }
+    let server = router.serve_with_incoming_shutdown(
         TcpListenerStream::new(listener),
         stop.clone().cancelled_owned(),
     );
+    let server = async { tokio::join!(server, following).0 };
     tokio::select! {
         ended = server => ended,
         () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),

@@ -1,138 +1,24 @@
-//! The six calls. Each converts, asks what HTTP asks too, and converts back.
+//! The calls. Each converts, asks what HTTP asks too, and converts back.
 
-use std::net::IpAddr;
-
-use auth::{Caller, Permit, Verb, verbs};
-use domain::{ErrorCode, Problem, RequestId};
-use prost::Message as _;
-use protocol::v2::grpc::{
-    Contents, decode, encode,
-    messages::{
-        ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
-        ModelReadyRequest, ModelReadyResponse, ServerLiveRequest, ServerLiveResponse,
-        ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
-    },
+use auth::verbs;
+use domain::{ErrorCode, Problem};
+use protocol::v2::{
+    grpc::messages::*,
+    repository::{ControlRequest, IndexRequest},
 };
-use tonic::{
-    Request, Response, Status,
-    metadata::{MetadataKey, MetadataMap, MetadataValue},
-};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{generated::grpc_inference_service_server::GrpcInferenceService, status::status};
+use super::{
+    call::{Service, text},
+    generated::grpc_inference_service_server::GrpcInferenceService,
+    infer, stream,
+};
 use crate::{
-    State,
-    admission::admit,
-    identity::{ASKED_ID, inference_id},
+    identity::ASKED_ID,
     metadata,
-    predict::{predict, served},
+    predict::served,
+    repository::{self, Unsupported},
 };
-
-const REQUEST_ID: &str = "x-request-id";
-
-pub(super) struct Service {
-    state: State,
-}
-
-/// A call under way: who calls is known, and every answer will carry the call's id.
-struct Call<'a> {
-    state: &'a State,
-    method: &'static str,
-    id: RequestId,
-    caller: Result<Caller, Problem>,
-}
-
-impl Service {
-    pub(super) fn new(state: State) -> Self {
-        Self { state }
-    }
-
-    async fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call<'_> {
-        let id = text(request.metadata(), REQUEST_ID).and_then(RequestId::from_caller);
-        let id = id.unwrap_or_default();
-        let address = request.remote_addr().map(|address| address.ip());
-        let caller = self.caller(request.metadata(), address, id.clone()).await;
-        Call { state: &self.state, method, id, caller }
-    }
-
-    async fn caller(
-        &self,
-        metadata: &MetadataMap,
-        address: Option<IpAddr>,
-        id: RequestId,
-    ) -> Result<Caller, Problem> {
-        let given = &self.state.given;
-        let header = text(metadata, "authorization");
-        let identity = given.authenticator.identify(header, address).await?.settled()?;
-        given.limiter.admit(&identity.actor).await?;
-        let caller = Caller::new(identity, address, id);
-        match text(metadata, "x-bottega-on-behalf-of") {
-            Some(for_whom) => caller.speaking_for(&given.access, for_whom).await,
-            None => Ok(caller),
-        }
-    }
-}
-
-fn text<'a>(metadata: &'a MetadataMap, name: &'static str) -> Option<&'a str> {
-    metadata.get(name).and_then(|value| value.to_str().ok())
-}
-
-impl Call<'_> {
-    fn permit<V: Verb>(&self, endpoint: String) -> Result<Permit<V>, Problem> {
-        admit(self.state, &self.caller.clone()?, endpoint)
-    }
-
-    /// Signs the answer with the call's id, and logs it.
-    fn answer<T>(&self, result: Result<Response<T>, Problem>) -> Result<Response<T>, Status> {
-        let (method, request_id) = (self.method, self.id.as_str());
-        let mut answer = match result {
-            Ok(answer) => {
-                tracing::debug!(target: "request", method, request_id, "answered");
-                Ok(answer)
-            }
-            Err(problem) => {
-                let code = problem.code.as_str();
-                match problem.code {
-                    ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Timeout => {
-                        tracing::error!(target: "request", method, request_id, code, error = %problem, "answered");
-                    }
-                    ErrorCode::Unauthenticated
-                    | ErrorCode::Forbidden
-                    | ErrorCode::NotFound
-                    | ErrorCode::Conflict
-                    | ErrorCode::Invalid
-                    | ErrorCode::TooLarge
-                    | ErrorCode::GateRefused
-                    | ErrorCode::QuotaExceeded
-                    | ErrorCode::RateLimited => {
-                        tracing::info!(target: "request", method, request_id, code, "answered");
-                    }
-                }
-                let mut status = status(&problem);
-                for (name, value) in rest::quota_headers(&problem) {
-                    if let (Ok(name), Ok(value)) =
-                        (MetadataKey::from_bytes(name.as_str().as_bytes()), value.parse())
-                    {
-                        status.metadata_mut().insert(name, value);
-                    }
-                }
-                Err(status)
-            }
-        };
-        let metadata = match &mut answer {
-            Ok(answer) => answer.metadata_mut(),
-            Err(status) => status.metadata_mut(),
-        };
-        put(metadata, REQUEST_ID, request_id);
-        answer
-    }
-}
-
-/// All our values are visible ASCII, which every header takes.
-fn put(metadata: &mut MetadataMap, name: &'static str, value: &str) {
-    if let Ok(value) = MetadataValue::try_from(value) {
-        metadata.insert(name, value);
-    }
-}
 
 /// The version that a caller insists on; an empty text is none.
 fn version(version: &str) -> Result<Option<i32>, Problem> {
@@ -198,34 +84,162 @@ impl GrpcInferenceService for Service {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let call = self.call("ModelInfer", &request).await;
+        let until = infer::until(request.metadata());
         let asked_id = text(request.metadata(), ASKED_ID).map(str::to_owned);
-        let mut request = request.into_inner();
-        let endpoint = std::mem::take(&mut request.model_name);
-        call.answer(infer(&call, endpoint, request, asked_id.as_deref()).await)
+        call.answer(infer::infer(&call, request.into_inner(), asked_id.as_deref(), until).await)
+    }
+
+    type ModelStreamInferStream = stream::Answers;
+
+    async fn model_stream_infer(
+        &self,
+        request: Request<Streaming<ModelInferRequest>>,
+    ) -> Result<Response<Self::ModelStreamInferStream>, Status> {
+        let call = self.call("ModelStreamInfer", &request).await;
+        let opened =
+            call.caller.clone().map(|_| Response::new(stream::answers(self.clone(), request)));
+        call.answer(opened)
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        let call = self.call("ModelConfig", &request).await;
+        let ModelConfigRequest { name, version: asked } = request.into_inner();
+        let show = || {
+            let permit = call.permit::<verbs::View>(name)?;
+            metadata::config(&self.state, &permit, version(&asked)?)
+        };
+        let config = show().map(|config| ModelConfigResponse { config: Some(config.into()) });
+        call.answer(config.map(Response::new))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<ModelStatisticsRequest>,
+    ) -> Result<Response<ModelStatisticsResponse>, Status> {
+        let call = self.call("ModelStatistics", &request).await;
+        let ModelStatisticsRequest { name, version: asked } = request.into_inner();
+        let show = || {
+            if name.is_empty() {
+                return repository::all_statistics(&self.state, &call.caller.clone()?);
+            }
+            let permit = call.permit::<verbs::View>(name)?;
+            repository::statistics(&self.state, &permit, version(&asked)?)
+        };
+        call.answer(show().map(|answer| Response::new(answer.into())))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<RepositoryIndexRequest>,
+    ) -> Result<Response<RepositoryIndexResponse>, Status> {
+        let call = self.call("RepositoryIndex", &request).await;
+        let RepositoryIndexRequest { repository_name, ready } = request.into_inner();
+        let list = || {
+            one_repository(&repository_name)?;
+            repository::index(&self.state, &call.caller.clone()?, &IndexRequest { ready })
+        };
+        let models = list().map(|models| models.into_iter().map(Into::into).collect());
+        call.answer(models.map(|models| Response::new(RepositoryIndexResponse { models })))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<RepositoryModelLoadRequest>,
+    ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        let call = self.call("RepositoryModelLoad", &request).await;
+        let RepositoryModelLoadRequest { repository_name, model_name, parameters } =
+            request.into_inner();
+        let load = || {
+            let permit = call.permit::<verbs::Deploy>(model_name)?;
+            one_repository(&repository_name)?;
+            repository::load(
+                &self.state,
+                &permit,
+                &ControlRequest::of_names(parameters.into_keys()),
+            )
+        };
+        call.answer(load().map(|()| Response::new(RepositoryModelLoadResponse {})))
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<RepositoryModelUnloadRequest>,
+    ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        let call = self.call("RepositoryModelUnload", &request).await;
+        let RepositoryModelUnloadRequest { model_name, parameters, .. } = request.into_inner();
+        let refuse = || {
+            let permit = call.permit::<verbs::Deploy>(model_name)?;
+            let asked = ControlRequest::of_names(parameters.into_keys());
+            Err(repository::unload(&self.state, &permit, &asked))
+        };
+        call.answer(refuse())
+    }
+
+    async fn system_shared_memory_status(
+        &self,
+        request: Request<SystemSharedMemoryStatusRequest>,
+    ) -> Result<Response<SystemSharedMemoryStatusResponse>, Status> {
+        self.unsupported("SystemSharedMemoryStatus", &request, Unsupported::SharedMemory).await
+    }
+
+    async fn system_shared_memory_register(
+        &self,
+        request: Request<SystemSharedMemoryRegisterRequest>,
+    ) -> Result<Response<SystemSharedMemoryRegisterResponse>, Status> {
+        self.unsupported("SystemSharedMemoryRegister", &request, Unsupported::SharedMemory).await
+    }
+
+    async fn system_shared_memory_unregister(
+        &self,
+        request: Request<SystemSharedMemoryUnregisterRequest>,
+    ) -> Result<Response<SystemSharedMemoryUnregisterResponse>, Status> {
+        self.unsupported("SystemSharedMemoryUnregister", &request, Unsupported::SharedMemory).await
+    }
+
+    async fn cuda_shared_memory_status(
+        &self,
+        request: Request<CudaSharedMemoryStatusRequest>,
+    ) -> Result<Response<CudaSharedMemoryStatusResponse>, Status> {
+        self.unsupported("CudaSharedMemoryStatus", &request, Unsupported::SharedMemory).await
+    }
+
+    async fn cuda_shared_memory_register(
+        &self,
+        request: Request<CudaSharedMemoryRegisterRequest>,
+    ) -> Result<Response<CudaSharedMemoryRegisterResponse>, Status> {
+        self.unsupported("CudaSharedMemoryRegister", &request, Unsupported::SharedMemory).await
+    }
+
+    async fn cuda_shared_memory_unregister(
+        &self,
+        request: Request<CudaSharedMemoryUnregisterRequest>,
+    ) -> Result<Response<CudaSharedMemoryUnregisterResponse>, Status> {
+        self.unsupported("CudaSharedMemoryUnregister", &request, Unsupported::SharedMemory).await
+    }
+
+    async fn trace_setting(
+        &self,
+        request: Request<TraceSettingRequest>,
+    ) -> Result<Response<TraceSettingResponse>, Status> {
+        self.unsupported("TraceSetting", &request, Unsupported::Trace).await
+    }
+
+    async fn log_settings(
+        &self,
+        request: Request<LogSettingsRequest>,
+    ) -> Result<Response<LogSettingsResponse>, Status> {
+        self.unsupported("LogSettings", &request, Unsupported::Logging).await
     }
 }
 
-async fn infer(
-    call: &Call<'_>,
-    endpoint: String,
-    request: ModelInferRequest,
-    asked_id: Option<&str>,
-) -> Result<Response<ModelInferResponse>, Problem> {
-    let permit = call.permit::<verbs::Invoke>(endpoint)?;
-    let bytes_in = request.encoded_len();
-    let (version, contents) = (version(&request.model_version)?, Contents::of(&request));
-    let mut prediction =
-        predict(call.state, &permit, version, bytes_in, |signature| decode(request, signature))
-            .await?;
-    let (outputs, own_id) = (std::mem::take(&mut prediction.outputs), prediction.id.take());
-    let labels = &prediction.served.labels;
-    let id = inference_id(asked_id, own_id.as_deref());
-    let name = permit.resource().name();
-    let message = encode(name, labels.version.as_str(), own_id, outputs, contents)?;
-    prediction.count(call.state, &permit, message.encoded_len());
-    let mut answer = Response::new(message);
-    for (name, value) in labels.with_id(&id) {
-        put(answer.metadata_mut(), name, value);
+/// There is one repository, and it has no name.
+fn one_repository(name: &str) -> Result<(), Problem> {
+    if name.is_empty() {
+        return Ok(());
     }
-    Ok(answer)
+    let name: String = name.chars().take(100).collect();
+    Err(Problem::not_found("repository", name).at("repository_name").hint("leave it out"))
 }

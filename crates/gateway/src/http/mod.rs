@@ -1,5 +1,7 @@
 //! HTTP.
 
+mod body;
+mod encoding;
 mod schema;
 pub mod v2;
 

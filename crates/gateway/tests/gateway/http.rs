@@ -22,18 +22,20 @@ use utoipa_actix_web::{AppExt as _, scope};
 use crate::seed::{Node, TOKEN, World, model, until};
 
 /// An answer, with its body read.
-struct Answer {
-    status: StatusCode,
-    headers: header::HeaderMap,
-    body: Value,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: header::HeaderMap,
+    /// Null if it is no JSON.
+    pub(crate) body: Value,
+    pub(crate) bytes: bytes::Bytes,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
-    fn error(&self) -> &str {
+    pub(crate) fn error(&self) -> &str {
         assert_eq!(self.body.as_object().unwrap().len(), 1, "nothing but the error");
         self.body["error"].as_str().unwrap()
     }
@@ -57,26 +59,26 @@ async fn app(
 }
 
 /// Sends a request with the token.
-async fn send(world: &World, state: &State, request: TestRequest) -> Answer {
+pub(crate) async fn send(world: &World, state: &State, request: TestRequest) -> Answer {
     let request = request.insert_header((header::AUTHORIZATION, format!("Bearer {TOKEN}")));
     send_as_is(world, state, request).await
 }
 
-async fn send_as_is(world: &World, state: &State, request: TestRequest) -> Answer {
+pub(crate) async fn send_as_is(world: &World, state: &State, request: TestRequest) -> Answer {
     let app = app(world, state).await;
     let answer = test::call_service(&app, request.to_request()).await;
     let (status, headers) = (answer.status(), answer.headers().clone());
-    let body = test::read_body(answer).await;
-    let body = serde_json::from_slice(&body).unwrap();
-    Answer { status, headers, body }
+    let bytes = test::read_body(answer).await;
+    let body = serde_json::from_slice(&bytes).unwrap_or_default();
+    Answer { status, headers, body, bytes }
 }
 
-fn infer(body: impl Into<bytes::Bytes>) -> TestRequest {
+pub(crate) fn infer(body: impl Into<bytes::Bytes>) -> TestRequest {
     TestRequest::post().uri("/v2/models/fraud/infer").set_payload(body.into())
 }
 
 /// A node that serves one version as `fraud`.
-async fn serving(file: &str, settings: Settings) -> (World, Node) {
+pub(crate) async fn serving(file: &str, settings: Settings) -> (World, Node) {
     let world = World::new().await;
     let deployer = world.deployer().await;
     let version = world.version(file).await;
@@ -196,16 +198,16 @@ async fn what_does_not_fit_is_refused_in_this_surfaces_shape() {
     let (world, node) = serving("identity/fp32.onnx", settings).await;
     let good = row("").to_string();
     let text = good.replace("0.5", "\"half\"");
-    let binary =
-        good.replace("\"inputs\"", "\"parameters\":{\"binary_data_output\":true},\"inputs\"");
+    let mine = good.replace("\"inputs\"", "\"parameters\":{\"mine\":true},\"inputs\"");
     let large = format!("{good}{}", " ".repeat(1000));
     for (request, status, error) in [
         (infer(""), 400, ""),
         (infer("{"), 400, ""),
         (infer(good.replace("FP32", "FP64")), 400, "datatype"),
         (infer(text), 400, "inputs[0].data[0]"),
-        (infer(binary), 400, "binary_data=False"),
-        (infer(good.clone()).insert_header(("inference-header-content-length", "9")), 400, "gRPC"),
+        (infer(mine), 400, "parameters.mine"),
+        (infer(good.clone()).insert_header(("inference-header-content-length", "9")), 400, "JSON"),
+        (infer(good.clone()).insert_header(("inference-header-content-length", "-9")), 400, "`-9`"),
         (infer(good.clone()).insert_header(("content-encoding", "gzip")), 400, "content-encoding"),
         (infer(large), 413, "the body is larger than 1000 bytes — send fewer rows at a time"),
         (infer("").insert_header(("content-length", "1001")), 413, "1000 bytes"),
@@ -268,12 +270,20 @@ async fn every_operation_is_in_the_document() {
         "/v2",
         "/v2/health/live",
         "/v2/health/ready",
+        "/v2/models/stats",
         "/v2/models/{endpoint}",
+        "/v2/models/{endpoint}/config",
         "/v2/models/{endpoint}/infer",
         "/v2/models/{endpoint}/ready",
+        "/v2/models/{endpoint}/stats",
         "/v2/models/{endpoint}/versions/{version}",
+        "/v2/models/{endpoint}/versions/{version}/config",
         "/v2/models/{endpoint}/versions/{version}/infer",
         "/v2/models/{endpoint}/versions/{version}/ready",
+        "/v2/models/{endpoint}/versions/{version}/stats",
+        "/v2/repository/index",
+        "/v2/repository/models/{endpoint}/load",
+        "/v2/repository/models/{endpoint}/unload",
     ];
     assert_eq!(paths, expected);
 }

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod binary;
 mod faults;
 mod grpc;
 mod http;
+mod repository;
 mod seed;
 mod switching;

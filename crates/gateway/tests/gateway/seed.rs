@@ -15,7 +15,10 @@ use domain::{
     onnx::{Interface, Scanner},
 };
 use futures_util::stream;
-use gateway::{Metrics, Resources, Settings, State, predict};
+use gateway::{
+    Metrics, Resources, Settings, State,
+    predict::{Asked, predict},
+};
 use inference::ModelCache;
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
@@ -229,8 +232,8 @@ impl World {
             let body = protocol::v2::json::example(signature).to_string();
             protocol::v2::json::decode(body.as_bytes(), signature)
         };
-        let prediction = predict::predict(&node.state, &permit, None, 0, decode).await?;
-        Ok(prediction.served.number)
+        let asked = Asked { permit: &permit, version: None, bytes_in: 0, until: None };
+        predict(&node.state, asked, decode, |answered| Ok((answered.served.number, 0))).await
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
 
 use domain::{Signature, Tensor};
 
-use super::Answer;
+use super::{Answer, Run};
 use crate::{
     Engine, Error, Profile, batch,
     direct::Direct,
@@ -50,7 +50,7 @@ impl Shared {
         let ran = start.elapsed();
         drop(engine);
         self.direct.ran(1, ran);
-        Some(result.map(|outputs| Answer { outputs, queued: Duration::ZERO, ran, batch: 1 }))
+        Some(result.map(|outputs| alone(outputs, Duration::ZERO, inputs, ran)))
     }
 
     /// One inference thread's life.
@@ -87,20 +87,28 @@ impl Shared {
         let rows: Vec<usize> = jobs.iter().filter_map(|job| job.rows).collect();
         // Those who cannot wait as long as the last one are told so by their own clocks.
         let deadline = jobs.iter().map(|job| job.deadline).max().unwrap_or(start);
-        let parts = run(engine, &batch::join(&requests), deadline).and_then(|outputs| {
-            batch::split(&outputs, &rows).inspect_err(|error| {
+        let inputs = batch::join(&requests);
+        let joined = start.elapsed();
+        let computed = run(engine, &inputs, deadline).map(|outputs| (outputs, start.elapsed()));
+        let parts = computed.and_then(|(outputs, computed)| {
+            let parts = batch::split(&outputs, &rows).inspect_err(|error| {
                 tracing::warn!(%error, "the model mixes rows: its requests are run one by one");
                 self.may_join.store(false, Relaxed);
-            })
+            })?;
+            Ok((parts, computed))
         });
-        let Ok(parts) = parts else {
+        let Ok((parts, computed)) = parts else {
             jobs.into_iter().for_each(|job| run_alone(engine, job));
             return;
         };
-        let (ran, batch) = (start.elapsed(), jobs.len());
+        let (split, rows) = (start.elapsed().saturating_sub(computed), rows.iter().sum());
+        let computed = computed.saturating_sub(joined);
+        let (run, batch) = (Run { rows, joined, computed, split }, jobs.len());
+        let mut leads = true;
         for (job, outputs) in jobs.into_iter().zip(parts) {
             let queued = start.duration_since(job.queued_at);
-            job.answer(Ok(Answer { outputs, queued, ran, batch }));
+            // Who has left leads nobody.
+            leads &= !job.answer(Ok(Answer { outputs, queued, batch, run, leads }));
         }
     }
 }
@@ -113,7 +121,15 @@ fn run_alone(engine: &mut dyn Engine, job: Job) {
     let queued = start.duration_since(job.queued_at);
     let result = run(engine, &job.inputs, job.deadline);
     let ran = start.elapsed();
-    job.answer(result.map(|outputs| Answer { outputs, queued, ran, batch: 1 }));
+    let answer = result.map(|outputs| alone(outputs, queued, &job.inputs, ran));
+    job.answer(answer);
+}
+
+/// The answer of a run that no other request shares.
+fn alone(outputs: Vec<Tensor>, queued: Duration, inputs: &[Tensor], computed: Duration) -> Answer {
+    let rows = batch::rows(inputs).unwrap_or(1);
+    let run = Run { rows, joined: Duration::ZERO, computed, split: Duration::ZERO };
+    Answer { outputs, queued, batch: 1, run, leads: true }
 }
 
 /// A panic in an engine is that request's failure; the thread and the version live on.

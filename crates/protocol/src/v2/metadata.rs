@@ -61,13 +61,17 @@ impl ModelMetadata {
     }
 }
 
+/// A dimension on the wire.
+pub(super) fn size(dim: &Dim) -> i64 {
+    match dim {
+        // A size past i64 fits no tensor; the largest number says so as well as it.
+        Dim::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
+        Dim::Symbolic(_) | Dim::Any => -1,
+    }
+}
+
 impl From<&TensorSpec> for TensorMetadata {
     fn from(spec: &TensorSpec) -> Self {
-        let size = |dim: &Dim| match dim {
-            // A size past i64 fits no tensor; the largest number says so as well as it.
-            Dim::Fixed(size) => i64::try_from(*size).unwrap_or(i64::MAX),
-            Dim::Symbolic(_) | Dim::Any => -1,
-        };
         Self {
             name: spec.name.clone(),
             datatype: spec.datatype,

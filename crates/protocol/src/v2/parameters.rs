@@ -1,4 +1,5 @@
-//! The parameters that would change the answer: refused by name where we do not act on them.
+//! Parameters: those that we act on, those that change nothing here, and no others. Whoever sends one
+//! that would change the answer elsewhere is told so, not left to wonder.
 
 use domain::Problem;
 use serde_json::{Map, Value};
@@ -7,25 +8,65 @@ use serde_json::{Map, Value};
 pub(super) const BINARY_DATA: &str = "binary_data";
 /// On a request: the same, for the outputs that do not say.
 pub(super) const BINARY_DATA_OUTPUT: &str = "binary_data_output";
+/// On an input over REST: how many bytes behind the JSON are its elements.
+pub(super) const BINARY_DATA_SIZE: &str = "binary_data_size";
+/// On a request: the longest that it may take, in microseconds; 0 is no limit of its own.
+pub(super) const TIMEOUT: &str = "timeout";
+/// On a request of a gRPC stream: whether the last answer to it is marked as such.
+pub(super) const MARK_FINAL: &str = "triton_enable_empty_final_response";
+/// Anywhere: a hint on how the elements were made, which the datatype tells already.
+const CONTENT_TYPE: &str = "content_type";
+
+/// What parameters stand on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum On {
+    Request,
+    Input,
+    Output,
+}
+
+impl On {
+    const fn known(self) -> &'static [&'static str] {
+        match self {
+            Self::Request => &[BINARY_DATA_OUTPUT, TIMEOUT, MARK_FINAL, CONTENT_TYPE],
+            Self::Input => &[BINARY_DATA_SIZE, CONTENT_TYPE],
+            Self::Output => &[BINARY_DATA, CONTENT_TYPE],
+        }
+    }
+}
 
 /// A flag's value, if it is there.
 pub(super) fn flag(parameters: &Map<String, Value>, name: &str) -> Option<bool> {
     parameters.get(name).and_then(Value::as_bool)
 }
 
-/// Refuses a parameter that we would have to act on and do not.
-pub(super) fn check(parameters: &Map<String, Value>, field: &str) -> Result<(), Problem> {
+/// A whole number of 0 or more, if it is there.
+pub(super) fn count(parameters: &Map<String, Value>, name: &str) -> Option<u64> {
+    parameters.get(name).and_then(Value::as_u64)
+}
+
+/// Refuses a parameter that nothing is done about, and a value that its parameter cannot have.
+pub(super) fn check(parameters: &Map<String, Value>, on: On, field: &str) -> Result<(), Problem> {
     for (name, value) in parameters {
         let field = format!("{field}.{name}");
         if let Some(instead) = instead(name, value) {
             return Err(Problem::invalid(field, format!("parameter `{name}` is not supported"))
                 .hint(instead));
         }
-        if matches!(name.as_str(), BINARY_DATA | BINARY_DATA_OUTPUT) && !value.is_boolean() {
-            return Err(Problem::invalid(
-                field,
-                format!("parameter `{name}` is {value}: expected true or false"),
-            ));
+        let (fits, expected) = match name.as_str() {
+            BINARY_DATA | BINARY_DATA_OUTPUT | MARK_FINAL => (value.is_boolean(), "true or false"),
+            BINARY_DATA_SIZE | TIMEOUT => (value.is_u64(), "a whole number of 0 or more"),
+            _ => (value.is_string(), "a string"),
+        };
+        if !on.known().contains(&name.as_str()) {
+            let known: Vec<_> = on.known().iter().map(|name| format!("`{name}`")).collect();
+            let known = known.join(", ");
+            let message = format!("there is no parameter `{name}` here: there are {known}");
+            return Err(Problem::invalid(field, message).hint("leave it out"));
+        }
+        if !fits {
+            let message = format!("parameter `{name}` is {value}: expected {expected}");
+            return Err(Problem::invalid(field, message));
         }
     }
     Ok(())
@@ -34,10 +75,9 @@ pub(super) fn check(parameters: &Map<String, Value>, field: &str) -> Result<(), 
 /// What to do instead of a parameter that is refused.
 fn instead(name: &str, value: &Value) -> Option<&'static str> {
     match name {
-        "binary_data_size" => Some("send the elements in `data`, or by gRPC in raw_input_contents"),
         "classification" => Some("leave it out and rank the output's scores yourself"),
-        "content_type" if value == "base64" => {
-            Some("send text in `data`, or any bytes by gRPC in raw_input_contents")
+        CONTENT_TYPE if value == "base64" => {
+            Some("send text in `data`, or any bytes in the binary form or by gRPC")
         }
         "priority" => Some("leave it out: requests are served in the order of their arrival"),
         "sequence_end" | "sequence_id" | "sequence_start" => {
@@ -46,7 +86,6 @@ fn instead(name: &str, value: &Value) -> Option<&'static str> {
         "shared_memory_byte_size" | "shared_memory_offset" | "shared_memory_region" => {
             Some("send the elements in the request")
         }
-        "timeout" => Some("leave it out and set a deadline in your client"),
         _ => None,
     }
 }
@@ -64,7 +103,6 @@ mod tests {
     #[test]
     fn parameters_that_would_change_the_answer_are_refused_by_name() {
         for name in [
-            "binary_data_size",
             "classification",
             "priority",
             "sequence_end",
@@ -73,26 +111,49 @@ mod tests {
             "shared_memory_byte_size",
             "shared_memory_offset",
             "shared_memory_region",
-            "timeout",
         ] {
             let problem =
-                check(&map(json!({"a": 1, name: 7})), "inputs[0].parameters").unwrap_err();
+                check(&map(json!({name: 7})), On::Input, "inputs[0].parameters").unwrap_err();
             assert_eq!(problem.field.unwrap(), format!("inputs[0].parameters.{name}"));
             assert_eq!(problem.message, format!("parameter `{name}` is not supported"));
             assert!(problem.hint.is_some());
         }
-        assert!(check(&map(json!({"content_type": "base64"})), "p").is_err());
+        assert!(check(&map(json!({"content_type": "base64"})), On::Input, "p").is_err());
     }
 
     #[test]
-    fn parameters_that_change_nothing_are_taken() {
-        let harmless = json!({"content_type": "np", "headers": {"a": "b"}, "binary_data": false});
-        assert_eq!(check(&map(harmless), "p"), Ok(()));
+    fn each_is_taken_where_it_belongs_and_nowhere_else() {
+        let all = [
+            (On::Request, json!({"binary_data_output": true, "timeout": 5, "content_type": "np"})),
+            (On::Input, json!({"binary_data_size": 0, "content_type": "np"})),
+            (On::Output, json!({"binary_data": false, "content_type": "np"})),
+        ];
+        for (on, parameters) in all {
+            assert_eq!(check(&map(parameters), on, "p"), Ok(()));
+        }
+        for (on, name) in [
+            (On::Request, "binary_data"),
+            (On::Input, "binary_data_output"),
+            (On::Output, "timeout"),
+            (On::Request, "mine"),
+        ] {
+            let problem = check(&map(json!({name: true})), on, "p").unwrap_err();
+            let begin = format!("there is no parameter `{name}` here: there are `binary_data");
+            assert!(problem.message.starts_with(&begin), "{}", problem.message);
+        }
     }
 
     #[test]
-    fn a_flag_is_true_or_false() {
-        let problem = check(&map(json!({"binary_data_output": 1})), "parameters").unwrap_err();
-        assert_eq!(problem.message, "parameter `binary_data_output` is 1: expected true or false");
+    fn values_have_the_type_of_their_parameter() {
+        for (on, parameters, expected) in [
+            (On::Request, json!({"binary_data_output": 1}), "is 1: expected true or false"),
+            (On::Request, json!({"timeout": -1}), "is -1: expected a whole number of 0 or more"),
+            (On::Input, json!({"binary_data_size": 1.5}), "is 1.5: expected a whole number"),
+            (On::Input, json!({"binary_data_size": "8"}), "is \"8\": expected a whole number"),
+            (On::Output, json!({"content_type": 3}), "is 3: expected a string"),
+        ] {
+            let problem = check(&map(parameters), on, "parameters").unwrap_err();
+            assert!(problem.message.contains(expected), "{}", problem.message);
+        }
     }
 }

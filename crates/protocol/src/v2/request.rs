@@ -1,9 +1,11 @@
 //! What a caller asks for, whatever form it came in.
 
+use std::time::Duration;
+
 use domain::{Problem, Signature, Tensor};
 use serde_json::{Map, Value};
 
-use super::parameters::{self, BINARY_DATA, BINARY_DATA_OUTPUT};
+use super::parameters::{self, BINARY_DATA, BINARY_DATA_OUTPUT, MARK_FINAL, On, TIMEOUT};
 
 /// The longest text that a refusal carries: names and values in it are the caller's.
 const MAX_TEXT: usize = 500;
@@ -13,7 +15,7 @@ const MAX_TEXT: usize = 500;
 pub struct InferRequest {
     /// The caller's name for the request, to be given back.
     pub id: Option<String>,
-    /// Parameters of the request that change nothing here; those that would are refused.
+    /// Parameters of the request; unknown ones are refused.
     pub parameters: Map<String, Value>,
     /// In the caller's order.
     pub inputs: Vec<Tensor>,
@@ -30,23 +32,71 @@ pub struct RequestedOutput {
     pub parameters: Map<String, Value>,
 }
 
-impl InferRequest {
-    /// Whether any output is asked for in REST's binary form: by its own `binary_data`, else by
-    /// the request's `binary_data_output`.
+/// Which outputs REST answers in the binary form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BinaryOutputs {
+    /// All that there are.
+    All,
+    /// Those of these names.
+    These(Vec<String>),
+}
+
+impl BinaryOutputs {
+    /// Whether it is none.
     #[must_use]
-    pub fn wants_binary(&self) -> bool {
-        let default = parameters::flag(&self.parameters, BINARY_DATA_OUTPUT).unwrap_or(false);
-        if self.outputs.is_empty() {
-            return default;
+    pub const fn is_none(&self) -> bool {
+        match self {
+            Self::All => false,
+            Self::These(names) => names.is_empty(),
         }
-        self.outputs
-            .iter()
-            .any(|output| parameters::flag(&output.parameters, BINARY_DATA).unwrap_or(default))
+    }
+
+    /// Whether the output of this name is one of them.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(names) => names.iter().any(|it| it == name),
+        }
+    }
+}
+
+impl InferRequest {
+    /// The outputs that are asked for in REST's binary form: by their own `binary_data`, else by the
+    /// request's `binary_data_output`.
+    #[must_use]
+    pub fn binary_outputs(&self) -> BinaryOutputs {
+        let default = parameters::flag(&self.parameters, BINARY_DATA_OUTPUT).unwrap_or(false);
+        let is_binary = |output: &&RequestedOutput| {
+            parameters::flag(&output.parameters, BINARY_DATA).unwrap_or(default)
+        };
+        match (self.outputs.is_empty(), default) {
+            (true, true) => BinaryOutputs::All,
+            (true, false) => BinaryOutputs::These(Vec::new()),
+            (false, _) => {
+                let binary = self.outputs.iter().filter(is_binary);
+                BinaryOutputs::These(binary.map(|output| output.name.clone()).collect())
+            }
+        }
+    }
+
+    /// The longest that the caller gives it, if they say.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        parameters::count(&self.parameters, TIMEOUT)
+            .filter(|&micros| micros > 0)
+            .map(Duration::from_micros)
+    }
+
+    /// Whether the last answer to it, in a stream, is to be marked as the last.
+    #[must_use]
+    pub fn marks_final(&self) -> bool {
+        parameters::flag(&self.parameters, MARK_FINAL).unwrap_or(false)
     }
 
     /// Applies the rules that the forms share.
     pub(super) fn checked(self, signature: &Signature) -> Result<Self, Problem> {
-        parameters::check(&self.parameters, "parameters")?;
+        parameters::check(&self.parameters, On::Request, "parameters")?;
         for (index, output) in self.outputs.iter().enumerate() {
             output.check(index, &self.outputs, signature)?;
         }
@@ -78,7 +128,7 @@ impl RequestedOutput {
         if all.iter().take(index).any(|earlier| earlier.name == *name) {
             return Err(Problem::invalid(field, format!("output `{name}` stands twice")));
         }
-        parameters::check(&self.parameters, &format!("outputs[{index}].parameters"))
+        parameters::check(&self.parameters, On::Output, &format!("outputs[{index}].parameters"))
     }
 }
 

@@ -1,24 +1,25 @@
 //! `POST /v2/models/{endpoint}/infer` and `…/versions/{version}/infer`
 
+use std::io;
+
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{ContentType, HeaderName},
+    http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, HeaderMap, HeaderName, VARY},
     post,
     web::{Data, Path, Payload},
 };
 use auth::{Caller, verbs};
-use domain::Problem;
-use protocol::v2::json::{decode, encode};
+use domain::{Problem, Signature};
+use protocol::v2::{binary, json};
 
-use super::{
-    body,
-    error::{ErrorBody, V2Error},
-};
+use super::error::{ErrorBody, V2Error};
 use crate::{
     State,
     admission::admit,
+    http::{body, encoding::Encoding},
     identity::{ASKED_ID, inference_id},
-    predict::{predict, version_number},
+    predict::{Answered, Asked, predict, version_number},
+    refusal::with_example,
 };
 
 /// Room for an answer of a few dozen numbers; larger ones grow.
@@ -28,9 +29,18 @@ const FIRST_CAPACITY: usize = 1024;
 ///
 /// The answer's headers say which version made it: `x-bottega-model`, `x-bottega-model-version`,
 /// `x-bottega-model-digest`; `x-bottega-inference-id` is what the answer is called.
+///
+/// Tensors are JSON, or bytes behind it: the header `inference-header-content-length` says how long
+/// the JSON is, an input's parameter `binary_data_size` how many bytes are its; 0 means that all of the
+/// body is the model's one input. The answer has the outputs in bytes for which `binary_data`, or
+/// `binary_data_output` of the request, is true. `content-encoding` may be gzip, deflate or zstd, and
+/// the answer's too, by `accept-encoding`.
 #[utoipa::path(
     tag = "prediction",
-    params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("inference-header-content-length" = Option<u64>, Header, description = "How many bytes at the beginning of the body are JSON"),
+    ),
     request_body(content = Object, description = "Tensors, by the endpoint's schema", example = json!({
         "inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0.5, 1.5]}],
     })),
@@ -66,6 +76,7 @@ pub(super) async fn infer(
     params(
         ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
         ("version" = i32, Path, description = "A version of the present release", example = 3),
+        ("inference-header-content-length" = Option<u64>, Header, description = "How many bytes at the beginning of the body are JSON"),
     ),
     request_body(content = Object, description = "Tensors, by the endpoint's schema"),
     responses(
@@ -93,6 +104,15 @@ pub(super) async fn infer_version(
     answer(&request, payload, &caller, &state, endpoint, Some(version)).await
 }
 
+/// An answer as it goes out.
+struct Written {
+    body: Vec<u8>,
+    /// How many bytes of it are JSON, where others follow.
+    json_length: Option<usize>,
+    /// Which version made it, and what it is called.
+    labels: [(&'static str, String); 4],
+}
+
 async fn answer(
     request: &HttpRequest,
     payload: Payload,
@@ -102,25 +122,71 @@ async fn answer(
     version: Option<i32>,
 ) -> Result<HttpResponse, V2Error> {
     let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
+    let name = permit.resource().name();
+    let json_length = json_length(request.headers())?;
     let body = body::read(request, payload, state.given.settings.body_limit).await?;
-    let prediction = predict(state, &permit, version, body.len(), |signature| {
-        let request = decode(&body, signature)?;
-        if request.wants_binary() { Err(no_binary()) } else { Ok(request) }
+    let asked = Asked { permit: &permit, version, bytes_in: body.len(), until: None };
+    let decode = |signature: &Signature| {
+        let read = match json_length {
+            Some(length) => binary::decode(&body, length, signature),
+            None => json::decode(&body, signature),
+        };
+        read.map_err(|problem| with_example(problem, name, signature))
+    };
+    let asked_id = body::header(request.headers(), ASKED_ID);
+    let written = predict(state, asked, decode, |answered| {
+        let written = write(name, asked_id, &answered)?;
+        let size = written.body.len();
+        Ok((written, size))
     })
     .await?;
-    let (labels, id) = (&prediction.served.labels, prediction.id.as_deref());
-    let mut out = Vec::with_capacity(FIRST_CAPACITY);
-    encode(&mut out, permit.resource().name(), &labels.version, id, &prediction.outputs)?;
-    prediction.count(state, &permit, out.len());
-    let asked = request.headers().get(ASKED_ID).and_then(|value| value.to_str().ok());
-    let mut response = HttpResponse::Ok();
-    for (name, value) in labels.with_id(&inference_id(asked, id)) {
-        response.insert_header((HeaderName::from_static(name), value));
-    }
-    Ok(response.insert_header(ContentType::json()).body(out))
+    respond(request, written).await
 }
 
-fn no_binary() -> Problem {
-    Problem::invalid("parameters.binary_data_output", "outputs in binary are not given yet")
-        .hint("ask for JSON (tritonclient: `InferRequestedOutput(…, binary_data=False)`), or call by gRPC")
+/// How many bytes at the beginning of the body are JSON, if the caller says that others follow.
+fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
+    let Some(given) = headers.get(binary::JSON_LENGTH) else { return Ok(None) };
+    let length = given.to_str().ok().and_then(|length| length.trim().parse().ok());
+    length.map(Some).ok_or_else(|| {
+        let given: String = String::from_utf8_lossy(given.as_bytes()).chars().take(40).collect();
+        let message = format!("`{given}` is no number of bytes");
+        Problem::invalid(binary::JSON_LENGTH, message).hint("give the length of the JSON in bytes")
+    })
+}
+
+fn write(name: &str, asked_id: Option<&str>, answered: &Answered<'_>) -> Result<Written, Problem> {
+    let Answered { served, request, outputs } = answered;
+    let (labels, id) = (&served.labels, request.id.as_deref());
+    let binary_outputs = request.binary_outputs();
+    let mut body = Vec::with_capacity(FIRST_CAPACITY);
+    let json_length = if binary_outputs.is_none() {
+        json::encode(&mut body, name, &labels.version, id, outputs)?;
+        None
+    } else {
+        Some(binary::encode(&mut body, name, &labels.version, id, outputs, &binary_outputs)?)
+    };
+    let id = inference_id(asked_id, id);
+    let labels = labels.with_id(&id).map(|(name, value)| (name, value.to_owned()));
+    Ok(Written { body, json_length, labels })
+}
+
+async fn respond(request: &HttpRequest, written: Written) -> Result<HttpResponse, V2Error> {
+    let mut response = HttpResponse::Ok();
+    for (name, value) in written.labels {
+        response.insert_header((HeaderName::from_static(name), value));
+    }
+    match written.json_length {
+        None => response.insert_header(ContentType::json()),
+        Some(length) => response
+            .insert_header(ContentType::octet_stream())
+            .insert_header((binary::JSON_LENGTH, length)),
+    };
+    let body = written.body;
+    let Some(encoding) = Encoding::of_answer(request.headers(), body.len()) else {
+        return Ok(response.body(body));
+    };
+    let packed = tokio::task::spawn_blocking(move || encoding.pack(&body)).await;
+    let packed = packed.map_err(io::Error::other).flatten().map_err(|_| Problem::internal())?;
+    response.insert_header((CONTENT_ENCODING, encoding.name()));
+    Ok(response.insert_header((VARY, ACCEPT_ENCODING.as_str())).body(packed))
 }

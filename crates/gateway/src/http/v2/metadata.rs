@@ -1,11 +1,14 @@
-//! `GET /v2`, `GET /v2/models/{endpoint}` and `…/versions/{version}`
+//! `GET /v2`, `GET /v2/models/{endpoint}` and `…/config`, each also for `…/versions/{version}`
 
 use actix_web::{
     get,
     web::{Data, Path},
 };
 use auth::{Caller, verbs};
-use protocol::v2::metadata::{ModelMetadata, ServerMetadata};
+use protocol::v2::{
+    config::ModelConfig,
+    metadata::{ModelMetadata, ServerMetadata},
+};
 use rest::Json;
 
 use super::error::{ErrorBody, V2Error};
@@ -16,7 +19,7 @@ use crate::{State, admission::admit, metadata, predict::version_number};
     tag = "prediction",
     responses(
         (status = 200, description = "Name, version and extensions", body = Object, example = json!({
-            "name": "bottega", "version": "0.1.0", "extensions": [],
+            "name": "bottega", "version": "0.1.0", "extensions": ["binary_tensor_data", "statistics"],
         })),
         (status = 401, description = "No token that we know", body = ErrorBody),
     ),
@@ -82,4 +85,66 @@ fn show(
 ) -> Result<Json<ModelMetadata>, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
     Ok(Json(metadata::endpoint(state, &permit, version)?))
+}
+
+/// Show how an endpoint is run, as Triton's clients expect it.
+#[utoipa::path(
+    tag = "prediction",
+    params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
+    responses(
+        (status = 200, description = "Its configuration; where `max_batch_size` is not 0, `dims` leave the batch out", body = Object, example = json!({
+            "name": "fraud", "platform": "onnxruntime_onnx", "backend": "onnxruntime",
+            "version_policy": {"specific": {"versions": [3]}}, "max_batch_size": 64,
+            "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [2]}],
+            "output": [{"name": "y", "data_type": "TYPE_INT64", "dims": []}],
+            "instance_group": [{"count": 1, "kind": "KIND_CPU"}],
+            "default_model_filename": "model.onnx",
+            "dynamic_batching": {"max_queue_delay_microseconds": 0},
+        })),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 404, description = "No such endpoint", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v2/models/{endpoint}/config")]
+pub(super) async fn model_config(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<String>,
+) -> Result<Json<ModelConfig>, V2Error> {
+    show_config(&caller, &state, path.into_inner(), None)
+}
+
+/// Show how one version of the present release is run.
+#[utoipa::path(
+    tag = "prediction",
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("version" = i32, Path, description = "A version of the present release", example = 3),
+    ),
+    responses(
+        (status = 200, description = "Its configuration", body = Object),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v2/models/{endpoint}/versions/{version}/config")]
+pub(super) async fn model_version_config(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<Json<ModelConfig>, V2Error> {
+    let (endpoint, version) = path.into_inner();
+    show_config(&caller, &state, endpoint, Some(version_number(&version)?))
+}
+
+fn show_config(
+    caller: &Caller,
+    state: &State,
+    endpoint: String,
+    version: Option<i32>,
+) -> Result<Json<ModelConfig>, V2Error> {
+    let permit = admit::<verbs::View>(state, caller, endpoint)?;
+    Ok(Json(metadata::config(state, &permit, version)?))
 }

@@ -11,7 +11,8 @@ use super::messages::{
     model_infer_request::InferInputTensor,
 };
 use crate::v2::{
-    InferRequest, RequestedOutput, parameters,
+    InferRequest, RequestedOutput,
+    parameters::{self, BINARY_DATA_SIZE, On},
     request::{clipped, shape},
 };
 
@@ -84,7 +85,13 @@ fn parameter_map(
 fn tensor(index: usize, input: InferInputTensor, raw: Option<Bytes>) -> Result<Tensor, Problem> {
     let place = format!("inputs[{index}]");
     let field = format!("{place}.parameters");
-    parameters::check(&parameter_map(input.parameters, &field)?, &field)?;
+    let parameters = parameter_map(input.parameters, &field)?;
+    if parameters.contains_key(BINARY_DATA_SIZE) {
+        let message =
+            format!("parameter `{BINARY_DATA_SIZE}` is REST's: gRPC has raw_input_contents");
+        return Err(Problem::invalid(format!("{field}.{BINARY_DATA_SIZE}"), message));
+    }
+    parameters::check(&parameters, On::Input, &field)?;
     let datatype: DataType = input
         .datatype
         .parse()

@@ -212,22 +212,28 @@ fn parameters_keep_their_types_and_follow_the_rules_of_json() {
         request.parameters.insert(name.to_owned(), parameter);
         request
     };
-    for (choice, value) in [
-        (ParameterChoice::BoolParam(true), json!(true)),
-        (ParameterChoice::Int64Param(-3), json!(-3)),
-        (ParameterChoice::Uint64Param(u64::MAX), json!(u64::MAX)),
-        (ParameterChoice::StringParam("s".to_owned()), json!("s")),
-        (ParameterChoice::DoubleParam(0.5), json!(0.5)),
+    for (name, choice, value) in [
+        ("binary_data_output", ParameterChoice::BoolParam(true), json!(true)),
+        ("timeout", ParameterChoice::Int64Param(3), json!(3)),
+        ("timeout", ParameterChoice::Uint64Param(u64::MAX), json!(u64::MAX)),
+        ("content_type", ParameterChoice::StringParam("s".to_owned()), json!("s")),
     ] {
-        let request = decode(with("mine", Some(choice)), &signature("FP32")).unwrap();
-        assert_eq!(Value::from(request.parameters), json!({ "mine": value }));
+        let request = decode(with(name, Some(choice)), &signature("FP32")).unwrap();
+        assert_eq!(Value::from(request.parameters), json!({ name: value }));
     }
-    for choice in [None, Some(ParameterChoice::DoubleParam(f64::NAN))] {
-        assert_eq!(refusal(with("mine", choice)).0, "parameters.mine");
+    for choice in [
+        None,
+        Some(ParameterChoice::DoubleParam(f64::NAN)),
+        Some(ParameterChoice::DoubleParam(0.5)),
+        Some(ParameterChoice::Int64Param(-3)),
+    ] {
+        assert_eq!(refusal(with("timeout", choice)).0, "parameters.timeout");
     }
     let (field, message) = refusal(with("sequence_id", Some(ParameterChoice::Int64Param(1))));
     assert_eq!(field, "parameters.sequence_id");
     assert_eq!(message, "parameter `sequence_id` is not supported");
+    let (field, _) = refusal(with("mine", Some(ParameterChoice::BoolParam(true))));
+    assert_eq!(field, "parameters.mine");
 }
 
 #[test]

@@ -14,20 +14,23 @@ use super::{
     explain::{explain, explain_data},
 };
 use crate::v2::{
-    InferRequest, RequestedOutput, parameters,
+    InferRequest, RequestedOutput,
+    binary::Tail,
+    parameters::{self, BINARY_DATA_SIZE, On},
     request::{clipped, shape},
 };
 
-/// Reads the body of an inference request.
+/// Reads the body of an inference request that is JSON alone.
 ///
 /// # Errors
 /// A body that is not such a request, or that does not fit the signature; the problem names the
 /// place, e.g. `inputs[0].data[3]`.
 pub fn decode(body: &[u8], signature: &Signature) -> Result<InferRequest, Problem> {
-    read(body).and_then(|request| request.checked(signature)).map_err(clipped)
+    read(body, &mut Tail::absent()).and_then(|request| request.checked(signature)).map_err(clipped)
 }
 
-fn read(body: &[u8]) -> Result<InferRequest, Problem> {
+/// Reads the JSON of a request, some of whose inputs may have their elements in the tail behind it.
+pub(in crate::v2) fn read(body: &[u8], tail: &mut Tail<'_>) -> Result<InferRequest, Problem> {
     // serde would take the fields in order, without their names.
     if body.trim_ascii_start().starts_with(b"[") {
         let message = "the body is a list: expected an object with `inputs`";
@@ -40,7 +43,7 @@ fn read(body: &[u8]) -> Result<InferRequest, Problem> {
     Ok(InferRequest {
         id: request.id,
         parameters: request.parameters.unwrap_or_default(),
-        inputs: inputs.map(|(index, input)| input.tensor(index)).collect::<Result<_, _>>()?,
+        inputs: inputs.map(|(index, input)| input.tensor(index, tail)).collect::<Result<_, _>>()?,
         outputs: outputs
             .map(|WireOutput { name, parameters }| RequestedOutput {
                 name,
@@ -82,12 +85,22 @@ enum WireData<'a> {
 }
 
 impl WireInput<'_> {
-    fn tensor(self, index: usize) -> Result<Tensor, Problem> {
+    fn tensor(self, index: usize, tail: &mut Tail<'_>) -> Result<Tensor, Problem> {
         let place = format!("inputs[{index}]");
         let parameters = self.parameters.unwrap_or_default();
         // Before `data`: tensors sent as binary have none, and deserve that answer.
-        parameters::check(&parameters, &format!("{place}.parameters"))?;
+        parameters::check(&parameters, On::Input, &format!("{place}.parameters"))?;
         let shape = shape(&self.shape, &format!("{place}.shape"))?;
+        if let Some(size) = parameters::count(&parameters, BINARY_DATA_SIZE) {
+            if self.data.is_some() {
+                let message = format!("`{}` has both `data` and `{BINARY_DATA_SIZE}`", self.name);
+                return Err(Problem::invalid(place, message)
+                    .hint("send its elements in one of the two forms"));
+            }
+            let field = format!("{place}.parameters.{BINARY_DATA_SIZE}");
+            let data = tail.tensor(self.datatype, &shape, size, &field)?;
+            return Tensor::new(self.name, shape, data).map_err(|problem| problem.at(place));
+        }
         let field = format!("{place}.data");
         let data = match self.data {
             Some(WireData::Read(data)) => data,
@@ -95,7 +108,9 @@ impl WireInput<'_> {
                 .deserialize(&mut serde_json::Deserializer::from_str(json.get()))
                 .map_err(|error| explain_data(&error, self.datatype, json.get(), &field))?,
             None => {
-                return Err(Problem::invalid(place, format!("`{}` has no `data`", self.name)));
+                let message = format!("`{}` has no `data`", self.name);
+                return Err(Problem::invalid(place, message)
+                    .hint("send its elements there, or behind the JSON with `binary_data_size`"));
             }
         };
         data.check_nesting(&shape, &field)?;

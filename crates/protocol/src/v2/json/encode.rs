@@ -17,49 +17,68 @@ pub fn encode(
     id: Option<&str>,
     outputs: &[Tensor],
 ) -> Result<(), Problem> {
+    write(out, model_name, model_version, id, outputs, |_| None)
+}
+
+/// Appends the JSON of an answer, without the data of those outputs that stand behind it in as many
+/// bytes as `binary_size` says.
+pub(in crate::v2) fn write(
+    out: &mut Vec<u8>,
+    model_name: &str,
+    model_version: &str,
+    id: Option<&str>,
+    outputs: &[Tensor],
+    binary_size: impl Fn(&Tensor) -> Option<usize>,
+) -> Result<(), Problem> {
     let start = out.len();
-    let response = WireResponse { model_name, model_version, id, outputs: Outputs(outputs) };
+    let tensors = Outputs { tensors: outputs, binary_size: &binary_size };
+    let response = WireResponse { model_name, model_version, id, outputs: tensors };
     serde_json::to_writer(&mut *out, &response).map_err(|_| {
         out.truncate(start);
-        unwritable(outputs)
+        unwritable(outputs.iter().filter(|output| binary_size(output).is_none()))
     })
 }
 
 /// Strings are all that can fail to be written: names the output that holds the wrong one.
-fn unwritable(outputs: &[Tensor]) -> Problem {
+fn unwritable<'a>(mut outputs: impl Iterator<Item = &'a Tensor>) -> Problem {
     let not_text = |output: &&Tensor| {
         let TensorData::Bytes(elements) = &output.data else { return false };
         elements.iter().any(|element| str::from_utf8(element).is_err())
     };
-    match outputs.iter().find(not_text) {
+    match outputs.find(not_text) {
         Some(Tensor { name, .. }) => Problem::new(
             ErrorCode::Invalid,
             format!("output `{name}` holds bytes that are not UTF-8, and JSON has only text"),
         )
         .at("outputs")
-        .hint("call by gRPC, or leave this output out of `outputs`"),
+        .hint("ask for it with `binary_data`, call by gRPC, or leave it out of `outputs`"),
         None => Problem::internal(),
     }
 }
 
 #[derive(Serialize)]
-struct WireResponse<'a> {
+#[serde(bound = "")]
+struct WireResponse<'a, F: Fn(&Tensor) -> Option<usize>> {
     model_name: &'a str,
     model_version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
-    outputs: Outputs<'a>,
+    outputs: Outputs<'a, F>,
 }
 
-struct Outputs<'a>(&'a [Tensor]);
+struct Outputs<'a, F> {
+    tensors: &'a [Tensor],
+    binary_size: &'a F,
+}
 
-impl Serialize for Outputs<'_> {
+impl<F: Fn(&Tensor) -> Option<usize>> Serialize for Outputs<'_, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|Tensor { name, shape, data }| WireTensor {
-            name,
-            datatype: data.datatype().as_str(),
-            shape,
-            data: Data(data),
+        serializer.collect_seq(self.tensors.iter().map(|tensor| {
+            let Tensor { name, shape, data } = tensor;
+            let parameters =
+                (self.binary_size)(tensor).map(|size| Binary { binary_data_size: size });
+            let data = parameters.is_none().then_some(Data(data));
+            WireTensor { name, datatype: tensor.datatype().as_str(), shape, parameters, data }
         }))
     }
 }
@@ -69,7 +88,15 @@ struct WireTensor<'a> {
     name: &'a str,
     datatype: &'static str,
     shape: &'a [usize],
-    data: Data<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<Binary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<Data<'a>>,
+}
+
+#[derive(Serialize)]
+struct Binary {
+    binary_data_size: usize,
 }
 
 struct Data<'a>(&'a TensorData);

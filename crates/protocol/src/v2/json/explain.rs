@@ -12,8 +12,7 @@ use serde_path_to_error::Track;
 
 use super::data::DataSeed;
 
-const NON_FINITE: &str =
-    "JSON has no NaN and no infinity: send the tensor by gRPC, which takes both as they are";
+const NON_FINITE: &str = "JSON has no NaN and no infinity: send the tensor in the binary form or by gRPC, which take both as they are";
 
 const TOO_LARGE: &str = "no number in JSON may be larger than FP64 holds, 1.7976931348623157e308";
 

@@ -11,7 +11,8 @@
 //!   written as `3.0`, and every field that the specification does not have are refused.
 //! - BYTES are strings: their UTF-8 is the element.
 //!
-//! **NaN and infinity** have no JSON. In a request they are refused, with a pointer to gRPC. In an
+//! **NaN and infinity** have no JSON. In a request they are refused, with a pointer to the binary
+//! form and gRPC. In an
 //! answer they are the strings `"NaN"`, `"Infinity"` and `"-Infinity"`, as Protobuf's JSON mapping
 //! has them: that is still JSON, tells the three apart, and NumPy (so `tritonclient` too) reads them
 //! back as the numbers they are, while a client with typed parsing fails at that one element
@@ -28,5 +29,7 @@ mod explain;
 mod tests;
 
 pub use decode::decode;
+pub(super) use decode::read;
 pub use encode::encode;
+pub(super) use encode::write;
 pub use example::{example, schema};

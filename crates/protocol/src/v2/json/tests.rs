@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use domain::{DataType, ErrorCode, Problem, Signature, Tensor, TensorData};
 use half::{bf16, f16};
 use serde_json::{Value, json};
 
 use super::decode;
-use crate::v2::InferRequest;
+use crate::v2::{BinaryOutputs, InferRequest};
 
 fn signature(datatype: &str, shape: Value) -> Signature {
     serde_json::from_value(json!({
@@ -145,9 +147,9 @@ fn nan_and_infinity_are_refused_with_the_way_out() {
             for refused in both_orders("FP32", "[2]", &data) {
                 let problem = refused.unwrap_err();
                 let hint = problem.hint.unwrap_or_else(|| panic!("{data}: {}", problem.message));
-                assert!(
-                    hint.starts_with("JSON has no NaN and no infinity: send the tensor by gRPC")
-                );
+                assert!(hint.starts_with(
+                    "JSON has no NaN and no infinity: send the tensor in the binary form"
+                ));
                 assert!(problem.field.unwrap().starts_with("inputs[0].data"));
             }
         }
@@ -294,7 +296,7 @@ fn a_refusal_names_the_place() {
         (
             r#"{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":8}}]}"#,
             Some("inputs[0].parameters.binary_data_size"),
-            "parameter `binary_data_size` is not supported".to_owned(),
+            "`inputs[0].parameters.binary_data_size` is there, but all of the body is JSON".to_owned(),
         ),
         (
             r#"{"inputs":[{"name":"x","shape":[1,3],"datatype":"FP32","data":[1,2,3]}]}"#,
@@ -410,11 +412,12 @@ fn optional_fields_may_be_absent_null_or_empty() {
 fn id_parameters_and_outputs_are_the_callers() {
     let x = json!({"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]});
     let request = request(json!({
-        "id": "42", "parameters": {"mine": 1}, "inputs": [x], "outputs": [{"name": "z"}, {"name": "y"}],
+        "id": "42", "parameters": {"timeout": 1}, "inputs": [x], "outputs": [{"name": "z"}, {"name": "y"}],
     }))
     .unwrap();
     assert_eq!(request.id.as_deref(), Some("42"));
-    assert_eq!(Value::from(request.parameters), json!({"mine": 1}));
+    assert_eq!(request.timeout(), Some(Duration::from_micros(1)));
+    assert_eq!(Value::from(request.parameters), json!({"timeout": 1}));
     let names: Vec<_> = request.outputs.iter().map(|output| output.name.as_str()).collect();
     assert_eq!(names, ["z", "y"]);
 }
@@ -423,16 +426,22 @@ fn id_parameters_and_outputs_are_the_callers() {
 fn binary_outputs_are_wanted_by_the_output_else_by_the_request() {
     let x = json!({"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]});
     let y = |parameters: Value| json!({"name": "y", "parameters": parameters});
+    let these =
+        |names: &[&str]| BinaryOutputs::These(names.iter().map(|&name| name.to_owned()).collect());
+    let (yes, no) = (json!({"binary_data": true}), json!({"binary_data": false}));
+    let (by_default, not) =
+        (json!({"binary_data_output": true}), json!({"binary_data_output": false}));
     for (parameters, outputs, wanted) in [
-        (json!({}), json!([]), false),
-        (json!({"binary_data_output": true}), json!([]), true),
-        (json!({"binary_data_output": false}), json!([]), false),
-        (json!({}), json!([y(json!({"binary_data": true}))]), true),
-        (json!({"binary_data_output": true}), json!([y(json!({"binary_data": false}))]), false),
-        (json!({"binary_data_output": true}), json!([y(json!({}))]), true),
-        (json!({}), json!([y(json!({"binary_data": false})), {"name": "z"}]), false),
+        (json!({}), json!([]), these(&[])),
+        (by_default.clone(), json!([]), BinaryOutputs::All),
+        (not, json!([]), these(&[])),
+        (json!({}), json!([y(yes.clone())]), these(&["y"])),
+        (by_default.clone(), json!([y(no.clone())]), these(&[])),
+        (by_default.clone(), json!([y(json!({}))]), these(&["y"])),
+        (by_default, json!([y(no.clone()), {"name": "z"}]), these(&["z"])),
+        (json!({}), json!([y(no), {"name": "z"}]), these(&[])),
     ] {
         let body = json!({"inputs": [x], "parameters": parameters, "outputs": outputs});
-        assert_eq!(request(body.clone()).unwrap().wants_binary(), wanted, "{body}");
+        assert_eq!(request(body.clone()).unwrap().binary_outputs(), wanted, "{body}");
     }
 }

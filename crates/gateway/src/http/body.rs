@@ -1,34 +1,46 @@
-//! Reads a request's body within its limit, and without a copy where it comes in one piece.
+//! Reads a request's body within its limit, unpacked, and without a copy where it comes in one piece.
 
 use actix_web::{
     HttpRequest,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap},
+    http::header::{CONTENT_LENGTH, HeaderMap},
     web::{Bytes, BytesMut, Payload},
 };
 use domain::{ErrorCode, Problem};
 use futures_util::StreamExt as _;
 
-/// What says how many bytes at the beginning of a body are JSON, before tensors in binary.
-const BINARY: &str = "inference-header-content-length";
+use super::encoding::Encoding;
 
 /// No more is set aside on the word of a header.
 const FIRST_CAPACITY: usize = 1 << 20;
 
-/// Reads the whole body, if it is plain JSON as far as its headers tell.
+/// Reads the whole body.
 ///
 /// # Errors
-/// An encoding or a form that is not taken, a body larger than the limit or cut off.
+/// An encoding that is not known, a body that is larger than the limit, packed or unpacked, is cut
+/// off, or is not what its encoding says.
 pub(super) async fn read(
     request: &HttpRequest,
-    mut payload: Payload,
+    payload: Payload,
     limit: usize,
 ) -> Result<Bytes, Problem> {
     let headers = request.headers();
-    check_form(headers)?;
+    let encoding = Encoding::of_body(headers)?;
     let length = header(headers, CONTENT_LENGTH.as_str()).and_then(|it| it.parse::<usize>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
+    let body = whole(payload, length, limit).await?;
+    let Some(encoding) = encoding else { return Ok(body) };
+    // It takes longer than other requests on this thread should wait.
+    let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(&body, limit));
+    unpacked.await.map_err(|_| Problem::internal())?.map(Bytes::from)
+}
+
+async fn whole(
+    mut payload: Payload,
+    length: Option<usize>,
+    limit: usize,
+) -> Result<Bytes, Problem> {
     let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
     let first = first.map_err(|_| broken_off())?;
     if Some(first.len()) == length {
@@ -47,24 +59,12 @@ pub(super) async fn read(
     Ok(body.freeze())
 }
 
-fn check_form(headers: &HeaderMap) -> Result<(), Problem> {
-    let encoding = header(headers, CONTENT_ENCODING.as_str()).unwrap_or("identity");
-    if !encoding.eq_ignore_ascii_case("identity") {
-        return Err(Problem::invalid("content-encoding", "compressed bodies are not taken yet")
-            .hint("send the body as it is, without `content-encoding`"));
-    }
-    if headers.contains_key(BINARY) {
-        return Err(Problem::invalid(BINARY, "tensors in binary behind the JSON are not taken yet")
-            .hint("send the elements in `data` (tritonclient: `set_data_from_numpy(…, binary_data=False)`), or call by gRPC"));
-    }
-    Ok(())
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+/// A header that is text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-fn too_large(limit: usize) -> Problem {
+pub(super) fn too_large(limit: usize) -> Problem {
     Problem::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"))
         .hint("send fewer rows at a time")
 }

@@ -1,0 +1,152 @@
+//! A call under way: who calls, what they may, and how they are answered.
+
+use std::net::IpAddr;
+
+use auth::{Caller, Permit, Verb};
+use domain::{ErrorCode, Problem, RequestId};
+use tonic::{
+    Request, Response, Status,
+    metadata::{MetadataKey, MetadataMap, MetadataValue},
+};
+
+use super::status::status;
+use crate::{State, admission::admit, refusal::text as text_of, repository::Unsupported};
+
+const REQUEST_ID: &str = "x-request-id";
+
+/// The service: all of it is what the node has.
+#[derive(Clone)]
+pub(super) struct Service {
+    pub(super) state: State,
+}
+
+/// A call under way: who calls is known, and every answer will carry the call's id.
+pub(super) struct Call<'a> {
+    pub(super) state: &'a State,
+    method: &'static str,
+    id: RequestId,
+    pub(super) caller: Result<Caller, Problem>,
+}
+
+impl Service {
+    pub(super) fn new(state: State) -> Self {
+        Self { state }
+    }
+
+    pub(super) async fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call<'_> {
+        let address = request.remote_addr().map(|address| address.ip());
+        self.call_from(method, request.metadata(), address).await
+    }
+
+    /// A call, or one of many in a stream: each is looked at by itself, since a token may be revoked
+    /// while the stream goes on.
+    pub(super) async fn call_from(
+        &self,
+        method: &'static str,
+        metadata: &MetadataMap,
+        address: Option<IpAddr>,
+    ) -> Call<'_> {
+        let id = text(metadata, REQUEST_ID).and_then(RequestId::from_caller).unwrap_or_default();
+        let caller = self.caller(metadata, address, id.clone()).await;
+        Call { state: &self.state, method, id, caller }
+    }
+
+    /// Refuses, in words, what is not there; strangers are told no more than that they are strangers.
+    pub(super) async fn unsupported<Q, A>(
+        &self,
+        method: &'static str,
+        request: &Request<Q>,
+        what: Unsupported,
+    ) -> Result<Response<A>, Status> {
+        let call = self.call(method, request).await;
+        if let Err(problem) = &call.caller {
+            return call.answer(Err(problem.clone()));
+        }
+        let mut status = Status::unimplemented(text_of(&what.problem()));
+        put(status.metadata_mut(), REQUEST_ID, call.id.as_str());
+        Err(status)
+    }
+
+    async fn caller(
+        &self,
+        metadata: &MetadataMap,
+        address: Option<IpAddr>,
+        id: RequestId,
+    ) -> Result<Caller, Problem> {
+        let given = &self.state.given;
+        let header = text(metadata, "authorization");
+        let identity = given.authenticator.identify(header, address).await?.settled()?;
+        given.limiter.admit(&identity.actor).await?;
+        let caller = Caller::new(identity, address, id);
+        match text(metadata, "x-bottega-on-behalf-of") {
+            Some(for_whom) => caller.speaking_for(&given.access, for_whom).await,
+            None => Ok(caller),
+        }
+    }
+}
+
+/// Metadata that is text.
+pub(super) fn text<'a>(metadata: &'a MetadataMap, name: &'static str) -> Option<&'a str> {
+    metadata.get(name).and_then(|value| value.to_str().ok())
+}
+
+impl Call<'_> {
+    pub(super) fn permit<V: Verb>(&self, endpoint: String) -> Result<Permit<V>, Problem> {
+        admit(self.state, &self.caller.clone()?, endpoint)
+    }
+
+    /// Signs the answer with the call's id, and logs it.
+    pub(super) fn answer<T>(
+        &self,
+        result: Result<Response<T>, Problem>,
+    ) -> Result<Response<T>, Status> {
+        let (method, request_id) = (self.method, self.id.as_str());
+        let mut answer = match result {
+            Ok(answer) => {
+                tracing::debug!(target: "request", method, request_id, "answered");
+                Ok(answer)
+            }
+            Err(problem) => {
+                let code = problem.code.as_str();
+                match problem.code {
+                    ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Timeout => {
+                        tracing::error!(target: "request", method, request_id, code, error = %problem, "answered");
+                    }
+                    ErrorCode::Unauthenticated
+                    | ErrorCode::Forbidden
+                    | ErrorCode::NotFound
+                    | ErrorCode::Conflict
+                    | ErrorCode::Invalid
+                    | ErrorCode::TooLarge
+                    | ErrorCode::GateRefused
+                    | ErrorCode::QuotaExceeded
+                    | ErrorCode::RateLimited => {
+                        tracing::info!(target: "request", method, request_id, code, "answered");
+                    }
+                }
+                let mut status = status(&problem);
+                for (name, value) in rest::quota_headers(&problem) {
+                    if let (Ok(name), Ok(value)) =
+                        (MetadataKey::from_bytes(name.as_str().as_bytes()), value.parse())
+                    {
+                        status.metadata_mut().insert(name, value);
+                    }
+                }
+                Err(status)
+            }
+        };
+        let metadata = match &mut answer {
+            Ok(answer) => answer.metadata_mut(),
+            Err(status) => status.metadata_mut(),
+        };
+        put(metadata, REQUEST_ID, request_id);
+        answer
+    }
+}
+
+/// All our values are visible ASCII, which every header takes.
+pub(super) fn put(metadata: &mut MetadataMap, name: &'static str, value: &str) {
+    if let Ok(value) = MetadataValue::try_from(value) {
+        metadata.insert(name, value);
+    }
+}

@@ -1,0 +1,103 @@
+//! One prediction, alone or as a part of a stream.
+
+use std::time::{Duration, Instant};
+
+use auth::verbs;
+use domain::{Problem, Signature};
+use prost::Message as _;
+use protocol::v2::grpc::{
+    Contents, decode, encode,
+    messages::{
+        InferParameter, ModelInferRequest, ModelInferResponse, infer_parameter::ParameterChoice,
+    },
+};
+use tonic::{Response, metadata::MetadataMap};
+
+use super::call::{Call, put, text};
+use crate::{
+    identity::inference_id,
+    predict::{Asked, predict, version_number},
+    refusal::with_example,
+};
+
+/// Marks the last answer to a request of a stream, for whoever asked for the mark.
+const FINAL: &str = "triton_final_response";
+
+pub(super) async fn infer(
+    call: &Call<'_>,
+    mut request: ModelInferRequest,
+    asked_id: Option<&str>,
+    until: Option<Instant>,
+) -> Result<Response<ModelInferResponse>, Problem> {
+    let permit = call.permit::<verbs::Invoke>(std::mem::take(&mut request.model_name))?;
+    let bytes_in = request.encoded_len();
+    let version = Some(request.model_version.as_str()).filter(|version| !version.is_empty());
+    let version = version.map(version_number).transpose()?;
+    let contents = Contents::of(&request);
+    let name = permit.resource().name();
+    let asked = Asked { permit: &permit, version, bytes_in, until };
+    let read = |signature: &Signature| {
+        decode(request, signature).map_err(|problem| with_example(problem, name, signature))
+    };
+    predict(call.state, asked, read, |answered| {
+        let (labels, own_id) = (&answered.served.labels, answered.request.id.clone());
+        let id = inference_id(asked_id, own_id.as_deref());
+        let marked = answered.request.marks_final();
+        let version = labels.version.as_str();
+        let mut message = encode(name, version, own_id, answered.outputs, contents)?;
+        if marked {
+            let last = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
+            message.parameters.insert(FINAL.to_owned(), last);
+        }
+        let size = message.encoded_len();
+        let mut answer = Response::new(message);
+        for (name, value) in labels.with_id(&id) {
+            put(answer.metadata_mut(), name, value);
+        }
+        Ok((answer, size))
+    })
+    .await
+}
+
+/// When the caller gives up, by gRPC's own header.
+pub(super) fn until(metadata: &MetadataMap) -> Option<Instant> {
+    let timeout = text(metadata, "grpc-timeout").and_then(timeout)?;
+    Instant::now().checked_add(timeout)
+}
+
+/// Digits and a unit.
+fn timeout(value: &str) -> Option<Duration> {
+    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    let count: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(count.checked_mul(3600)?),
+        "M" => Duration::from_secs(count.checked_mul(60)?),
+        "S" => Duration::from_secs(count),
+        "m" => Duration::from_millis(count),
+        "u" => Duration::from_micros(count),
+        "n" => Duration::from_nanos(count),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_read_in_every_unit() {
+        for (value, millis) in [
+            ("2H", 7_200_000),
+            ("3M", 180_000),
+            ("90S", 90_000),
+            ("5000m", 5000),
+            ("3000000u", 3000),
+            ("9000000n", 9),
+        ] {
+            assert_eq!(timeout(value), Some(Duration::from_millis(millis)), "{value}");
+        }
+        for wrong in ["", "S", "5", "5x", "5é", "-1S", "1.5S", "99999999999999999999H"] {
+            assert_eq!(timeout(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! A stream of predictions: for each request an answer, in their order.
+//!
+//! A request that fails is answered with its error and its id, and the stream goes on. Some requests
+//! are under way at once, so that they share runs; no more are read until the first is answered.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt as _};
+use protocol::v2::grpc::messages::{
+    ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
+};
+use tonic::{Extensions, Request, Status, Streaming, metadata::MetadataMap};
+
+use super::{
+    call::Service,
+    infer::{infer, until},
+};
+use crate::refusal::text;
+
+/// Requests of one stream that are under way at once.
+const AT_ONCE: usize = 32;
+
+/// What a stream answers.
+pub(super) type Answers =
+    Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
+
+pub(super) fn answers(service: Service, request: Request<Streaming<ModelInferRequest>>) -> Answers {
+    let address = request.remote_addr().map(|address| address.ip());
+    let (metadata, _, requests): (MetadataMap, Extensions, _) = request.into_parts();
+    // The stream's own deadline is that of all requests in it.
+    let until = until(&metadata);
+    let answer = move |request: Result<ModelInferRequest, Status>| {
+        let (service, metadata) = (service.clone(), metadata.clone());
+        async move {
+            let request = request?;
+            let (id, model_name) = (request.id.clone(), request.model_name.clone());
+            let call = service.call_from("ModelStreamInfer", &metadata, address).await;
+            Ok(match infer(&call, request, None, until).await {
+                Ok(answer) => ModelStreamInferResponse {
+                    error_message: String::new(),
+                    infer_response: Some(answer.into_inner()),
+                },
+                Err(problem) => ModelStreamInferResponse {
+                    error_message: text(&problem),
+                    infer_response: Some(ModelInferResponse {
+                        id,
+                        model_name,
+                        ..Default::default()
+                    }),
+                },
+            })
+        }
+    };
+    Box::pin(requests.map(answer).buffered(AT_ONCE))
+}
