@@ -70,7 +70,7 @@ def main():
         lambda: client.register_system_shared_memory("region", "/key", 120, **head),
         lambda: client.unregister_system_shared_memory(**head),
         lambda: client.get_cuda_shared_memory_status(**head),
-        lambda: client.register_cuda_shared_memory("region", b"handle", 0, 120, **head),
+        lambda: client.register_cuda_shared_memory("region", b"aGFuZGxl", 0, 120, **head),
         lambda: client.unregister_cuda_shared_memory("region", **head),
     ]:
         cases.refused(call, "shared memory is not supported by this server", "send the elements in the request")

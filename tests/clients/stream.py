@@ -44,7 +44,6 @@ def streams():
     client.stop_stream()
 
     client.start_stream(lambda result, error: answers.put((result, error)))
-    client.async_stream_infer("breast-cancer", tensor(FEATURES))
     _, error = answers.get(timeout=30)
     assert "needs a token" in str(error), error
     client.stop_stream()
