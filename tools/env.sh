@@ -44,5 +44,9 @@ python_folder() (
 export BOTTEGA_PYTHON="${BOTTEGA_PYTHON:-$(python_folder python tests/requirements.txt)/bin/python}"
 export BOTTEGA_MLFLOW3="${BOTTEGA_MLFLOW3:-$(python_folder mlflow3 tests/requirements.mlflow3.txt)/bin/python}"
 export BOTTEGA_MLFLOW2="${BOTTEGA_MLFLOW2:-$(python_folder mlflow2 tests/requirements.mlflow2.txt)/bin/python}"
+# The OpenID provider that logging in is tested against.
+export BOTTEGA_OIDC_PROVIDER="${BOTTEGA_OIDC_PROVIDER:-$(
+    echo "$BOTTEGA_TOOLS/oidc_provider-$(sha256sum tests/clients/oidc/package-lock.json | cut -c1-12)"
+)}"
 # What MLflow's own accounts need besides: the benchmarks ask a server that has them.
 export BOTTEGA_MLFLOW_AUTH="${BOTTEGA_MLFLOW_AUTH:-$(python_folder mlflow_auth benches/requirements.mlflow_auth.txt)/bin/python}"

@@ -11,6 +11,10 @@ const OPEN: &[&str] = &[
     "/v2/health/ready",
     "/api/v1/openapi.json",
     "/.well-known/jwks.json",
+    "/api/v1/auth/oidc/login",
+    "/api/v1/auth/oidc/callback",
+    "/api/v1/auth/oidc/token",
+    "/api/v1/auth/oidc/cli",
 ];
 
 /// Every operation of the document, with its parameters filled in.

@@ -10,16 +10,16 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use domain::{Actor, Problem, SubjectId, Timestamp, TokenId};
+use domain::{Actor, ActorKind, Problem, SubjectId, Timestamp, TokenId, TrustId};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use store::{Change, Database, access, identities, logins, sessions, tokens};
+use store::{Change, Database, access, identities, logins, oidc, sessions, tokens};
 
 use crate::{
     Access, Identity, Result, SecretKey,
     audit::Trail,
     credentials::{Credentials, TOKEN, is_broken_token, unauthenticated},
-    jwt::Jwts,
+    jwt::{Claims, Jwts},
     logins::network,
     passwords::Passwords,
     remembered::Remembered,
@@ -43,6 +43,7 @@ struct Known {
     tokens: HashMap<[u8; 32], Token>,
     hashes: HashMap<TokenId, [u8; 32]>,
     users: HashMap<SubjectId, identities::User>,
+    trusts: HashMap<TrustId, SubjectId>,
 }
 
 /// Knows all tokens by their keyed hashes. Reading takes no lock and asks no database, but for
@@ -148,6 +149,7 @@ impl Authenticator {
                 })
                 .collect(),
             users: snapshot.users.into_iter().map(|user| (user.id, user)).collect(),
+            trusts: snapshot.trusts.into_iter().collect(),
         };
         self.known.store(Arc::new(known));
         Ok(())
@@ -175,7 +177,8 @@ impl Authenticator {
         }
         tokens::end_expired(&self.database).await?;
         sessions::forget_ended(&self.database, crate::sessions::IDLE).await?;
-        logins::forget_old(&self.database).await
+        logins::forget_old(&self.database).await?;
+        oidc::logins::forget_old(&self.database).await
     }
 
     /// Who a request with this `Authorization` header comes from.
@@ -221,13 +224,7 @@ impl Authenticator {
         let identity = || {
             let now = self.now();
             let claims = jwts.verify(token, now)?;
-            let known = self.known.load();
-            let holder = known.hashes.get(&claims.tid).and_then(|hash| known.tokens.get(hash));
-            let gone = || unauthenticated("the token that this one was exchanged for is gone");
-            let identity = holder.ok_or_else(gone)?.identity(now)?;
-            if identity.subject != Some(claims.sid) {
-                return Err(gone());
-            }
+            let identity = self.known.load().behind(&claims, now)?;
             let scopes = match claims.scopes {
                 Some(scopes) => {
                     let scopes: Result<Vec<_>, Problem> =
@@ -236,7 +233,7 @@ impl Authenticator {
                 }
                 None => identity.scopes.clone(),
             };
-            Ok(Identity { scopes, ..identity.clone() })
+            Ok(Identity { scopes, ..identity })
         };
         Some(identity())
     }
@@ -307,6 +304,34 @@ impl Authenticator {
     }
 }
 
+impl Known {
+    /// Whom a signed token speaks for now, by what it was exchanged for.
+    fn behind(&self, claims: &Claims, now: Timestamp) -> Result<Identity, Problem> {
+        let gone = || unauthenticated("what this token was exchanged for is gone");
+        if let Some(id) = claims.tid {
+            let holder = self.hashes.get(&id).and_then(|hash| self.tokens.get(hash));
+            let identity = holder.ok_or_else(gone)?.identity(now)?;
+            return (identity.subject == Some(claims.sid))
+                .then(|| identity.clone())
+                .ok_or_else(gone);
+        }
+        let trust = claims.trust.ok_or_else(gone)?;
+        if self.trusts.get(&trust) != Some(&claims.sid) {
+            return Err(gone());
+        }
+        let name = claims.sub.strip_prefix("service:").ok_or_else(gone)?;
+        Ok(Identity {
+            actor: Actor { kind: ActorKind::Service, name: name.to_owned() },
+            subject: Some(claims.sid),
+            token: None,
+            scopes: None,
+            session: None,
+            trust: Some(trust),
+            must_change_password: false,
+        })
+    }
+}
+
 impl Token {
     /// Whom it speaks for now.
     fn identity(&self, now: Timestamp) -> Result<&Identity, Problem> {
@@ -335,6 +360,7 @@ impl Token {
             token: Some(token.id),
             scopes: token.scopes.map(Arc::from),
             session: None,
+            trust: None,
             must_change_password: false,
         };
         Self { identity, expires_at: token.expires_at, dead, used }

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use domain::{
     Actor, ActorKind, AuditEvent, ErrorCode, Problem, RequestId, Resource, SessionId, SubjectId,
-    TokenId,
+    TokenId, TrustId,
     access::{Scope, Subject, SubjectKind, SubjectName},
 };
 use serde_json::Value;
@@ -24,6 +24,8 @@ pub struct Identity {
     pub scopes: Option<Arc<[Scope]>>,
     /// The session that they are in; absent where they came by password or token.
     pub session: Option<SessionId>,
+    /// The trust by which a CI job's token was exchanged for theirs.
+    pub trust: Option<TrustId>,
     /// Whether they came by a password that they must change before anything else.
     pub must_change_password: bool,
 }
@@ -58,6 +60,8 @@ pub struct Caller {
     pub scopes: Option<Arc<[Scope]>>,
     /// The session that they are in; absent where they came by password or token.
     pub session: Option<SessionId>,
+    /// The trust by which a CI job's token was exchanged for theirs.
+    pub trust: Option<TrustId>,
     /// Where from.
     pub address: Option<IpAddr>,
     /// For whom a service account says that it acts. It is recorded; rights stay the caller's.
@@ -70,8 +74,10 @@ impl Caller {
     /// Whoever credentials stand for, in this request.
     #[must_use]
     pub fn new(identity: Identity, address: Option<IpAddr>, request_id: RequestId) -> Self {
-        let Identity { actor, subject, token, scopes, session, must_change_password: _ } = identity;
-        Self { actor, subject, token, scopes, session, address, on_behalf_of: None, request_id }
+        let Identity { actor, subject, token, scopes, session, trust, must_change_password: _ } =
+            identity;
+        let on_behalf_of = None;
+        Self { actor, subject, token, scopes, session, trust, address, on_behalf_of, request_id }
     }
 
     /// A part of Bottega that acts by itself, by the name of its job.
@@ -83,6 +89,7 @@ impl Caller {
             token: None,
             scopes: None,
             session: None,
+            trust: None,
             address: None,
             on_behalf_of: None,
             request_id: RequestId::new(),
@@ -129,9 +136,21 @@ impl Caller {
         Ok(Self { on_behalf_of: Some(named), ..self })
     }
 
+    /// Refuses a CI job, which is gone in a while: it leaves nothing behind that lasts.
+    pub(crate) fn lasting(&self) -> Result<(), Problem> {
+        if self.trust.is_some() {
+            let message =
+                "a CI job's token does not reach its service account's own, and makes none";
+            return Err(Problem::new(ErrorCode::Forbidden, message)
+                .hint("log in, or use an API token of the service account"));
+        }
+        Ok(())
+    }
+
     /// The same for what a token with scopes may do as well.
     pub(crate) fn holder(&self) -> Result<Own<'_>, Problem> {
         let no_account = || Problem::new(ErrorCode::Forbidden, "only accounts can do this");
+        self.lasting()?;
         Ok(Own { caller: self, subject: self.subject.ok_or_else(no_account)? })
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! Users, teams, service accounts, their passwords, tokens and sessions are dealt with by the
 //! [`Authenticator`] as well, so that what changes is known here at once.
+//! People who log in at an identity provider, and CI jobs, are dealt with by [`oidc`].
 //! What decides are grants and policies ([`grants`]), by the crate `policy`; [`explain`] says why;
 //! [`standing`] is for those who speak of levels.
 //!
@@ -36,10 +37,12 @@ mod tokens;
 mod vault;
 
 pub mod audit;
+pub mod egress;
 pub mod explain;
 pub mod grants;
 pub mod http;
 pub mod jwt;
+pub mod oidc;
 pub mod quotas;
 pub mod secrets;
 pub mod standing;

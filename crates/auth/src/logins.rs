@@ -75,7 +75,7 @@ impl Authenticator {
         }
     }
 
-    fn culprit(&self, patience: Patience, parts: &[&str]) -> Culprit {
+    pub(crate) fn culprit(&self, patience: Patience, parts: &[&str]) -> Culprit {
         Culprit {
             key: self.key.hash_bytes(format!("login:{}", parts.join("\0")).as_bytes()),
             patience,
@@ -84,7 +84,11 @@ impl Authenticator {
 }
 
 /// An attempt to log in, as it is recorded: nobody has a permit yet.
-fn attempt(change: &'static str, address: Option<IpAddr>, detail: serde_json::Value) -> AuditEvent {
+pub(crate) fn attempt(
+    change: &'static str,
+    address: Option<IpAddr>,
+    detail: serde_json::Value,
+) -> AuditEvent {
     let caller = Caller { request_id: rest::request_id(), address, ..Caller::system("login") };
     caller.event(None, Resource::Platform, change, detail)
 }

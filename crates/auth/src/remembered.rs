@@ -33,6 +33,7 @@ impl Hit {
             token: None,
             scopes: None,
             session: None,
+            trust: None,
             must_change_password,
         }
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use chrono::TimeDelta;
-use domain::{Actor, ErrorCode, Problem, SessionId};
+use domain::{Actor, ErrorCode, Problem, SessionId, SubjectId};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use store::{
@@ -38,6 +38,15 @@ pub struct Started {
     pub must_change_password: bool,
 }
 
+/// Somebody who proved who they are.
+pub(crate) struct Entering<'a> {
+    pub(crate) id: SubjectId,
+    pub(crate) user: String,
+    pub(crate) must_change_password: bool,
+    /// Who says so, if it is an identity provider.
+    pub(crate) issuer: Option<&'a str>,
+}
+
 impl Authenticator {
     /// Begins a session for a user who proves by password who they are.
     ///
@@ -51,18 +60,36 @@ impl Authenticator {
         user_agent: Option<&str>,
     ) -> Result<Started> {
         let proven = self.prove(user, password, address).await?;
+        let change = Change::begin(&self.database).await?;
+        let who = Entering {
+            id: proven.id,
+            user: proven.user,
+            must_change_password: proven.must_change,
+            issuer: None,
+        };
+        self.begin_session(change, who, address, user_agent).await
+    }
+
+    /// Begins a session for somebody who proved who they are, and commits the change.
+    pub(crate) async fn begin_session(
+        &self,
+        mut change: Change,
+        who: Entering<'_>,
+        address: Option<IpAddr>,
+        user_agent: Option<&str>,
+    ) -> Result<Started> {
         let cookie =
             SecretString::from(format!("{PREFIX}{}", SecretKey::generate().expose_secret()));
-        let mut change = Change::begin(&self.database).await?;
         let (id, expires_at) = (SessionId::new(), change.now() + LONGEST);
-        let actor = Actor::user(proven.user);
+        let actor = Actor::user(who.user);
         let user_agent: Option<String> = user_agent.map(|agent| agent.chars().take(300).collect());
         sessions::insert(
             &mut change,
             &NewSession {
                 id,
                 hash: self.session_hash(cookie.expose_secret()),
-                subject: proven.id,
+                subject: who.id,
+                by_provider: who.issuer.is_some(),
                 expires_at,
                 address: address.map(|address| address.to_string()).as_deref(),
                 user_agent: user_agent.as_deref(),
@@ -71,17 +98,21 @@ impl Authenticator {
         .await?;
         let identity = Identity {
             actor: actor.clone(),
-            subject: Some(proven.id),
+            subject: Some(who.id),
             token: None,
             scopes: None,
             session: Some(id),
-            must_change_password: proven.must_change,
+            must_change_password: who.must_change_password,
+            trust: None,
         };
         let caller = Caller::new(identity, address, rest::request_id());
-        let detail = json!({"session": id, "address": address, "user_agent": user_agent});
+        let mut detail = json!({"session": id, "address": address, "user_agent": user_agent});
+        if let Some(issuer) = who.issuer {
+            detail["issuer"] = issuer.into();
+        }
         change.commit(&caller.own()?.event("session.started", detail)).await?;
         let csrf_token = self.csrf_token(cookie.expose_secret());
-        let must_change_password = proven.must_change;
+        let must_change_password = who.must_change_password;
         Ok(Started { cookie, csrf_token, id, actor, expires_at, must_change_password })
     }
 
@@ -106,6 +137,7 @@ impl Authenticator {
             token: None,
             scopes: None,
             session: Some(session.id),
+            trust: None,
             must_change_password: session.must_change_password,
         })
     }

@@ -147,6 +147,7 @@ impl Authenticator {
         wanted: &Wanted,
         expires_at: Option<Timestamp>,
     ) -> Result<()> {
+        caller.lasting()?;
         if let Some(own) = &caller.scopes {
             let is_within = |scope: &Scope| own.iter().any(|own| scope.is_within(own));
             if !wanted.scopes.as_ref().is_some_and(|scopes| scopes.iter().all(is_within)) {

@@ -122,6 +122,9 @@ pub enum Question {
     Settings(commands::settings::Verb),
     /// Delete for good what was deleted long ago, and the bytes that nothing names any more
     Collect(commands::collect::Options),
+    /// Set up logging in at an identity provider, and tokens for CI jobs
+    #[command(subcommand)]
+    Oidc(commands::oidc::Verb),
     /// Make users, show them, keep them out, give them passwords
     #[command(subcommand)]
     Users(commands::users::Verb),

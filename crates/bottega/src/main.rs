@@ -74,6 +74,7 @@ async fn ask(
         Question::Rollback(options) => commands::rollout::rollback(server, options, output).await,
         Question::Grants(verb) => commands::grants::run(server, verb, output).await,
         Question::Policies(verb) => commands::policies::run(server, verb, output).await,
+        Question::Oidc(verb) => commands::oidc::run(server, verb, output).await,
         Question::Webhooks(verb) => commands::webhooks::run(server, verb, output).await,
         Question::Import(verb) => commands::import::run(server, verb, output).await,
         Question::Secrets(verb) => commands::secrets::run(server, verb, output).await,

@@ -39,15 +39,27 @@ pub const KEYS: &[&str] = &[
     "webhook_allow",
     "retention",
     "trusted_proxies",
+    "public_url",
+    "oidc_issuer",
+    "oidc_client_id",
+    "oidc_client_secret_file",
+    "oidc_client_secret",
+    "oidc_scopes",
+    "oidc_name_claim",
+    "oidc_groups_claim",
+    "oidc_create_users",
+    "oidc_allow",
     "offline_grace",
     "quota_when_offline",
 ];
 
 /// Keys whose values are never shown.
-const SECRETS: &[&str] = &["database_url", "secret_key", "secret_key_previous", "admin_token"];
+const SECRETS: &[&str] =
+    &["database_url", "secret_key", "secret_key_previous", "admin_token", "oidc_client_secret"];
 
 /// Keys that may also be set in `bottega.toml`: all but those that do not belong in a file.
-const NOT_IN_FILES: &[&str] = &["secret_key", "secret_key_previous", "admin_token"];
+const NOT_IN_FILES: &[&str] =
+    &["secret_key", "secret_key_previous", "admin_token", "oidc_client_secret"];
 
 /// What is logged unless told otherwise: what we do, and of libraries only what is wrong.
 const LOG: &str = "info,actix_server=warn,sqlx=warn";
@@ -149,6 +161,32 @@ pub struct Settings {
     /// Networks of proxies whose `x-forwarded-for` is believed, as `10.0.0.0/8,fd00::/8`.
     #[serde(default)]
     pub trusted_proxies: Option<String>,
+    /// How browsers reach this server, as `https://bottega.example`.
+    #[serde(default)]
+    pub public_url: Option<String>,
+    /// The identity provider that people log in at, as it signs itself; absent: none.
+    #[serde(default)]
+    pub oidc_issuer: Option<String>,
+    /// What this server is called there.
+    #[serde(default)]
+    pub oidc_client_id: Option<String>,
+    /// The file of what proves that.
+    #[serde(default)]
+    pub oidc_client_secret_file: Option<PathBuf>,
+    /// What proves that; absent, and no file: PKCE alone.
+    #[serde(default)]
+    pub oidc_client_secret: Option<SecretString>,
+    /// What the provider is asked for.
+    pub oidc_scopes: String,
+    /// The claim that names new users.
+    pub oidc_name_claim: String,
+    /// The claim that lists somebody's groups.
+    pub oidc_groups_claim: String,
+    /// Whether whoever logs in for the first time becomes a user.
+    pub oidc_create_users: bool,
+    /// Networks that identity providers may be in although they are not public, as `10.0.0.0/8`.
+    #[serde(default)]
+    pub oidc_allow: Option<String>,
     /// How long callers are let in from memory, and leases of quotas go on, while the database is away.
     #[serde(deserialize_with = "duration")]
     pub offline_grace: Duration,
@@ -171,6 +209,10 @@ struct Defaults {
     trial_timeout: &'static str,
     trial_memory_bytes: u64,
     retention: &'static str,
+    oidc_scopes: &'static str,
+    oidc_name_claim: &'static str,
+    oidc_groups_claim: &'static str,
+    oidc_create_users: bool,
     offline_grace: &'static str,
     quota_when_offline: WhenOffline,
 }
@@ -216,6 +258,10 @@ impl Layers {
             trial_timeout: "60s",
             trial_memory_bytes: 4 << 30,
             retention: "30d",
+            oidc_scopes: "openid profile email",
+            oidc_name_claim: "preferred_username",
+            oidc_groups_claim: "groups",
+            oidc_create_users: false,
             offline_grace: "15m",
             quota_when_offline: WhenOffline::Refuse,
         };

@@ -72,4 +72,10 @@ id! {
     ImportSourceId,
     /// One telling of one event to one webhook, however often it is tried.
     DeliveryId,
+    /// Somebody whom an identity provider knows.
+    IdentityId,
+    /// What a group of an identity provider gives.
+    MappingId,
+    /// Whose tokens are exchanged for a service account's.
+    TrustId,
 }

@@ -48,8 +48,9 @@ pub use digest::{Digest, Hasher};
 pub use duration::parse_duration;
 pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
-    BlobKey, DeliveryId, EndpointId, GrantId, ImportSourceId, ModelId, NodeId, QuotaRequestId,
-    RuleId, SessionId, SubjectId, TokenId, UploadId, VersionId, WebhookId,
+    BlobKey, DeliveryId, EndpointId, GrantId, IdentityId, ImportSourceId, MappingId, ModelId,
+    NodeId, QuotaRequestId, RuleId, SessionId, SubjectId, TokenId, TrustId, UploadId, VersionId,
+    WebhookId,
 };
 pub use import::ImportKind;
 pub use manifest::{FileEntry, FilePath, Manifest};

@@ -3,7 +3,7 @@
 //! - [`events`] is the vocabulary: what can be heard of, and how the outbox's events are told.
 //! - [`webhooks`] and [`deliveries`] are the use cases; each demands a permit.
 //! - [`run`] works in the background, in as many processes as there are.
-//! - The guard decides which addresses may be reached, at every connection anew.
+//! - [`auth::egress`] decides which addresses may be reached, at every connection anew.
 //!
 //! Policy. A delivery is tried up to ten times over about a day: again after 408, 425, 429, any 5xx,
 //! or no answer, and later than usual where a 429 or 503 asks for that by `Retry-After`, up to a
@@ -17,7 +17,6 @@
 pub mod deliveries;
 mod error;
 pub mod events;
-mod guard;
 mod http;
 mod send;
 mod state;
@@ -25,7 +24,6 @@ pub mod webhooks;
 mod worker;
 
 pub use error::{Error, Result};
-pub use guard::Networks;
 pub use http::routes;
 pub use state::State;
 pub use worker::{run, step};

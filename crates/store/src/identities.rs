@@ -1,7 +1,7 @@
 //! Everybody who may call, as one snapshot that fits in memory.
 
 use chrono::TimeDelta;
-use domain::{Actor, ActorKind, SubjectId, Timestamp, TokenId, access::Scope};
+use domain::{Actor, ActorKind, SubjectId, Timestamp, TokenId, TrustId, access::Scope};
 
 use crate::{Database, Error, Result, tokens::scopes};
 
@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub tokens: Vec<Token>,
     /// All enabled users with a password.
     pub users: Vec<User>,
+    /// Whose tokens are exchanged for which enabled service account's.
+    pub trusts: Vec<(TrustId, SubjectId)>,
 }
 
 /// Reads all of it as of one moment.
@@ -77,6 +79,12 @@ pub async fn load(database: &Database) -> Result<Snapshot> {
     )
     .fetch_all(&mut *tx)
     .await?;
+    let trusts = sqlx::query!(
+        "SELECT t.id, t.service_id FROM oidc_trusts t JOIN subjects s ON s.id = t.service_id
+         WHERE s.disabled_at IS NULL"
+    )
+    .fetch_all(&mut *tx)
+    .await?;
     tx.commit().await?;
     let tokens = rows
         .into_iter()
@@ -99,7 +107,9 @@ pub async fn load(database: &Database) -> Result<Snapshot> {
         password_mark: row.mark,
         must_change_password: row.must_change_password,
     });
-    Ok(Snapshot { revision: revision.revision, tokens, users: users.collect() })
+    let trusts = trusts.into_iter().map(|row| (TrustId(row.id), SubjectId(row.service_id)));
+    let (users, trusts) = (users.collect(), trusts.collect());
+    Ok(Snapshot { revision: revision.revision, tokens, users, trusts })
 }
 
 fn actor(written: &str) -> Option<Actor> {

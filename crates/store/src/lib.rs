@@ -41,6 +41,7 @@ pub mod lineage;
 pub mod logins;
 pub mod models;
 pub mod nodes;
+pub mod oidc;
 pub mod outbox;
 pub mod policies;
 pub mod private;

@@ -32,9 +32,9 @@ pub struct Session {
 macro_rules! select_session {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query!(
-            "SELECT e.id, e.subject_id, s.name, a.must_change_password, e.created_at, e.last_seen_at,
+            r#"SELECT e.id, e.subject_id, s.name, (a.must_change_password AND e.origin = 'password') AS "must_change_password!", e.created_at, e.last_seen_at,
                     e.expires_at, e.address, e.user_agent
-             FROM sessions e JOIN subjects s ON s.id = e.subject_id JOIN accounts a ON a.id = e.subject_id "
+             FROM sessions e JOIN subjects s ON s.id = e.subject_id JOIN accounts a ON a.id = e.subject_id "#
                 + $rest
             $(, $argument)*
         )
@@ -121,6 +121,8 @@ pub struct NewSession<'a> {
     pub address: Option<&'a str>,
     /// In which program.
     pub user_agent: Option<&'a str>,
+    /// Whether an identity provider told who they are, in place of a password.
+    pub by_provider: bool,
 }
 
 /// Begins a session.
@@ -130,15 +132,16 @@ pub struct NewSession<'a> {
 pub async fn insert(change: &mut Change, new: &NewSession<'_>) -> Result<()> {
     let now = change.now();
     sqlx::query!(
-        "INSERT INTO sessions (id, hash, subject_id, created_at, last_seen_at, expires_at, address, user_agent)
-         VALUES ($1, $2, $3, $4, $4, $5, $6, $7)",
+        "INSERT INTO sessions (id, hash, subject_id, created_at, last_seen_at, expires_at, address, user_agent, origin)
+         VALUES ($1, $2, $3, $4, $4, $5, $6, $7, $8)",
         new.id.0,
         new.hash.as_slice(),
         new.subject.0,
         now,
         new.expires_at,
         new.address,
-        new.user_agent
+        new.user_agent,
+        if new.by_provider { "oidc" } else { "password" }
     )
     .execute(change.connection())
     .await?;

@@ -152,7 +152,7 @@ pub async fn grant_own(change: &mut Change, team: SubjectId, by: &Actor) -> Resu
 }
 
 /// Makes an account a member; the first team of an account becomes its home. `false` if it was a
-/// member before.
+/// member before. One that it was by a group of an identity provider becomes one by hand, which stays.
 ///
 /// # Errors
 /// The database is away.
@@ -165,7 +165,8 @@ pub async fn add(
     let now = change.now();
     let done = sqlx::query!(
         "INSERT INTO team_members (team_id, member_id, added_by, added_at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT DO NOTHING",
+         ON CONFLICT (team_id, member_id) DO UPDATE SET origin = 'hand', added_by = $3, added_at = $4
+         WHERE team_members.origin <> 'hand'",
         team.0,
         member.0,
         by.to_string(),

@@ -13,7 +13,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::{
     Caller,
     audit::Trail,
-    jwt::{AUDIENCE, Jwts, LIFETIME, Wanted},
+    jwt::{AUDIENCE, For, Jwts, LIFETIME, Wanted},
 };
 
 /// The longest name of an audience, in characters.
@@ -94,7 +94,7 @@ pub async fn exchange(
     let wanted = Wanted {
         actor: caller.actor.clone(),
         subject,
-        token,
+        exchanged: For::Token(token),
         audience: audience(wanted.audience)?,
         scopes: scopes(wanted.scopes, caller.scopes.as_deref())?,
         seconds: seconds(wanted.expires_in)?,

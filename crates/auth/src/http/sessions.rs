@@ -72,18 +72,27 @@ pub async fn start(
     let started = authenticator.start_session(&user, &password, origin.address, agent).await?;
     let value = started.cookie.expose_secret();
     Ok(HttpResponse::Created()
-        .insert_header((SET_COOKIE, set_cookie(value, origin, 604_800)))
-        .json(Started {
-            id: started.id.to_string(),
-            actor: started.actor.to_string(),
-            csrf_token: started.csrf_token,
-            expires_at: started.expires_at,
-            must_change_password: started.must_change_password,
-        }))
+        .insert_header((SET_COOKIE, set_cookie(value, origin, LASTS)))
+        .json(Started::from(&started)))
 }
 
+impl From<&crate::Started> for Started {
+    fn from(started: &crate::Started) -> Self {
+        Self {
+            id: started.id.to_string(),
+            actor: started.actor.to_string(),
+            csrf_token: started.csrf_token.clone(),
+            expires_at: started.expires_at,
+            must_change_password: started.must_change_password,
+        }
+    }
+}
+
+/// How many seconds a browser keeps the cookie.
+pub(super) const LASTS: u32 = 604_800;
+
 /// No script reads it, and no other site sends it.
-fn set_cookie(value: &str, origin: Origin, seconds: u32) -> String {
+pub(super) fn set_cookie(value: &str, origin: Origin, seconds: u32) -> String {
     let secure = if origin.https { "; Secure" } else { "" };
     format!("{COOKIE}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}")
 }

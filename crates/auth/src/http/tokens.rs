@@ -10,7 +10,7 @@ use domain::{
     parse_duration,
 };
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use store::{Database, tokens};
 use utoipa::{IntoParams, ToSchema};
@@ -97,6 +97,12 @@ pub struct MadeToken {
     token: String,
 }
 
+impl MadeToken {
+    pub(super) fn of(made: tokens::Token, secret: &SecretString) -> Self {
+        Self { about: made.into(), token: secret.expose_secret().to_owned() }
+    }
+}
+
 /// Make a token: for oneself, or for anybody by whoever administers. Nobody can see it again.
 #[utoipa::path(
     tag = "tokens",
@@ -126,8 +132,7 @@ pub async fn create(
     let expires_in: Option<Duration> = expires_in.map(read).transpose()?;
     let wanted = Wanted { name, scopes, expires_in };
     let (made, secret) = authenticator.create_token(&holder, subject.as_ref(), wanted).await?;
-    let token = secret.expose_secret().to_owned();
-    Ok(HttpResponse::Created().json(MadeToken { about: made.into(), token }))
+    Ok(HttpResponse::Created().json(MadeToken::of(made, &secret)))
 }
 
 /// Which tokens.

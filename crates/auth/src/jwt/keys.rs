@@ -18,7 +18,7 @@ use store::{
     signing_keys::{self, SigningKey},
 };
 
-use super::LIFETIME;
+use super::{JOB_LIFETIME, LIFETIME};
 use crate::{Access, KeyRing, secrets, verbs};
 
 /// How long a key signs.
@@ -110,7 +110,7 @@ pub(super) async fn make_next(
         sealed: sealed.ok_or_else(Problem::internal)?,
         signs_from,
         signs_until,
-        known_until: signs_until + LIFETIME * 2,
+        known_until: signs_until + JOB_LIFETIME + LIFETIME,
     };
     signing_keys::insert(&mut change, &key).await?;
     let permit = access.system::<verbs::Administer>("keys", Resource::Platform);

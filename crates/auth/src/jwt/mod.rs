@@ -6,7 +6,7 @@
 
 mod claims;
 mod keys;
-mod provider;
+pub(crate) mod provider;
 
 use std::sync::Arc;
 
@@ -18,12 +18,15 @@ use jsonwebtoken::{
 };
 use store::{Database, signing_keys};
 
-pub use self::claims::{Claims, Wanted};
+pub use self::claims::{Claims, For, Wanted};
 use self::keys::Known;
 use crate::{Access, KeyRing, credentials::unauthenticated};
 
 /// How long one is valid, at most.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(5);
+/// How long one is valid, at most, that a CI job got: their work takes longer, and their provider
+/// cannot be asked whether they go on.
+pub const JOB_LIFETIME: TimeDelta = TimeDelta::hours(1);
 /// By how much clocks may differ.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 /// The longest one that is looked at, in bytes.
@@ -136,7 +139,8 @@ impl Jwts {
         if claims.nbf > at + LEEWAY.num_seconds() || claims.iat > at + LEEWAY.num_seconds() {
             return Err(no("it is not valid yet"));
         }
-        if claims.exp - claims.iat > LIFETIME.num_seconds() {
+        let longest = if claims.trust.is_some() { JOB_LIFETIME } else { LIFETIME };
+        if claims.exp - claims.iat > longest.num_seconds() {
             return Err(no("it lives too long"));
         }
         Ok(claims)

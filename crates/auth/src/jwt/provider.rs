@@ -1,15 +1,21 @@
-//! Ed25519 by ring, for the library that reads and writes tokens. There is no other algorithm here:
-//! what asks for one is refused.
+//! Signatures by ring, for the library that reads and writes tokens. We sign by Ed25519 alone; what
+//! others sign may be RSA and ECDSA too. There is no HMAC here, and no `none`: what asks for either is
+//! refused.
 
 use std::sync::Once;
 
 use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, EncodingKey,
+    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::{ErrorKind, Result},
     signature::{Error, Signer, Verifier},
 };
-use ring::signature::{ED25519, Ed25519KeyPair, UnparsedPublicKey};
+use ring::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, Ed25519KeyPair,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters,
+    RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
+};
 
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,
@@ -18,31 +24,57 @@ static PROVIDER: CryptoProvider = CryptoProvider {
 };
 
 /// Tells the library what computes; the first to come decides for the process.
-pub(super) fn install() {
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let _first = PROVIDER.install_default();
     });
 }
 
-fn require(algorithm: Algorithm, family: AlgorithmFamily) -> Result<()> {
-    if algorithm == Algorithm::EdDSA && family == AlgorithmFamily::Ed {
-        return Ok(());
-    }
-    Err(ErrorKind::InvalidAlgorithm.into())
-}
-
 fn signer(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
-    require(*algorithm, key.family())?;
+    if *algorithm != Algorithm::EdDSA || key.family() != AlgorithmFamily::Ed {
+        return Err(ErrorKind::InvalidAlgorithm.into());
+    }
     let pair =
         Ed25519KeyPair::from_pkcs8(key.as_bytes()).map_err(|_| ErrorKind::InvalidEddsaKey)?;
     Ok(Box::new(Pair(pair)))
 }
 
+/// What checks a signature of that algorithm; a key of another family is refused.
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    require(*algorithm, key.family())?;
+    let algorithm = *algorithm;
+    if key.family() != algorithm.family() {
+        return Err(ErrorKind::InvalidAlgorithm.into());
+    }
+    let key = match algorithm {
+        Algorithm::RS256 => rsa(key, &RSA_PKCS1_2048_8192_SHA256)?,
+        Algorithm::RS384 => rsa(key, &RSA_PKCS1_2048_8192_SHA384)?,
+        Algorithm::RS512 => rsa(key, &RSA_PKCS1_2048_8192_SHA512)?,
+        Algorithm::PS256 => rsa(key, &RSA_PSS_2048_8192_SHA256)?,
+        Algorithm::PS384 => rsa(key, &RSA_PSS_2048_8192_SHA384)?,
+        Algorithm::PS512 => rsa(key, &RSA_PSS_2048_8192_SHA512)?,
+        Algorithm::ES256 => plain(key, &ECDSA_P256_SHA256_FIXED)?,
+        Algorithm::ES384 => plain(key, &ECDSA_P384_SHA384_FIXED)?,
+        Algorithm::EdDSA => plain(key, &ED25519)?,
+        Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 | _ => {
+            return Err(ErrorKind::InvalidAlgorithm.into());
+        }
+    };
+    Ok(Box::new(Public { algorithm, key }))
+}
+
+fn plain(key: &DecodingKey, algorithm: &'static dyn VerificationAlgorithm) -> Result<PublicKey> {
     let key = key.try_get_as_bytes()?.to_vec();
-    Ok(Box::new(Public(UnparsedPublicKey::new(&ED25519, key))))
+    Ok(PublicKey::Plain(UnparsedPublicKey::new(algorithm, key)))
+}
+
+fn rsa(key: &DecodingKey, parameters: &'static RsaParameters) -> Result<PublicKey> {
+    let DecodingKeyKind::RsaModulusExponent { n, e } = key.kind() else {
+        return Err(ErrorKind::InvalidKeyFormat.into());
+    };
+    // Some write numbers with zeros before them, which ring does not take.
+    let bare = |number: &[u8]| number.iter().copied().skip_while(|&byte| byte == 0).collect();
+    Ok(PublicKey::Rsa(RsaPublicKeyComponents { n: bare(n), e: bare(e) }, parameters))
 }
 
 struct Pair(Ed25519KeyPair);
@@ -59,16 +91,28 @@ impl JwtSigner for Pair {
     }
 }
 
-struct Public(UnparsedPublicKey<Vec<u8>>);
+enum PublicKey {
+    Plain(UnparsedPublicKey<Vec<u8>>),
+    Rsa(RsaPublicKeyComponents<Vec<u8>>, &'static RsaParameters),
+}
+
+struct Public {
+    algorithm: Algorithm,
+    key: PublicKey,
+}
 
 impl Verifier<Vec<u8>> for Public {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
-        self.0.verify(message, signature).map_err(|_| Error::new())
+        match &self.key {
+            PublicKey::Plain(key) => key.verify(message, signature),
+            PublicKey::Rsa(key, parameters) => key.verify(parameters, message, signature),
+        }
+        .map_err(|_| Error::new())
     }
 }
 
 impl JwtVerifier for Public {
     fn algorithm(&self) -> Algorithm {
-        Algorithm::EdDSA
+        self.algorithm
     }
 }

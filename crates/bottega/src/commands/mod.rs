@@ -20,6 +20,7 @@ pub mod history;
 pub mod import;
 pub mod login;
 pub mod models;
+pub mod oidc;
 pub mod policies;
 pub mod predict;
 pub mod promote;

@@ -99,6 +99,42 @@ pub struct Flags {
     #[arg(long, value_name = "NETWORKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_proxies: Option<String>,
+    /// How browsers reach this server, like https://bottega.example; needed for --oidc-issuer
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_url: Option<String>,
+    /// The identity provider (OpenID Connect) that people log in at, like https://id.example/realms/acme [default: none]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_issuer: Option<String>,
+    /// What this server is called there
+    #[arg(long, value_name = "ID")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_client_id: Option<String>,
+    /// The file of the client's secret; or set BOTTEGA_OIDC_CLIENT_SECRET [default: none, PKCE alone]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_client_secret_file: Option<PathBuf>,
+    /// What the provider is asked for [default: openid profile email]
+    #[arg(long, value_name = "SCOPES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_scopes: Option<String>,
+    /// The claim that names new users [default: preferred_username]
+    #[arg(long, value_name = "CLAIM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_name_claim: Option<String>,
+    /// The claim that lists somebody's groups; a path like realm_access.roles leads into objects [default: groups]
+    #[arg(long, value_name = "CLAIM")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_groups_claim: Option<String>,
+    /// Make a user of whoever logs in at the provider for the first time
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    oidc_create_users: bool,
+    /// Networks that identity providers may be in although they are not public, like 10.0.0.0/8,fd00::/8 [default: none]
+    #[arg(long, value_name = "NETWORKS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oidc_allow: Option<String>,
     /// How long callers are let in from memory, and quotas go on by their last leases, while the database is away [default: 15m]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -121,6 +121,7 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
     config.app_data(Data::new(services.archivist.clone()));
     config.app_data(Data::new(services.secrets.clone()));
     config.app_data(Data::new(services.jwts.clone()));
+    config.app_data(Data::from(Arc::clone(&services.oidc)));
     config.app_data(Data::new(services.clone()));
     config.service(health::live).service(health::ready).service(health::metrics);
     if let Some(gateway) = &services.gateway {
@@ -160,6 +161,7 @@ fn mlflow_routes(config: &mut web::ServiceConfig, services: &Services) {
 fn is_open(method: &Method, path: &str) -> bool {
     let is_read = method == Method::GET || method == Method::HEAD;
     (method == Method::POST && path == "/api/v1/sessions")
+        || auth::http::OPEN.iter().any(|(open, at)| method.as_str() == *open && path == *at)
         || is_read
             && (matches!(
                 path,
@@ -223,5 +225,9 @@ mod tests {
         assert!(is_open_with_metrics(&Method::GET, "/metrics"));
         assert!(is_open(&Method::POST, "/api/v1/sessions"));
         assert!(!is_open(&Method::GET, "/api/v1/sessions"));
+        assert!(is_open(&Method::GET, "/api/v1/auth/oidc/callback"));
+        assert!(is_open(&Method::POST, "/api/v1/auth/oidc/token"));
+        assert!(!is_open(&Method::POST, "/api/v1/auth/oidc/login"));
+        assert!(!is_open(&Method::GET, "/api/v1/oidc"));
     }
 }

@@ -11,6 +11,7 @@ mod health;
 mod http;
 mod identity;
 mod log;
+mod oidc;
 pub mod onnxruntime;
 mod platform;
 mod services;
@@ -57,6 +58,8 @@ impl Roles {
 pub fn run(flags: &Flags, roles: Roles) -> Result<ExitCode, Failure> {
     let settings = Layers::stack(flags, flags.config.clone())?.settings()?;
     log::start(&settings)?;
+    // Before anything is started that would have to be stopped again.
+    oidc::provider(&settings)?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::io)?;
     let done = runtime.block_on(serve(settings, roles));

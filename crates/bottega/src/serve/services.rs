@@ -6,7 +6,9 @@ use artifacts::Artifacts;
 use auth::{
     Access, Authenticator, Limiter, Offline,
     audit::{Signer, Trail, keep_sealed},
+    egress::Networks,
     jwt::Jwts,
+    oidc::Oidc,
     secrets::{self, Secrets},
 };
 use chrono::TimeDelta;
@@ -60,6 +62,8 @@ pub struct Services {
     pub secrets: Secrets,
     /// Signs and checks short-lived tokens.
     pub jwts: Jwts,
+    /// Logs people in by an identity provider, and takes tokens of CI jobs.
+    pub oidc: Arc<Oidc>,
     /// All metrics of this process.
     pub metrics: Arc<Registry>,
     /// Those of HTTP.
@@ -141,6 +145,7 @@ impl Services {
             archivist: platform.archivist.clone(),
             secrets: Secrets::new(platform.database.clone(), platform.keys.clone()),
             jwts: platform.jwts.clone(),
+            oidc: Arc::new(super::oidc::of(platform, settings)?),
             metrics: Arc::new(metrics),
             http_metrics,
             registry,
@@ -210,7 +215,8 @@ impl Services {
 }
 
 fn notify_state(platform: &Platform, settings: &Settings) -> Result<notify::State, Failure> {
-    let allowed = settings.webhook_allow.as_deref().unwrap_or_default().parse()?;
+    let allowed = settings.webhook_allow.as_deref().unwrap_or_default();
+    let allowed = Networks::parse("webhook_allow", allowed)?;
     let vault = secrets::vault(&platform.keys, Kind::Webhook);
     notify::State::new(platform.database.clone(), vault, allowed)
         .map_err(|error| refused("webhooks", &error))

@@ -205,7 +205,7 @@ async fn private_addresses_are_refused_when_made_and_at_every_try() {
     let narrower = State::new(
         open.database.database().clone(),
         Vault::new(&key.into(), "webhooks"),
-        "".parse().unwrap(),
+        auth::egress::Networks::default(),
     );
     open.readable().await;
     notify::step(&Arc::new(narrower.unwrap())).await.unwrap();

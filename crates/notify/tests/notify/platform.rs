@@ -11,7 +11,7 @@ use std::{
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
-use auth::{Access, Permit, SecretKey, Vault, verbs};
+use auth::{Access, Permit, SecretKey, Vault, egress::Networks, verbs};
 use chrono::TimeDelta;
 use domain::{FixedClock, Limit, Resource, Timestamp, WebhookId};
 use notify::{
@@ -142,7 +142,7 @@ impl Platform {
         drop(rustls::crypto::ring::default_provider().install_default());
         let clock = FixedClock::at(Timestamp::from_timestamp(1_700_000_000, 0).unwrap());
         let database = TestDatabase::with_clock(Arc::new(clock.clone())).await;
-        let state = State::new(database.database().clone(), vault(), networks.parse().unwrap());
+        let state = State::new(database.database().clone(), vault(), allowed(networks));
         let permit = Access::new(database.database().clone()).system("test", Resource::Platform);
         Self { state: Arc::new(state.unwrap()), permit, clock, database }
     }
@@ -204,7 +204,7 @@ impl Platform {
     pub async fn another(&self) -> Arc<State> {
         let clock = Arc::new(self.clock.clone());
         let database = Database::connect(self.database.url(), 4, clock).await.unwrap();
-        let state = State::new(database, vault(), "127.0.0.0/8".parse().unwrap());
+        let state = State::new(database, vault(), allowed("127.0.0.0/8"));
         Arc::new(state.unwrap())
     }
 }
@@ -219,6 +219,10 @@ pub fn told(receiver: &Receiver) -> Vec<(String, String)> {
 
 pub fn pair(name: &str, version: &str) -> (String, String) {
     (name.to_owned(), version.to_owned())
+}
+
+fn allowed(networks: &str) -> Networks {
+    Networks::parse("webhook_allow", networks).unwrap()
 }
 
 fn vault() -> Vault {

@@ -1,16 +1,16 @@
-//! Which addresses webhooks may reach: public ones, and what the operator allows.
+//! Which addresses this server may call where others choose them: public ones, and what the operator
+//! allows.
 //!
-//! Whoever may make a webhook chooses where this server connects to. Unguarded, that is a way to
-//! whatever only this server reaches: its own ports, the database, a cloud's metadata. So names are
-//! resolved here, every address is checked, and the connection goes to a checked address: nothing
-//! is resolved again in between.
+//! Whoever may make a webhook, or say whose tokens are taken, chooses where this server connects to.
+//! Unguarded, that is a way to whatever only this server reaches: its own ports, the database, a
+//! cloud's metadata. So names are resolved here, every address is checked, and the connection goes to
+//! a checked address: nothing is resolved again in between.
 
 use std::{
     future::Future,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     pin::Pin,
-    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -24,6 +24,8 @@ use reqwest::{
 
 /// How long a name may take to resolve.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to reach an address.
+const CONNECT: Duration = Duration::from_secs(10);
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
@@ -85,26 +87,26 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Networks that webhooks may reach although they are not public: `10.0.0.0/8, fd00::/8`.
+/// Networks that may be reached although they are not public: `10.0.0.0/8, fd00::/8`.
 #[derive(Debug, Clone, Default)]
 pub struct Networks(Vec<IpNet>);
 
-impl FromStr for Networks {
-    type Err = Problem;
-
-    fn from_str(text: &str) -> Result<Self, Problem> {
+impl Networks {
+    /// Reads them from the setting of that name.
+    ///
+    /// # Errors
+    /// A part is no network.
+    pub fn parse(setting: &str, text: &str) -> Result<Self, Problem> {
         let networks = text.split([',', ' ']).filter(|part| !part.is_empty()).map(|part| {
             let network = part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
             network.map_err(|_| {
                 let message = format!("`{part}` is no network: expected one like `10.0.0.0/8`");
-                Problem::invalid("webhook_allow", message)
+                Problem::invalid(setting, message)
             })
         });
         networks.collect::<Result<_, _>>().map(Self)
     }
-}
 
-impl Networks {
     fn hold(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&innermost(address)) || net.contains(&address))
     }
@@ -117,17 +119,69 @@ fn look_up(host: String) -> Found {
     Box::pin(async move { Ok(tokio::net::lookup_host((host, 0)).await?.collect()) })
 }
 
+/// What is called, so that a refusal says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Whoever hears of what happened.
+    Webhook,
+    /// Whoever says who somebody is.
+    Issuer,
+}
+
+impl Purpose {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Issuer => "issuer",
+        }
+    }
+
+    const fn option(self) -> &'static str {
+        match self {
+            Self::Webhook => "--webhook-allow",
+            Self::Issuer => "--oidc-allow",
+        }
+    }
+
+    const fn field(self) -> &'static str {
+        match self {
+            Self::Webhook => "url",
+            Self::Issuer => "issuer",
+        }
+    }
+}
+
 /// Decides which addresses may be reached.
 #[derive(Clone)]
-pub(crate) struct Guard {
+pub struct Guard {
+    purpose: Purpose,
     allowed: Arc<Networks>,
     /// Another one in tests, where names change their addresses.
     look_up: fn(String) -> Found,
 }
 
 impl Guard {
-    pub(crate) fn new(allowed: Networks) -> Self {
-        Self { allowed: Arc::new(allowed), look_up }
+    /// Lets through what is public, and these networks.
+    #[must_use]
+    pub fn new(purpose: Purpose, allowed: Networks) -> Self {
+        Self { purpose, allowed: Arc::new(allowed), look_up }
+    }
+
+    /// A client that connects to nothing else, follows no redirect, and waits no longer than that for
+    /// an answer.
+    ///
+    /// # Errors
+    /// TLS cannot be set up on this machine.
+    pub fn client(&self, patience: Duration) -> reqwest::Result<reqwest::Client> {
+        reqwest::Client::builder()
+            .user_agent(concat!("bottega/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            // A proxy would be the one that is checked, in place of the receiver.
+            .no_proxy()
+            .dns_resolver(Arc::new(Checked(self.clone())))
+            .connect_timeout(CONNECT.min(patience))
+            .timeout(patience)
+            .build()
     }
 
     fn admits(&self, address: IpAddr) -> bool {
@@ -137,21 +191,24 @@ impl Guard {
     /// A URL that may be reached now.
     ///
     /// # Errors
-    /// It is none, carries a password, does not resolve, or leads to where webhooks may not go.
-    pub(crate) async fn check(&self, text: &str) -> Result<Url, Problem> {
-        let wrong = |message: String| Problem::invalid("url", message);
+    /// It is none, carries a password, does not resolve, or leads to where this server may not go.
+    pub async fn check(&self, text: &str) -> Result<Url, Problem> {
+        let (name, option) = (self.purpose.name(), self.purpose.option());
+        let wrong = |message: String| Problem::invalid(self.purpose.field(), message);
         let url = Url::parse(text).map_err(|_| {
-            wrong("Invalid webhook URL: it cannot be read: expected one like `https://example.com/hook`".to_owned())
+            wrong(format!(
+                "Invalid {name} URL: it cannot be read: expected one like `https://example.com/path`"
+            ))
         })?;
         if !matches!(url.scheme(), "https" | "http") {
             return Err(wrong(format!(
-                "Invalid webhook URL scheme: `{}`: expected https",
+                "Invalid {name} URL scheme: `{}`: expected https",
                 url.scheme()
             )));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(wrong("the URL carries a user or a password".to_owned())
-                .hint("leave it away, and give the webhook a secret to sign deliveries with"));
+                .hint("leave it away: a secret has a place of its own"));
         }
         let host = url.host_str().unwrap_or_default().to_owned();
         let addresses = self.addresses(&host).await.map_err(wrong)?;
@@ -159,8 +216,8 @@ impl Guard {
         if url.scheme() == "http"
             && !addresses.iter().all(|address| self.allowed.hold(address.ip()))
         {
-            return Err(wrong("Invalid webhook URL scheme: `http`: expected https".to_owned())
-                .hint("http is for networks that the operator allows with --webhook-allow"));
+            return Err(wrong(format!("Invalid {name} URL scheme: `http`: expected https"))
+                .hint(format!("http is for networks that the operator allows with {option}")));
         }
         Ok(url)
     }
@@ -180,8 +237,9 @@ impl Guard {
         }
         match found.iter().find(|address| !self.admits(address.ip())) {
             Some(refused) => Err(format!(
-                "`{host}` leads to {}, which is not public: the operator may allow its network with --webhook-allow",
-                refused.ip()
+                "`{host}` leads to {}, which is not public: the operator may allow its network with {}",
+                refused.ip(),
+                self.purpose.option()
             )),
             None => Ok(found),
         }
@@ -189,7 +247,7 @@ impl Guard {
 }
 
 /// Resolves names for the HTTP client, to addresses that may be reached.
-pub(crate) struct Checked(pub(crate) Guard);
+struct Checked(Guard);
 
 impl Resolve for Checked {
     fn resolve(&self, name: Name) -> Resolving {
@@ -208,7 +266,7 @@ mod tests {
     use super::*;
 
     fn guard(allowed: &str) -> Guard {
-        Guard::new(allowed.parse().unwrap())
+        Guard::new(Purpose::Webhook, Networks::parse("webhook_allow", allowed).unwrap())
     }
 
     #[test]
@@ -289,8 +347,9 @@ mod tests {
             let address = address.parse().unwrap();
             assert!(!guard.admits(address) || is_public(address), "{address}");
         }
-        assert!("10.0.0.0/33".parse::<Networks>().is_err());
-        assert!("local".parse::<Networks>().is_err());
+        assert!(Networks::parse("oidc_allow", "10.0.0.0/33").is_err());
+        let problem = Networks::parse("oidc_allow", "local").unwrap_err();
+        assert_eq!(problem.field.as_deref(), Some("oidc_allow"));
     }
 
     #[tokio::test]
