@@ -356,6 +356,16 @@ def test_the_last_administrator_stays(auth, refused):
 
 
 @pytest.mark.bottega
+def test_a_disabled_administrator_is_dismissed_too(auth, raw, user):
+    auth.update_user_admin(user, True)
+    assert raw("PATCH", f"/api/v1/users/{user}", json={"disabled": True}).status_code == 200
+    assert auth.get_user(user).is_admin is False
+    auth.update_user_admin(user, False)
+    assert raw("PATCH", f"/api/v1/users/{user}", json={"disabled": False}).status_code == 200
+    assert auth.get_user(user).is_admin is False
+
+
+@pytest.mark.bottega
 @pytest.mark.parametrize("path", ["2.0/mlflow/scorers/permissions/create", "3.0/mlflow/workspaces", "2.0/mlflow/users/create-ui"])
 def test_what_else_there_is_says_that_it_is_not_here(raw, path):
     answer = raw("POST", f"/api/{path}", json={})
