@@ -3,7 +3,7 @@
 use std::io;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, HeaderMap, HeaderName, VARY},
     post,
     web::{Data, Path, Payload},
@@ -104,15 +104,6 @@ pub(super) async fn infer_version(
     answer(&request, payload, &caller, &state, endpoint, Some(version)).await
 }
 
-/// An answer as it goes out.
-struct Written {
-    body: Vec<u8>,
-    /// How many bytes of it are JSON, where others follow.
-    json_length: Option<usize>,
-    /// Which version made it, and what it is called.
-    labels: [(&'static str, String); 4],
-}
-
 async fn answer(
     request: &HttpRequest,
     payload: Payload,
@@ -136,7 +127,7 @@ async fn answer(
     let asked_id = body::header(request.headers(), ASKED_ID);
     let written = predict(state, asked, decode, |answered| {
         let written = write(name, asked_id, &answered)?;
-        let size = written.body.len();
+        let size = written.1.len();
         Ok((written, size))
     })
     .await?;
@@ -154,34 +145,37 @@ fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
     })
 }
 
-fn write(name: &str, asked_id: Option<&str>, answered: &Answered<'_>) -> Result<Written, Problem> {
+/// An answer's headers, and its body before it is packed.
+fn write(
+    name: &str,
+    asked_id: Option<&str>,
+    answered: &Answered<'_>,
+) -> Result<(HttpResponseBuilder, Vec<u8>), Problem> {
     let Answered { served, request, outputs } = answered;
     let (labels, id) = (&served.labels, request.id.as_deref());
     let binary_outputs = request.binary_outputs();
     let mut body = Vec::with_capacity(FIRST_CAPACITY);
-    let json_length = if binary_outputs.is_none() {
-        json::encode(&mut body, name, &labels.version, id, outputs)?;
-        None
-    } else {
-        Some(binary::encode(&mut body, name, &labels.version, id, outputs, &binary_outputs)?)
-    };
-    let id = inference_id(asked_id, id);
-    let labels = labels.with_id(&id).map(|(name, value)| (name, value.to_owned()));
-    Ok(Written { body, json_length, labels })
-}
-
-async fn respond(request: &HttpRequest, written: Written) -> Result<HttpResponse, V2Error> {
     let mut response = HttpResponse::Ok();
-    for (name, value) in written.labels {
+    if binary_outputs.is_none() {
+        json::encode(&mut body, name, &labels.version, id, outputs)?;
+        response.insert_header(ContentType::json());
+    } else {
+        let version = &labels.version;
+        let length = binary::encode(&mut body, name, version, id, outputs, &binary_outputs)?;
+        response.insert_header(ContentType::octet_stream());
+        response.insert_header((binary::JSON_LENGTH, length));
+    }
+    for (name, value) in labels.with_id(&inference_id(asked_id, id)) {
         response.insert_header((HeaderName::from_static(name), value));
     }
-    match written.json_length {
-        None => response.insert_header(ContentType::json()),
-        Some(length) => response
-            .insert_header(ContentType::octet_stream())
-            .insert_header((binary::JSON_LENGTH, length)),
-    };
-    let body = written.body;
+    Ok((response, body))
+}
+
+/// Packs an answer as the caller likes it.
+async fn respond(
+    request: &HttpRequest,
+    (mut response, body): (HttpResponseBuilder, Vec<u8>),
+) -> Result<HttpResponse, V2Error> {
     let Some(encoding) = Encoding::of_answer(request.headers(), body.len()) else {
         return Ok(response.body(body));
     };
