@@ -110,6 +110,13 @@ impl Problem {
         Self::new(ErrorCode::NotFound, format!("there is no {kind} `{name}`"))
     }
 
+    /// The same; where it says that something is not there, `absent` says it: of what was found by
+    /// another name than that of what permission was asked for, so that its name tells nothing.
+    #[must_use]
+    pub fn absent_as(self, absent: impl FnOnce() -> Self) -> Self {
+        if self.code == ErrorCode::NotFound { absent() } else { self }
+    }
+
     /// The present state does not allow it.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Conflict, message)

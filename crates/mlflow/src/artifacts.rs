@@ -7,7 +7,7 @@ use actix_web::{
     web::{Data, Path, Payload, Query, ServiceConfig, delete, get, head, post, put, resource},
 };
 use auth::{Access, Caller, Permit, Verb, verbs};
-use domain::{FilePath, Resource, tracking::ExperimentId};
+use domain::{FilePath, Problem, Resource, tracking::ExperimentId};
 use futures_util::stream;
 use rest::{Content, body};
 use serde::{Deserialize, Serialize};
@@ -104,18 +104,20 @@ async fn download(
     path: Path<String>,
     request: HttpRequest,
 ) -> Answer {
-    send(&caller, &access, &state, &files::path(&path)?, &request).await
+    let path = files::path(&path)?;
+    send(&caller, &access, &state, &path, &request, || files::nowhere(&path)).await
 }
 
-/// Answers with a file, whoever named it.
+/// Answers with a file, whoever named it; `absent` is told to who may not see whose it is.
 async fn send(
     caller: &Caller,
     access: &Access,
     state: &State,
     path: &FilePath,
     request: &HttpRequest,
+    absent: impl FnOnce() -> Problem,
 ) -> Answer {
-    let (_, permit) = permit(caller, access, state, path).await?;
+    let (_, permit) = permit_or(caller, access, state, path, absent).await?;
     let file = files::get(state, &permit, path).await?;
     let name = path.name();
     let content = Content { name, media_type: media_type(name), file: &file };
@@ -164,7 +166,8 @@ async fn upload_of_page(
     }
     let root = files::root_of_run(&state, &run).await?;
     let path = files::under(&root, &path)?;
-    let (experiment, permit) = permit(&caller, &access, &state, &path).await?;
+    let absent = || files::no_run(&run);
+    let (experiment, permit) = permit_or(&caller, &access, &state, &path, absent).await?;
     let body = stream::iter([Ok::<_, domain::Problem>(body)]);
     files::put(&state, &permit, experiment, &path, body).await?;
     Ok(HttpResponse::Ok().json(json!({})))
@@ -190,8 +193,20 @@ pub async fn permit<V: Verb>(
     state: &State,
     path: &FilePath,
 ) -> Result<(ExperimentId, Permit<V>), Refusal> {
+    permit_or(caller, access, state, path, || files::nowhere(path)).await
+}
+
+/// The same; `absent` is told to who may not see the experiment.
+async fn permit_or<V: Verb>(
+    caller: &Caller,
+    access: &Access,
+    state: &State,
+    path: &FilePath,
+    absent: impl FnOnce() -> Problem,
+) -> Result<(ExperimentId, Permit<V>), Refusal> {
     let experiment = files::home(state, path).await?;
-    Ok((experiment, access.authorize(caller, Resource::Experiment(experiment.to_string())).await?))
+    let permit = access.authorize(caller, Resource::Experiment(experiment.to_string())).await;
+    Ok((experiment, permit.map_err(|problem| problem.absent_as(absent))?))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -210,7 +225,8 @@ async fn list_of_run(
 ) -> Answer {
     let run = required(run_id.filter(|id| !id.is_empty()).or(run_uuid), "run_id")?;
     let root = files::root_of_run(&state, &run).await?;
-    list_below(&caller, &access, &state, &root, path.as_deref().unwrap_or_default()).await
+    let below = path.as_deref().unwrap_or_default();
+    list_below(&caller, &access, &state, &root, below, || files::no_run(&run)).await
 }
 
 /// A file of a run.
@@ -224,7 +240,8 @@ async fn file_of_run(
     let run = required(run_id.filter(|id| !id.is_empty()).or(run_uuid), "run_id")?;
     let path = required(path, "path")?;
     let root = files::root_of_run(&state, &run).await?;
-    send(&caller, &access, &state, &files::under(&root, &path)?, &request).await
+    let path = files::under(&root, &path)?;
+    send(&caller, &access, &state, &path, &request, || files::no_run(&run)).await
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -243,21 +260,25 @@ async fn file_of_model(
 ) -> Answer {
     let path = required(artifact_file_path, "artifact_file_path")?;
     let root = files::root_of_model(&state, &id).await?;
-    send(&caller, &access, &state, &files::under(&root, &path)?, &request).await
+    let path = files::under(&root, &path)?;
+    send(&caller, &access, &state, &path, &request, || files::no_model(&id)).await
 }
 
-/// What is in a folder of a run or a logged model, by paths relative to its root.
+/// What is in a folder of a run or a logged model, by paths relative to its root; `absent` is told to
+/// who may not see whose it is.
 pub async fn list_below(
     caller: &Caller,
     access: &Access,
     state: &State,
     root: &Root,
     below: &str,
+    absent: impl FnOnce() -> Problem,
 ) -> Answer {
     let below = below.strip_suffix('/').unwrap_or(below);
     let folder = files::under(root, below)?;
     let resource = Resource::Experiment(root.experiment.to_string());
-    let permit = access.authorize::<verbs::View>(caller, resource).await?;
+    let permit = access.authorize::<verbs::View>(caller, resource).await;
+    let permit = permit.map_err(|problem| problem.absent_as(absent))?;
     let found = files::list(state, &permit, &folder).await?;
     let files: Vec<FileInfo> = found.into_iter().map(|it| FileInfo::of(it, below)).collect();
     let mut answer = json!({"root_uri": root.uri});

@@ -6,7 +6,7 @@ use actix_web::{
 };
 use auth::{Access, Caller, Permit, Verb};
 use domain::{
-    Resource,
+    Problem, Resource,
     tracking::{ExperimentId, LoggedModelId},
 };
 use serde::Deserialize;
@@ -96,7 +96,7 @@ async fn fetch(
 ) -> Answer {
     let deleted_too = allow_deleted.is_some_and(|text| text.eq_ignore_ascii_case("true"));
     let (id, home) = logged_models::home(&state, &id, deleted_too).await?;
-    let permit = access.authorize(&caller, Resource::Experiment(home.to_string())).await?;
+    let permit = permitted(&caller, &access, id, home).await?;
     answer(&logged_models::get(&state, &permit, id).await?)
 }
 
@@ -210,7 +210,8 @@ async fn list_files(
 ) -> Answer {
     let root = files::root_of_model(&state, &id).await?;
     let folder = artifact_directory_path.unwrap_or_default();
-    artifacts::list_below(&caller, &access, &state, &root, &folder).await
+    let absent = || files::no_model(&id);
+    artifacts::list_below(&caller, &access, &state, &root, &folder, absent).await
 }
 
 /// The permit for a logged model that is not deleted.
@@ -221,7 +222,18 @@ async fn permit<V: Verb>(
     id: &str,
 ) -> Result<(LoggedModelId, Permit<V>), Refusal> {
     let (id, home) = logged_models::home(state, id, false).await?;
-    Ok((id, access.authorize(caller, Resource::Experiment(home.to_string())).await?))
+    Ok((id, permitted(caller, access, id, home).await?))
+}
+
+/// Who may not see a logged model's experiment is told that there is no such model.
+async fn permitted<V: Verb>(
+    caller: &Caller,
+    access: &Access,
+    id: LoggedModelId,
+    home: ExperimentId,
+) -> Result<Permit<V>, Problem> {
+    let permit = access.authorize(caller, Resource::Experiment(home.to_string())).await;
+    permit.map_err(|problem| problem.absent_as(|| logged_models::absent(id)))
 }
 
 fn answer(model: &LoggedModel) -> Answer {

@@ -95,7 +95,13 @@ pub async fn of_dataset(
 pub async fn home(state: &State, run: RunId) -> Result<ExperimentId> {
     let found = runs::load(&state.database, &[run]).await?.pop();
     let found = found.filter(|found| found.run.deleted_at.is_none());
-    Ok(found.ok_or_else(|| Problem::not_found("run", run).at("run_id"))?.run.experiment)
+    Ok(found.ok_or_else(|| no_run(run))?.run.experiment)
+}
+
+/// What is told of a run that is not there.
+#[must_use]
+pub fn no_run(run: RunId) -> Problem {
+    Problem::not_found("run", run).at("run_id")
 }
 
 /// What has been reached.

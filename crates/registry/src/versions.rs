@@ -138,8 +138,14 @@ pub async fn file(
 /// It is not there.
 pub async fn home(state: &State, id: VersionId) -> Result<(ModelName, i32)> {
     let found = versions::get_by_id(&state.database, id).await?;
-    let version = found.ok_or_else(|| Problem::not_found("version", id))?;
+    let version = found.ok_or_else(|| no_version(id))?;
     Ok((version.model, version.number))
+}
+
+/// What is told of a version, by its id, that is not there.
+#[must_use]
+pub fn no_version(id: VersionId) -> Problem {
+    Problem::not_found("version", id)
 }
 
 /// The bytes of a version's file, or a range of them.

@@ -151,6 +151,18 @@ pub async fn team_of_endpoint(change: &mut Change, id: EndpointId) -> Result<Opt
     Ok(query.fetch_one(change.connection()).await?.map(SubjectId))
 }
 
+/// The team that owns an experiment, as the change sees it.
+///
+/// # Errors
+/// The database is away.
+pub async fn team_of_experiment(
+    change: &mut Change,
+    id: ExperimentId,
+) -> Result<Option<SubjectId>> {
+    let query = sqlx::query_scalar!("SELECT team_id FROM experiments WHERE id = $1", id.0);
+    Ok(query.fetch_one(change.connection()).await?.map(SubjectId))
+}
+
 /// The platform, and all teams, models, endpoints and experiments that are not deleted: what a dry
 /// run asks about.
 ///

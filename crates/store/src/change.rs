@@ -94,7 +94,13 @@ impl Change {
     /// Says that this change adds a row that a quota counts; [`Change::commit`] sees to it that there
     /// is room.
     pub(crate) fn charge(&mut self, key: Key, id: uuid::Uuid) {
-        self.charges.push(quotas::Charge { key, id });
+        self.charges.push(quotas::Charge { key, id, team_only: false });
+    }
+
+    /// Says that a row which a quota counts is another team's from now on, as [`Change::charge`];
+    /// who made it had it before.
+    pub(crate) fn charge_team(&mut self, key: Key, id: uuid::Uuid) {
+        self.charges.push(quotas::Charge { key, id, team_only: true });
     }
 
     pub(crate) fn connection(&mut self) -> &mut PgConnection {

@@ -43,6 +43,7 @@ pub mod models;
 pub mod nodes;
 pub mod oidc;
 pub mod outbox;
+pub mod ownership;
 pub mod policies;
 pub mod private;
 pub mod purge;

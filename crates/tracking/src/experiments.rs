@@ -45,11 +45,12 @@ pub async fn by_name(
     permit: impl AsyncFnOnce(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
     name: &str,
 ) -> Result<Experiment> {
-    let found = experiments::by_name(&state.database, name).await?.ok_or_else(|| {
+    let absent = || {
         let message = format!("Could not find experiment with name '{name}'");
         Problem::new(domain::ErrorCode::NotFound, message).at("experiment_name")
-    })?;
-    permit(found.id).await?;
+    };
+    let found = experiments::by_name(&state.database, name).await?.ok_or_else(absent)?;
+    permit(found.id).await.map_err(|problem| problem.absent_as(absent))?;
     Ok(found)
 }
 

@@ -81,13 +81,15 @@ pub fn path_of(uri: &str) -> Result<Option<FilePath>, Problem> {
 /// No experiment keeps its artifacts there.
 pub async fn home(state: &State, path: &FilePath) -> Result<ExperimentId> {
     let home = files::home(&state.database, path).await?;
-    Ok(home.ok_or_else(|| {
-        Problem::new(
-            ErrorCode::NotFound,
-            format!("no experiment keeps its artifacts at `mlflow-artifacts:/{path}`"),
-        )
+    Ok(home.ok_or_else(|| nowhere(path))?)
+}
+
+/// What is told of a path at which no experiment keeps its artifacts.
+#[must_use]
+pub fn nowhere(path: &FilePath) -> Problem {
+    let message = format!("no experiment keeps its artifacts at `mlflow-artifacts:/{path}`");
+    Problem::new(ErrorCode::NotFound, message)
         .hint("use the artifact URI that the server gave to the run or the logged model")
-    })?)
 }
 
 /// Where a run's files are.
@@ -100,7 +102,13 @@ pub async fn root_of_run(state: &State, run: &str) -> Result<Root> {
         // An id of another form is one that was never given.
         Err(_) => None,
     };
-    Ok(root.ok_or_else(|| absent("Run", "id", run))?)
+    Ok(root.ok_or_else(|| no_run(run))?)
+}
+
+/// What is told of a run that is not there.
+#[must_use]
+pub fn no_run(run: &str) -> Problem {
+    absent("Run", "id", run)
 }
 
 /// Where a logged model's files are.
@@ -112,7 +120,13 @@ pub async fn root_of_model(state: &State, model: &str) -> Result<Root> {
         Ok(id) => files::root_of_model(&state.database, id).await?,
         Err(_) => None,
     };
-    Ok(root.ok_or_else(|| absent("Logged model", "ID", model))?)
+    Ok(root.ok_or_else(|| no_model(model))?)
+}
+
+/// What is told of a logged model that is not there.
+#[must_use]
+pub fn no_model(model: &str) -> Problem {
+    absent("Logged model", "ID", model)
 }
 
 fn absent(kind: &str, key: &str, id: &str) -> Problem {

@@ -30,7 +30,7 @@ pub async fn batch(
     batch: &Batch,
 ) -> Result<()> {
     let experiment = home(state, run).await?;
-    let permit = permit(experiment).await?;
+    let permit = permitted(permit, experiment, run).await?;
     state.count_points(&permit, experiment, batch.metrics().len()).await?;
     let mut log = open(state, run).await?;
     log.batch(batch).await?;

@@ -94,7 +94,8 @@ pub async fn home(
     Ok((parsed, home.ok_or_else(|| absent(id))?))
 }
 
-fn absent(id: impl std::fmt::Display) -> Problem {
+/// What is told of a logged model that is not there.
+pub fn absent(id: impl std::fmt::Display) -> Problem {
     let shown: String = id.to_string().chars().take(80).collect();
     Problem::new(ErrorCode::NotFound, format!("Logged model with ID '{shown}' not found."))
 }

@@ -212,7 +212,8 @@ pub async fn home(state: &State, id: RunId) -> Result<ExperimentId> {
     if let Some(home) = state.homes.get(&id) {
         return Ok(home);
     }
-    let home = points::homes(&state.database, &[id]).await?.pop().ok_or_else(|| absent(id))?;
+    let found = points::homes(&state.database, &[id]).await?.pop();
+    let (_, home) = found.ok_or_else(|| absent(id))?;
     state.homes.insert(id, home);
     Ok(home)
 }

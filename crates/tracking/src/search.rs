@@ -1,10 +1,10 @@
 //! Finding experiments, runs and logged models, and reading what runs measured.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use auth::{Permit, verbs};
 use domain::{
-    Problem,
+    ErrorCode, Problem,
     access::Visible,
     search::Position,
     tracking::{ExperimentId, LoggedModelId, RunId},
@@ -70,22 +70,34 @@ pub async fn logged_models(
     Ok((logged_models::get_all(&state.database, &ids).await?, found.next))
 }
 
-/// The experiments that runs belong to; `permit` is asked for each.
-async fn allow(
+/// Those of these runs that may be seen: what one may not see is not there. `permit` is asked for
+/// each experiment.
+async fn seen(
     state: &State,
     permit: impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
     runs: &[RunId],
-) -> Result<()> {
-    for experiment in points::homes(&state.database, runs).await? {
-        permit(experiment).await?;
+) -> Result<Vec<RunId>> {
+    let mut may: HashMap<ExperimentId, bool> = HashMap::new();
+    let mut seen = Vec::with_capacity(runs.len());
+    for (run, experiment) in points::homes(&state.database, runs).await? {
+        if let Entry::Vacant(unknown) = may.entry(experiment) {
+            match permit(experiment).await {
+                Ok(_) => unknown.insert(true),
+                Err(problem) if problem.code == ErrorCode::NotFound => unknown.insert(false),
+                Err(problem) => return Err(problem.into()),
+            };
+        }
+        if may.get(&experiment) == Some(&true) {
+            seen.push(run);
+        }
     }
-    Ok(())
+    Ok(seen)
 }
 
 /// The points of a metric of a run, from behind one on.
 ///
 /// # Errors
-/// The run is not for this caller.
+/// The caller may see the run, and not that.
 pub async fn history(
     state: &State,
     permit: impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
@@ -93,14 +105,16 @@ pub async fn history(
     after: Option<Point>,
     limit: Option<i64>,
 ) -> Result<Vec<Point>> {
-    allow(state, permit, &[run]).await?;
+    if seen(state, permit, &[run]).await?.is_empty() {
+        return Ok(Vec::new());
+    }
     Ok(points::history(&state.database, run, key, after, limit).await?)
 }
 
 /// The first points of a metric of several runs.
 ///
 /// # Errors
-/// A run is not for this caller.
+/// The caller may see a run, and not that.
 pub async fn histories(
     state: &State,
     permit: impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
@@ -108,14 +122,14 @@ pub async fn histories(
     key: &str,
     limit: i64,
 ) -> Result<Vec<Point>> {
-    allow(state, permit, runs).await?;
-    Ok(points::of_runs(&state.database, runs, key, limit).await?)
+    let runs = seen(state, permit, runs).await?;
+    Ok(points::of_runs(&state.database, &runs, key, limit).await?)
 }
 
 /// Of each run at most `most` points of a metric, evenly over the range of steps.
 ///
 /// # Errors
-/// A run is not for this caller.
+/// The caller may see a run, and not that.
 pub async fn samples(
     state: &State,
     permit: impl AsyncFn(ExperimentId) -> Result<Permit<verbs::View>, Problem>,
@@ -123,8 +137,8 @@ pub async fn samples(
     range: Option<(i64, i64)>,
     most: i64,
 ) -> Result<Vec<Point>> {
-    allow(state, permit, runs).await?;
-    Ok(points::sample(&state.database, runs, key, range, most).await?)
+    let runs = seen(state, permit, runs).await?;
+    Ok(points::sample(&state.database, &runs, key, range, most).await?)
 }
 
 /// The datasets that runs of these experiments used. There is a permit for each.

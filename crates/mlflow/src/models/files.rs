@@ -8,7 +8,7 @@ use actix_web::{
     web::{Data, Path, ServiceConfig, get, head, resource},
 };
 use auth::{Access, Caller, Permit, verbs};
-use domain::{FileEntry, FilePath, VersionId};
+use domain::{FileEntry, FilePath, ModelName, Resource, VersionId};
 use registry::{State, versions};
 use rest::Content;
 use serde::Deserialize;
@@ -56,8 +56,7 @@ pub async fn list(
     id: VersionId,
     folder: &str,
 ) -> Result<Vec<Listed>, Refusal> {
-    let (model, number) = versions::home(state, id).await?;
-    let permit = permit::<verbs::View>(access, caller, &model).await?;
+    let (model, number, permit) = seen(caller, access, state, id).await?;
     let manifest = versions::files(state, &permit, &model, number).await?;
     let mut found: BTreeMap<&str, Option<u64>> = BTreeMap::new();
     for (path, entry) in manifest.files() {
@@ -75,6 +74,19 @@ pub async fn list(
     Ok(listed.map(|(name, size)| Listed { name: name.to_owned(), size }).collect())
 }
 
+/// Whose a version is, with the permit to see it. Its id tells nobody else of which model it is.
+async fn seen(
+    caller: &Caller,
+    access: &Access,
+    state: &State,
+    id: VersionId,
+) -> Result<(ModelName, i32, Permit<verbs::View>), Refusal> {
+    let (model, number) = versions::home(state, id).await?;
+    let permit = access.authorize(caller, Resource::Model(model.to_string())).await;
+    let permit = permit.map_err(|problem| problem.absent_as(|| versions::no_version(id)))?;
+    Ok((model, number, permit))
+}
+
 /// A file of the version of that id, with the permit to read it.
 ///
 /// # Errors
@@ -87,8 +99,7 @@ pub async fn find(
     path: &FilePath,
 ) -> Result<(Permit<verbs::View>, FileEntry), Refusal> {
     let id = id.parse().map_err(|_| Refusal::absent(format!("No such version: '{id}'")))?;
-    let (model, number) = versions::home(state, VersionId(id)).await?;
-    let permit = permit(access, caller, &model).await?;
+    let (model, number, permit) = seen(caller, access, state, VersionId(id)).await?;
     let file = versions::file(state, &permit, &model, number, path).await?;
     Ok((permit, file))
 }

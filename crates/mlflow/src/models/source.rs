@@ -3,7 +3,8 @@
 
 use auth::{Access, Caller, verbs};
 use domain::{
-    FileEntry, FilePath, ModelName, ModelRef, Resource, VersionSelector, tracking::LoggedModelId,
+    ErrorCode, FileEntry, FilePath, ModelName, ModelRef, Problem, Resource, VersionSelector,
+    tracking::LoggedModelId,
 };
 use percent_encoding::percent_decode_str;
 use registry::{models, register::Submission, resolve};
@@ -229,7 +230,11 @@ impl Finder<'_> {
         if !below.is_some_and(|below| below.is_empty() || below.starts_with('/')) {
             return Err(claim.contradiction(argument));
         }
-        let files = self.folder(&uri).await?;
+        // Not for this caller: the same as of a run or a model that is not there.
+        let files = self.folder(&uri).await.map_err(|refusal| {
+            let is_absent = refusal.code == Code::ResourceDoesNotExist;
+            if is_absent { claim.contradiction(argument) } else { refusal }
+        })?;
         let model: Option<LoggedModelId> = claim.model_id().map(str::parse).transpose()?;
         let run = match model {
             Some(id) => self.source_run(id).await?,
@@ -239,9 +244,15 @@ impl Finder<'_> {
     }
 
     async fn folder(&self, uri: &str) -> Result<Vec<(FilePath, FileEntry)>, Refusal> {
-        let owner = files::owner(self.tracking, uri).await?;
+        let nothing = || {
+            let shown: String = uri.chars().take(200).collect();
+            Problem::new(ErrorCode::NotFound, format!("there is nothing at `{shown}`")).at("source")
+        };
+        let owner = files::owner(self.tracking, uri).await;
+        let owner = owner.map_err(|error| Problem::from(error).absent_as(nothing))?;
         let permit =
-            self.access.authorize(self.caller, Resource::Experiment(owner.to_string())).await?;
+            self.access.authorize(self.caller, Resource::Experiment(owner.to_string())).await;
+        let permit = permit.map_err(|problem| problem.absent_as(nothing))?;
         Ok(files::folder(self.tracking, &permit, uri).await?)
     }
 
@@ -249,7 +260,9 @@ impl Finder<'_> {
     async fn source_run(&self, id: LoggedModelId) -> Result<Option<String>, Refusal> {
         let owner = files::root_of_model(self.tracking, &id.to_string()).await?.experiment;
         let permit =
-            self.access.authorize(self.caller, Resource::Experiment(owner.to_string())).await?;
+            self.access.authorize(self.caller, Resource::Experiment(owner.to_string())).await;
+        let absent = || files::no_model(&id.to_string());
+        let permit = permit.map_err(|problem| problem.absent_as(absent))?;
         let model = logged_models::get(self.tracking, &permit, id).await?;
         Ok(model.source_run.map(|run| run.to_string()))
     }

@@ -73,6 +73,7 @@ impl From<graph::Dependent> for Dependent {
 /// List what depends on a model.
 #[utoipa::path(
     tag = "lineage",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(ModelPath),
     responses((status = 200, description = "What depends on it", body = Dependents), openapi::Reads),
 )]
@@ -92,6 +93,7 @@ pub async fn of_model(
 /// List what depends on a version.
 #[utoipa::path(
     tag = "lineage",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(VersionPath),
     responses((status = 200, description = "What depends on it", body = Dependents), openapi::Reads),
 )]
@@ -112,6 +114,7 @@ pub async fn of_version(
 /// List what depends on a run: what it made outlives it, and loses its origin.
 #[utoipa::path(
     tag = "lineage",
+    extensions(("x-bottega-action" = json!("view:experiment"))),
     params(RunPath),
     responses((status = 200, description = "What depends on it", body = Dependents), openapi::Reads),
 )]
@@ -124,7 +127,8 @@ pub async fn of_run(
 ) -> Result<Json<Dependents>, ApiError> {
     let run: RunId = run_id.parse()?;
     let home = lineage::home(&state, run).await?;
-    let permit = access.authorize(&caller, path::experiment(home)).await?;
+    let permit = access.authorize(&caller, path::experiment(home)).await;
+    let permit = permit.map_err(|problem| problem.absent_as(|| lineage::no_run(run)))?;
     let found = dependents::of_run(&state, &permit, &viewer(&access, &caller), run).await?;
     Ok(Json(found.into()))
 }
@@ -132,6 +136,7 @@ pub async fn of_run(
 /// List what depends on an experiment from outside of it.
 #[utoipa::path(
     tag = "lineage",
+    extensions(("x-bottega-action" = json!("view:experiment"))),
     params(ExperimentPath),
     responses((status = 200, description = "What depends on it", body = Dependents), openapi::Reads),
 )]

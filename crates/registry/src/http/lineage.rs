@@ -178,6 +178,7 @@ fn steps(depth: Option<u32>) -> Result<u32, Problem> {
 /// Show where a version comes from and what serves it.
 #[utoipa::path(
     tag = "lineage",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(VersionPath, Depth),
     responses((status = 200, description = "Its lineage", body = Lineage), openapi::Reads),
 )]
@@ -197,6 +198,7 @@ pub async fn of_version(
 /// Show what an endpoint serves, and where that comes from.
 #[utoipa::path(
     tag = "lineage",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(EndpointPath, Depth),
     responses((status = 200, description = "Its lineage", body = Lineage), openapi::Reads),
 )]
@@ -216,6 +218,7 @@ pub async fn of_endpoint(
 /// Show what a run read and loaded, and what came of it.
 #[utoipa::path(
     tag = "lineage",
+    extensions(("x-bottega-action" = json!("view:experiment"))),
     params(RunPath, Depth),
     responses((status = 200, description = "Its lineage", body = Lineage), openapi::Reads),
 )]
@@ -229,7 +232,8 @@ pub async fn of_run(
 ) -> Result<Json<Lineage>, ApiError> {
     let run: RunId = run_id.parse()?;
     let home = lineage::home(&state, run).await?;
-    let permit = access.authorize(&caller, path::experiment(home)).await?;
+    let permit = access.authorize(&caller, path::experiment(home)).await;
+    let permit = permit.map_err(|problem| problem.absent_as(|| lineage::no_run(run)))?;
     let scope = Scope { depth: steps(depth)?, may_view: viewer(&access, &caller) };
     Ok(Json(lineage::of_run(&state, &permit, &scope, run).await?.into()))
 }
@@ -237,6 +241,7 @@ pub async fn of_run(
 /// Show which runs read a dataset, and what came of them.
 #[utoipa::path(
     tag = "lineage",
+    extensions(("x-bottega-action" = json!("each view:experiment"))),
     params(Dataset),
     responses((status = 200, description = "Its lineage", body = Lineage), openapi::Reads),
 )]

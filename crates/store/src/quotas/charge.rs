@@ -16,6 +16,8 @@ use crate::{Change, Database, Error, Result};
 pub(crate) struct Charge {
     pub(crate) key: Key,
     pub(crate) id: Uuid,
+    /// Only for the team that owns it: for who made it, it is nothing new.
+    pub(crate) team_only: bool,
 }
 
 /// A limit that a change must keep.
@@ -78,9 +80,10 @@ impl Due {
 async fn dues(change: &mut Change, charges: &[Charge]) -> Result<Vec<Due>> {
     let (keys, ids): (Vec<String>, Vec<Uuid>) =
         charges.iter().map(|charge| (charge.key.to_string(), charge.id)).unzip();
+    let team_only: Vec<bool> = charges.iter().map(|charge| charge.team_only).collect();
     let rows = sqlx::query!(
         r#"SELECT DISTINCT s.id, s.kind, s.name, q.key AS "key!", q.value AS "value!"
-           FROM unnest($1::text[], $2::uuid[]) AS charge (key, id)
+           FROM unnest($1::text[], $2::uuid[], $3::bool[]) AS charge (key, id, team_only)
            CROSS JOIN LATERAL (
              SELECT owner, team_id FROM models WHERE charge.key = 'models' AND id = charge.id
              UNION ALL
@@ -93,14 +96,15 @@ async fn dues(change: &mut Change, charges: &[Charge]) -> Result<Vec<Due>> {
              SELECT made.team_id AS id
              UNION
              SELECT id FROM subjects
-             WHERE kind = split_part(made.owner, ':', 1)
+             WHERE NOT charge.team_only AND kind = split_part(made.owner, ':', 1)
                AND name COLLATE "C" = substr(made.owner, strpos(made.owner, ':') + 1)
            ) AS payer
            JOIN subjects s ON s.id = payer.id
            JOIN effective_quotas q ON q.subject_id = s.id AND q.key = charge.key
            WHERE q.value IS NOT NULL"#,
         &keys,
-        &ids
+        &ids,
+        &team_only
     )
     .fetch_all(change.connection())
     .await?;

@@ -22,6 +22,8 @@ pub struct Experiment {
     pub artifact_location: String,
     /// Who owns it, as `user:ana`.
     pub owner: String,
+    /// The team that owns it, by name.
+    pub team: Option<String>,
     /// Its tags.
     pub tags: BTreeMap<String, String>,
     /// When it was made.
@@ -36,7 +38,7 @@ impl Experiment {
     /// How the audit trail describes it.
     #[must_use]
     pub fn describe(&self) -> Value {
-        json!({"experiment": self.id.to_string(), "name": self.name, "deleted": self.deleted_at.is_some()})
+        json!({"experiment": self.id.to_string(), "name": self.name, "team": self.team, "deleted": self.deleted_at.is_some()})
     }
 }
 
@@ -45,6 +47,7 @@ struct Row {
     name: String,
     artifact_location: String,
     owner: String,
+    team: Option<String>,
     tags: Value,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -60,6 +63,7 @@ impl TryFrom<Row> for Experiment {
             name: row.name,
             artifact_location: row.artifact_location,
             owner: row.owner,
+            team: row.team,
             tags: serde_json::from_value(row.tags)
                 .map_err(|_| Error::inconsistent("experiment_tags", "value", row.id))?,
             created_at: row.created_at,
@@ -74,7 +78,8 @@ macro_rules! select_experiment {
     ($rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"SELECT e.id, e.name, e.artifact_location, e.owner, e.created_at, e.updated_at, e.deleted_at,
+            r#"SELECT e.id, e.name, e.artifact_location, e.owner,
+                      (SELECT name FROM subjects WHERE id = e.team_id) AS team, e.created_at, e.updated_at, e.deleted_at,
                       (SELECT coalesce(jsonb_object_agg(key, value), '{}')
                        FROM experiment_tags WHERE experiment_id = e.id) AS "tags!"
                FROM experiments e "# + $rest

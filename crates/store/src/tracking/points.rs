@@ -31,18 +31,19 @@ impl From<Row> for Point {
     }
 }
 
-/// The experiments that these runs belong to, each once; of runs that are not there, none.
+/// These runs, in this order, with the experiments that they belong to; those that are not there are
+/// left out.
 ///
 /// # Errors
 /// The database is away.
-pub async fn homes(database: &Database, runs: &[RunId]) -> Result<Vec<ExperimentId>> {
-    let homes = sqlx::query_scalar!(
-        "SELECT DISTINCT experiment_id FROM runs WHERE id = ANY($1)",
+pub async fn homes(database: &Database, runs: &[RunId]) -> Result<Vec<(RunId, ExperimentId)>> {
+    let homes = sqlx::query!(
+        "SELECT id, experiment_id FROM runs WHERE id = ANY($1) ORDER BY array_position($1, id)",
         &ids(runs)
     )
     .fetch_all(database.pool())
     .await?;
-    Ok(homes.into_iter().map(ExperimentId).collect())
+    Ok(homes.into_iter().map(|row| (RunId(row.id), ExperimentId(row.experiment_id))).collect())
 }
 
 /// The points of a metric of a run in order of timestamp, step and value, from behind one on.
