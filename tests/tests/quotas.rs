@@ -37,6 +37,7 @@ fn what_is_over_a_limit_is_refused_everywhere_and_more_can_be_asked_for() {
     assert_eq!(refused.expect(403)["error"]["quota"]["subject"], "user:admin");
     let made = json!({"name": "three"});
     let refused = caller.json("POST", "/api/2.0/mlflow/registered-models/create", &made);
+    assert_eq!(refused.headers["x-bottega-quota"], "models");
     let body = refused.expect(403);
     assert_eq!(body["error_code"], "PERMISSION_DENIED");
     assert!(body["message"].as_str().unwrap().contains("quota `models`"), "{body}");

@@ -9,7 +9,7 @@ use actix_web::{
     HttpResponse, ResponseError,
     http::{StatusCode, header},
 };
-use domain::{ErrorCode, Problem};
+use domain::{ErrorCode, Problem, quota::Spent};
 use serde_json::json;
 
 /// What every handler answers.
@@ -81,12 +81,14 @@ pub struct Refusal {
     pub code: Code,
     /// Why, and what to do.
     pub message: String,
+    /// The quota that refuses, where one does.
+    pub spent: Option<Box<Spent>>,
 }
 
 impl Refusal {
     /// An error with this code.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: message.into(), spent: None }
     }
 
     /// An argument is wrong.
@@ -136,13 +138,14 @@ impl<P: Into<Problem>> From<P> for Refusal {
         if let (ErrorCode::NotFound, Some("experiment"), Some(id)) =
             (problem.code, problem.field.as_deref(), problem.message.split('`').nth(1))
         {
-            return Self { code, message: format!("No Experiment with id={id} exists") };
+            return Self::new(code, format!("No Experiment with id={id} exists"));
         }
+        let spent = problem.spent().cloned().map(Box::new);
         let message = match problem.hint {
             Some(hint) => format!("{}: {hint}", problem.message),
             None => problem.message,
         };
-        Self { code, message }
+        Self { code, message, spent }
     }
 }
 
@@ -172,7 +175,12 @@ impl ResponseError for Refusal {
             | Code::DeadlineExceeded
             | Code::InternalError => {}
         }
-        response.json(json!({"error_code": self.code.as_str(), "message": self.message}))
+        let body = json!({"error_code": self.code.as_str(), "message": self.message});
+        let mut response = response.json(body);
+        if let Some(spent) = &self.spent {
+            rest::tell_spent(&mut response, spent);
+        }
+        response
     }
 }
 

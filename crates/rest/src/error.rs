@@ -178,8 +178,7 @@ impl From<Spent> for SpentQuota {
 /// fast a subject may be and when to try again: `Retry-After`, and those of the IETF's draft on
 /// rate limits in both of its forms.
 #[must_use]
-pub fn quota_headers(problem: &Problem) -> Vec<(header::HeaderName, String)> {
-    let Some(spent) = problem.spent() else { return Vec::new() };
+pub fn quota_headers(spent: &Spent) -> Vec<(header::HeaderName, String)> {
     let name = header::HeaderName::from_static;
     let quota = (name("x-bottega-quota"), spent.quota.to_string());
     let Some(pace) = spent.pace else { return vec![quota] };
@@ -280,11 +279,23 @@ impl ResponseError for ApiError {
         if let Some(seconds) = self.0.retry_after {
             response.insert_header((header::RETRY_AFTER, seconds.get()));
         }
-        for header in quota_headers(&self.0) {
-            response.insert_header(header);
+        let mut response = response.json(ErrorBody::new(&self.0, request_id().as_str()));
+        if let Some(spent) = self.0.spent() {
+            tell_spent(&mut response, spent);
         }
-        response.json(ErrorBody::new(&self.0, request_id().as_str()))
+        response
     }
+}
+
+/// Says in headers which quota refused, whatever the surface; the guard finds it in the extensions.
+pub fn tell_spent(response: &mut HttpResponse, spent: &Spent) {
+    for (name, value) in quota_headers(spent) {
+        // They are visible ASCII, which every header takes.
+        if let Ok(value) = header::HeaderValue::from_str(&value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response.extensions_mut().insert(spent.clone());
 }
 
 #[cfg(test)]

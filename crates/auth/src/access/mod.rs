@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use domain::{
     Action, ActorKind, AliasName, EndpointRef, Problem, Resource, SubjectId, Timestamp,
     access::{Circumstances, Clause, Kind, Place, Subject, SubjectKind, Target, Visible},
+    quota::Spent,
 };
 use policy::Decision;
 use store::Database;
@@ -160,6 +161,26 @@ impl Access {
         self.judge(caller, Resource::Platform, target, None)
     }
 
+    /// Whether the caller may do `V` for that team with a thing like this one, as if they made it
+    /// there; without a team, where no team owns it. The permit is on the team.
+    ///
+    /// # Errors
+    /// As for [`Access::authorize`]; there is no such team.
+    pub async fn authorize_for<V: Verb>(
+        &self,
+        caller: &Caller,
+        thing: &Resource,
+        team: Option<&str>,
+    ) -> Result<Permit<V>, Problem> {
+        let found = self.target(caller, thing).await?;
+        let (on, team) = match team {
+            Some(name) => (Resource::Team(name.to_owned()), Some(self.team(name)?)),
+            None => (Resource::Platform, None),
+        };
+        let target = Arc::new(Target { place: None, team, ..(*found).clone() });
+        self.judge(caller, on, target, None)
+    }
+
     fn team(&self, name: &str) -> Result<SubjectId, Problem> {
         let subject = Subject { kind: SubjectKind::Team, name: name.to_owned() };
         let found = self.0.live.load().names.get(&subject).copied();
@@ -176,6 +197,7 @@ impl Access {
     /// # Errors
     /// The database is away.
     pub async fn list(&self, caller: &Caller, kind: Kind) -> Result<Permit<verbs::View>, Problem> {
+        asked(caller, "view", kind.as_str(), true);
         let visible = if caller.subject.is_none() && caller.actor.kind == ActorKind::System {
             Visible::everything()
         } else {
@@ -227,7 +249,9 @@ impl Access {
         target: &Target,
     ) -> Result<bool, Problem> {
         let live = self.live()?;
-        Ok(self.covers(&live, caller, V::ACTION, resource, target, None).is_some())
+        let may = self.covers(&live, caller, V::ACTION, resource, target, None).is_some();
+        asked(caller, V::ACTION.as_str(), resource.kind().as_str(), may);
+        Ok(may)
     }
 
     /// The permit of a part of Bottega that acts by itself, by the name of its job, so that the
@@ -235,6 +259,11 @@ impl Access {
     #[must_use]
     pub fn system<V: Verb>(&self, job: &'static str, resource: Resource) -> Permit<V> {
         Permit::new(Caller::system(job), resource).seeing(Visible::everything())
+    }
+
+    /// Records that a quota refused the caller.
+    pub fn over_quota(&self, caller: &Caller, spent: &Spent) {
+        self.0.trail.over_quota(caller, spent);
     }
 
     /// Now.
@@ -288,7 +317,12 @@ impl Access {
         alias: Option<&AliasName>,
     ) -> Result<Permit<V>, Problem> {
         let live = self.live()?;
-        if let Some(decision) = self.covers(&live, caller, V::ACTION, &resource, &target, alias) {
+        let decision = self.covers(&live, caller, V::ACTION, &resource, &target, alias);
+        // What is to be made has no name of its own yet.
+        let is_new = resource == Resource::Platform;
+        let kind = if is_new { target.kind } else { resource.kind() };
+        asked(caller, V::ACTION.as_str(), kind.as_str(), decision.is_some());
+        if let Some(decision) = decision {
             return Ok(Permit::new(caller.clone(), resource).decided(target, decision));
         }
         let decision = self.ask(&live, caller, V::ACTION, &target, alias);
@@ -361,4 +395,10 @@ impl Access {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells whoever looks for why: each question, in the order in which they were asked.
+pub(crate) fn asked(caller: &Caller, action: &'static str, kind: &'static str, allowed: bool) {
+    let (request_id, actor) = (&caller.request_id, &caller.actor);
+    tracing::debug!(%request_id, %actor, action, kind, allowed, "asked");
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use domain::{
-    Action, Actor, AuditEvent, Clock, Decision, RequestId, Resource, Streak, SystemClock, Timestamp,
+    Action, Actor, AuditEvent, Clock, Decision, RequestId, Resource, Streak, SystemClock,
+    Timestamp, quota::Spent,
 };
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use serde_json::{Value, json};
@@ -115,13 +116,22 @@ impl Trail {
         }
     }
 
+    /// Records that a quota refused the caller, once a minute for each caller and quota.
+    pub fn over_quota(&self, caller: &Caller, spent: &Spent) {
+        let Spent { subject, quota, limit, .. } = spent;
+        let message = format!("the quota `{quota}` of {subject} refused more than {limit}");
+        let detail =
+            json!({"quota": quota, "subject": subject, "limit": limit, "message": message});
+        self.count(caller.event(None, Resource::Platform, "quota.refused", detail).refused());
+    }
+
     /// Records an event.
     pub fn record(&self, event: AuditEvent) {
         self.hand_in(Note::Each(event));
     }
 
-    /// Counts an event with those that are alike: of the same actor, action, resource, change and
-    /// decision. One is written a minute, with `count`, `first_at` and `last_at` in its detail, and
+    /// Counts an event with those that are alike: of the same actor, action, resource, change,
+    /// decision and quota. One is written a minute, with `count`, `first_at` and `last_at` in its detail, and
     /// the rest as the first one had it.
     pub fn count(&self, event: AuditEvent) {
         self.hand_in(Note::Alike(event));
@@ -143,16 +153,20 @@ struct Kind {
     resource: Resource,
     change: &'static str,
     is_refused: bool,
+    /// The quota that refused, and whose.
+    quota: Option<(String, String)>,
 }
 
 impl Kind {
     fn of(event: &AuditEvent) -> Self {
+        let word = |key: &str| event.detail.get(key).and_then(Value::as_str).map(str::to_owned);
         Self {
             actor: event.actor.to_string(),
             action: event.action,
             resource: event.resource.clone(),
             change: event.change,
             is_refused: event.decision == Decision::Refused,
+            quota: word("quota").zip(word("subject")),
         }
     }
 }

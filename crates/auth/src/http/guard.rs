@@ -14,7 +14,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use domain::{ErrorCode, Problem};
+use domain::{ErrorCode, Problem, quota::Spent};
 use rest::ApiError;
 
 use super::{Origin, Proxies};
@@ -81,10 +81,11 @@ impl Gate {
             | ("GET" | "DELETE", "/api/v1/sessions/current") => identity,
             _ => identity.settled()?,
         };
-        if let Some(limiter) = &self.limiter {
-            limiter.admit(&identity.actor).await?;
-        }
         let caller = Caller::new(identity, origin.address, rest::request_id());
+        if let Some(limiter) = &self.limiter {
+            let admitted = limiter.admit(&caller.actor).await;
+            admitted.inspect_err(|problem| record(request.request(), &caller, problem.spent()))?;
+        }
         let for_whom = request.headers().get(ON_BEHALF_OF).map(|value| value.to_str());
         let Some(for_whom) = for_whom else { return Ok((origin, Some(caller))) };
         // Without the policies at hand nobody may.
@@ -111,6 +112,13 @@ impl Gate {
         // Bytes beyond ASCII are in no token of ours.
         let header = header.map(|value| value.to_str().unwrap_or_default());
         self.authenticator.identify(header, origin.address).await
+    }
+}
+
+/// Records that a quota refused the caller, if one did.
+fn record(request: &HttpRequest, caller: &Caller, spent: Option<&Spent>) {
+    if let (Some(access), Some(spent)) = (request.app_data::<web::Data<Access>>(), spent) {
+        access.over_quota(caller, spent);
     }
 }
 
@@ -155,18 +163,15 @@ pub async fn guard<B: MessageBody + 'static>(
             }
         }
         Err(problem) => {
-            let headers = rest::quota_headers(&problem);
-            let mut refusal = (gate.refusal)(request.path(), problem);
-            for (name, value) in headers {
-                // Also where the surface's own refusals do not know them.
-                if let Ok(value) = header::HeaderValue::from_str(&value) {
-                    refusal.headers_mut().insert(name, value);
-                }
-            }
+            let refusal = (gate.refusal)(request.path(), problem);
             return Ok(request.into_response(refusal).map_into_right_body());
         }
     }
-    Ok(next.call(request).await?.map_into_left_body())
+    let answer = next.call(request).await?;
+    if let Some(caller) = answer.request().extensions().get::<Caller>() {
+        record(answer.request(), caller, answer.response().extensions().get());
+    }
+    Ok(answer.map_into_left_body())
 }
 
 /// Handlers take the caller; on an open path there is none, and asking for one is refused.

@@ -76,8 +76,13 @@ impl Service {
         let given = &self.state.given;
         let header = text(metadata, "authorization");
         let identity = given.authenticator.identify(header, address).await?.settled()?;
-        given.limiter.admit(&identity.actor).await?;
         let caller = Caller::new(identity, address, id);
+        if let Err(problem) = given.limiter.admit(&caller.actor).await {
+            if let Some(spent) = problem.spent() {
+                given.access.over_quota(&caller, spent);
+            }
+            return Err(problem);
+        }
         match text(metadata, "x-bottega-on-behalf-of") {
             Some(for_whom) => caller.speaking_for(&given.access, for_whom).await,
             None => Ok(caller),
@@ -125,7 +130,11 @@ impl Call<'_> {
                     }
                 }
                 let mut status = status(&problem);
-                for (name, value) in rest::quota_headers(&problem) {
+                if let (Some(spent), Ok(caller)) = (problem.spent(), &self.caller) {
+                    self.state.given.access.over_quota(caller, spent);
+                }
+                for (name, value) in problem.spent().map(rest::quota_headers).into_iter().flatten()
+                {
                     if let (Ok(name), Ok(value)) =
                         (MetadataKey::from_bytes(name.as_str().as_bytes()), value.parse())
                     {
