@@ -6,215 +6,311 @@
 use serde_json::json;
 use utoipa::openapi::{
     ContentBuilder, HttpMethod, OpenApi, Response, ResponseBuilder,
+    extensions::ExtensionsBuilder,
     path::{OperationBuilder, ParameterBuilder, ParameterIn},
 };
 
 use crate::refusal::Code;
 
 /// Methods, path, and what it does.
-const PATHS: &[(&str, &str, &str)] = &[
+type Path = (&'static str, &'static str, &'static str);
+
+/// The paths, by what they ask of their caller: as [`rest::openapi::Actions`] reads it.
+const PATHS: &[(&[&str], &[Path])] = &[
     (
-        "GET",
-        "/api/2.0/mlflow/experiments/get",
-        "One experiment, by `experiment_id`, deleted or not",
-    ),
-    ("GET", "/api/2.0/mlflow/experiments/get-by-name", "One experiment, by `experiment_name`"),
-    ("GET,POST", "/api/2.0/mlflow/experiments/search", "Experiments by filter, in order, paged"),
-    (
-        "POST",
-        "/api/2.0/mlflow/experiments/search-datasets",
-        "The datasets that runs of these experiments used",
-    ),
-    ("POST", "/api/2.0/mlflow/experiments/create", "Makes an experiment"),
-    ("POST", "/api/2.0/mlflow/experiments/update", "Renames an experiment"),
-    (
-        "POST",
-        "/api/2.0/mlflow/experiments/delete",
-        "Deletes an experiment and its runs, until they are restored",
-    ),
-    ("POST", "/api/2.0/mlflow/experiments/restore", "Restores a deleted experiment and its runs"),
-    ("POST", "/api/2.0/mlflow/experiments/set-experiment-tag", "Sets a tag"),
-    ("POST", "/api/2.0/mlflow/experiments/delete-experiment-tag", "Deletes a tag"),
-    ("POST", "/api/2.0/mlflow/runs/create", "Starts a run"),
-    (
-        "GET",
-        "/api/2.0/mlflow/runs/get",
-        "One run, with its latest metrics, params, tags, inputs and outputs",
-    ),
-    ("POST", "/api/2.0/mlflow/runs/update", "Changes a run's status, end time or name"),
-    ("POST", "/api/2.0/mlflow/runs/delete", "Deletes a run, until it is restored"),
-    ("POST", "/api/2.0/mlflow/runs/restore", "Restores a deleted run"),
-    ("POST", "/api/2.0/mlflow/runs/search", "Runs by filter, in order, paged"),
-    ("POST", "/api/2.0/mlflow/runs/log-metric", "Logs one value of a metric"),
-    ("POST", "/api/2.0/mlflow/runs/log-parameter", "Logs a param, once"),
-    ("POST", "/api/2.0/mlflow/runs/log-batch", "Logs metrics, params and tags, all or none"),
-    ("POST", "/api/2.0/mlflow/runs/log-inputs", "Says which datasets and models a run took in"),
-    ("POST", "/api/2.0/mlflow/runs/outputs", "Says which models a run put out"),
-    (
-        "POST",
-        "/api/2.0/mlflow/runs/log-model",
-        "Says that a run logged a model, as clients of 2.x do",
-    ),
-    ("POST", "/api/2.0/mlflow/runs/set-tag", "Sets a tag"),
-    ("POST", "/api/2.0/mlflow/runs/delete-tag", "Deletes a tag"),
-    ("GET", "/api/2.0/mlflow/metrics/get-history", "All points of a metric, paged"),
-    ("GET", "/api/2.0/mlflow/metrics/get-history-bulk", "The points of a metric of several runs"),
-    (
-        "GET",
-        "/api/2.0/mlflow/metrics/get-history-bulk-interval",
-        "A metric of several runs, sampled over steps",
-    ),
-    ("GET", "/api/2.0/mlflow/artifacts/list", "The files of a run"),
-    ("POST", "/api/2.0/mlflow/logged-models", "Makes a logged model"),
-    ("POST", "/api/2.0/mlflow/logged-models/search", "Logged models by filter, in order, paged"),
-    ("GET", "/api/2.0/mlflow/logged-models/{model_id}", "One logged model"),
-    ("PATCH", "/api/2.0/mlflow/logged-models/{model_id}", "Ends the making of a logged model"),
-    ("DELETE", "/api/2.0/mlflow/logged-models/{model_id}", "Deletes a logged model"),
-    ("PATCH", "/api/2.0/mlflow/logged-models/{model_id}/tags", "Sets tags"),
-    ("DELETE", "/api/2.0/mlflow/logged-models/{model_id}/tags/{tag_key}", "Deletes a tag"),
-    ("POST", "/api/2.0/mlflow/logged-models/{model_id}/params", "Logs params, once"),
-    (
-        "GET",
-        "/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories",
-        "The files of a logged model",
-    ),
-    ("POST", "/api/2.0/mlflow/registered-models/create", "Makes a model"),
-    ("GET", "/api/2.0/mlflow/registered-models/get", "One model"),
-    ("GET", "/api/2.0/mlflow/registered-models/search", "Models by filter, in order, paged"),
-    ("POST", "/api/2.0/mlflow/registered-models/rename", "Renames a model"),
-    ("PATCH", "/api/2.0/mlflow/registered-models/update", "Changes a model's description"),
-    ("DELETE", "/api/2.0/mlflow/registered-models/delete", "Deletes a model"),
-    (
-        "GET,POST",
-        "/api/2.0/mlflow/registered-models/get-latest-versions",
-        "The newest version in each stage",
-    ),
-    ("POST", "/api/2.0/mlflow/registered-models/set-tag", "Sets a tag"),
-    ("DELETE", "/api/2.0/mlflow/registered-models/delete-tag", "Deletes a tag"),
-    ("GET", "/api/2.0/mlflow/registered-models/alias", "The version that an alias points to"),
-    (
-        "POST",
-        "/api/2.0/mlflow/registered-models/alias",
-        "Points an alias to a version; endpoints that follow it get a release",
-    ),
-    ("DELETE", "/api/2.0/mlflow/registered-models/alias", "Unsets an alias"),
-    ("POST", "/api/2.0/mlflow/model-versions/create", "Registers a version"),
-    ("GET", "/api/2.0/mlflow/model-versions/get", "One version"),
-    ("GET", "/api/2.0/mlflow/model-versions/search", "Versions by filter, in order, paged"),
-    ("PATCH", "/api/2.0/mlflow/model-versions/update", "Changes a version's description"),
-    ("DELETE", "/api/2.0/mlflow/model-versions/delete", "Deletes a version"),
-    ("GET", "/api/2.0/mlflow/model-versions/get-download-uri", "Where a version's files are"),
-    (
-        "POST",
-        "/api/2.0/mlflow/model-versions/transition-stage",
-        "Moves a version to a stage; endpoints that follow it get a release",
-    ),
-    ("POST", "/api/2.0/mlflow/model-versions/set-tag", "Sets a tag"),
-    ("DELETE", "/api/2.0/mlflow/model-versions/delete-tag", "Deletes a tag"),
-    ("GET", "/api/2.0/mlflow/webhooks", "Webhooks, paged"),
-    ("POST", "/api/2.0/mlflow/webhooks", "Makes a webhook"),
-    ("GET", "/api/2.0/mlflow/webhooks/{webhook_id}", "One webhook"),
-    ("PATCH", "/api/2.0/mlflow/webhooks/{webhook_id}", "Changes a webhook"),
-    ("DELETE", "/api/2.0/mlflow/webhooks/{webhook_id}", "Deletes a webhook"),
-    ("POST", "/api/2.0/mlflow/webhooks/{webhook_id}/test", "Sends a webhook an example"),
-    ("GET", "/api/2.0/mlflow-artifacts/artifacts", "What is below a folder"),
-    (
-        "GET,HEAD",
-        "/api/2.0/mlflow-artifacts/artifacts/{path}",
-        "A file's bytes; `Range` and `If-None-Match` are understood",
-    ),
-    ("PUT", "/api/2.0/mlflow-artifacts/artifacts/{path}", "Stores a file"),
-    (
-        "DELETE",
-        "/api/2.0/mlflow-artifacts/artifacts/{path}",
-        "Deletes a file, or what is below a folder",
+        &["view:experiment"],
+        &[
+            (
+                "GET",
+                "/api/2.0/mlflow/experiments/get",
+                "One experiment, by `experiment_id`, deleted or not",
+            ),
+            (
+                "GET",
+                "/api/2.0/mlflow/experiments/get-by-name",
+                "One experiment, by `experiment_name`",
+            ),
+            (
+                "GET",
+                "/api/2.0/mlflow/runs/get",
+                "One run, with its latest metrics, params, tags, inputs and outputs",
+            ),
+            ("GET", "/api/2.0/mlflow/metrics/get-history", "All points of a metric, paged"),
+            (
+                "GET",
+                "/api/2.0/mlflow/metrics/get-history-bulk",
+                "The points of a metric of several runs",
+            ),
+            (
+                "GET",
+                "/api/2.0/mlflow/metrics/get-history-bulk-interval",
+                "A metric of several runs, sampled over steps",
+            ),
+            ("GET", "/api/2.0/mlflow/artifacts/list", "The files of a run"),
+            ("GET", "/api/2.0/mlflow/logged-models/{model_id}", "One logged model"),
+            (
+                "GET",
+                "/api/2.0/mlflow/logged-models/{model_id}/artifacts/directories",
+                "The files of a logged model",
+            ),
+        ],
     ),
     (
-        "POST",
-        "/api/2.0/mlflow-artifacts/mpu/create/{path}",
-        "Begins an upload in parts, where artifacts lie on S3",
-    ),
-    ("POST", "/api/2.0/mlflow-artifacts/mpu/complete/{path}", "Ends an upload in parts"),
-    ("POST", "/api/2.0/mlflow-artifacts/mpu/abort/{path}", "Gives an upload in parts up"),
-    ("GET", "/api/2.0/mlflow-artifacts/presigned/{path}", "A URL that downloads a file from S3"),
-    ("POST", "/api/2.0/mlflow/users/create", "Makes a user with a password"),
-    ("GET", "/api/2.0/mlflow/users/get", "A user"),
-    ("GET", "/api/2.0/mlflow/users/list", "All users with their roles"),
-    ("GET", "/api/2.0/mlflow/users/current", "Who calls"),
-    ("PATCH", "/api/2.0/mlflow/users/update-password", "Gives a user another password"),
-    (
-        "PATCH",
-        "/api/2.0/mlflow/users/update-admin",
-        "Makes a user an administrator of the platform, or takes that back",
-    ),
-    ("DELETE", "/api/2.0/mlflow/users/delete", "Deletes a user"),
-    (
-        "POST",
-        "/api/2.0/mlflow/experiments/permissions/create",
-        "Gives a user a permission on an experiment",
+        &["each view:experiment"],
+        &[
+            (
+                "GET,POST",
+                "/api/2.0/mlflow/experiments/search",
+                "Experiments by filter, in order, paged",
+            ),
+            (
+                "POST",
+                "/api/2.0/mlflow/experiments/search-datasets",
+                "The datasets that runs of these experiments used",
+            ),
+            ("POST", "/api/2.0/mlflow/runs/search", "Runs by filter, in order, paged"),
+            (
+                "POST",
+                "/api/2.0/mlflow/logged-models/search",
+                "Logged models by filter, in order, paged",
+            ),
+        ],
     ),
     (
-        "GET",
-        "/api/2.0/mlflow/experiments/permissions/get",
-        "What a user was given on an experiment",
+        &["register:experiment"],
+        &[
+            ("POST", "/api/2.0/mlflow/experiments/create", "Makes an experiment"),
+            ("POST", "/api/2.0/mlflow/runs/create", "Starts a run"),
+            ("POST", "/api/2.0/mlflow/runs/update", "Changes a run's status, end time or name"),
+            ("POST", "/api/2.0/mlflow/runs/log-metric", "Logs one value of a metric"),
+            ("POST", "/api/2.0/mlflow/runs/log-parameter", "Logs a param, once"),
+            (
+                "POST",
+                "/api/2.0/mlflow/runs/log-batch",
+                "Logs metrics, params and tags, all or none",
+            ),
+            (
+                "POST",
+                "/api/2.0/mlflow/runs/log-inputs",
+                "Says which datasets and models a run took in",
+            ),
+            ("POST", "/api/2.0/mlflow/runs/outputs", "Says which models a run put out"),
+            (
+                "POST",
+                "/api/2.0/mlflow/runs/log-model",
+                "Says that a run logged a model, as clients of 2.x do",
+            ),
+            ("POST", "/api/2.0/mlflow/runs/set-tag", "Sets a tag"),
+            ("POST", "/api/2.0/mlflow/runs/delete-tag", "Deletes a tag"),
+        ],
     ),
     (
-        "PATCH",
-        "/api/2.0/mlflow/experiments/permissions/update",
-        "Gives a user another permission on an experiment",
+        &["edit:experiment"],
+        &[
+            ("POST", "/api/2.0/mlflow/experiments/update", "Renames an experiment"),
+            ("POST", "/api/2.0/mlflow/experiments/set-experiment-tag", "Sets a tag"),
+            ("POST", "/api/2.0/mlflow/experiments/delete-experiment-tag", "Deletes a tag"),
+            ("POST", "/api/2.0/mlflow/logged-models", "Makes a logged model"),
+            (
+                "PATCH",
+                "/api/2.0/mlflow/logged-models/{model_id}",
+                "Ends the making of a logged model",
+            ),
+            ("PATCH", "/api/2.0/mlflow/logged-models/{model_id}/tags", "Sets tags"),
+            ("DELETE", "/api/2.0/mlflow/logged-models/{model_id}/tags/{tag_key}", "Deletes a tag"),
+            ("POST", "/api/2.0/mlflow/logged-models/{model_id}/params", "Logs params, once"),
+            ("PUT", "/api/2.0/mlflow-artifacts/artifacts/{path}", "Stores a file"),
+            (
+                "DELETE",
+                "/api/2.0/mlflow-artifacts/artifacts/{path}",
+                "Deletes a file, or what is below a folder",
+            ),
+            (
+                "POST",
+                "/api/2.0/mlflow-artifacts/mpu/create/{path}",
+                "Begins an upload in parts, where artifacts lie on S3",
+            ),
+            ("POST", "/api/2.0/mlflow-artifacts/mpu/complete/{path}", "Ends an upload in parts"),
+            ("POST", "/api/2.0/mlflow-artifacts/mpu/abort/{path}", "Gives an upload in parts up"),
+        ],
     ),
     (
-        "DELETE",
-        "/api/2.0/mlflow/experiments/permissions/delete",
-        "Takes a user's permission on an experiment back",
+        &["delete:experiment"],
+        &[
+            (
+                "POST",
+                "/api/2.0/mlflow/experiments/delete",
+                "Deletes an experiment and its runs, until they are restored",
+            ),
+            (
+                "POST",
+                "/api/2.0/mlflow/experiments/restore",
+                "Restores a deleted experiment and its runs",
+            ),
+            ("POST", "/api/2.0/mlflow/runs/delete", "Deletes a run, until it is restored"),
+            ("POST", "/api/2.0/mlflow/runs/restore", "Restores a deleted run"),
+            ("DELETE", "/api/2.0/mlflow/logged-models/{model_id}", "Deletes a logged model"),
+        ],
     ),
     (
-        "POST",
-        "/api/2.0/mlflow/registered-models/permissions/create",
-        "Gives a user a permission on a model",
+        &["register:model", "view:model when the name is taken"],
+        &[("POST", "/api/2.0/mlflow/registered-models/create", "Makes a model")],
     ),
     (
-        "GET",
-        "/api/2.0/mlflow/registered-models/permissions/get",
-        "What a user was given on a model",
+        &["view:model"],
+        &[
+            ("GET", "/api/2.0/mlflow/registered-models/get", "One model"),
+            (
+                "GET,POST",
+                "/api/2.0/mlflow/registered-models/get-latest-versions",
+                "The newest version in each stage",
+            ),
+            (
+                "GET",
+                "/api/2.0/mlflow/registered-models/alias",
+                "The version that an alias points to",
+            ),
+            ("GET", "/api/2.0/mlflow/model-versions/get", "One version"),
+            (
+                "GET",
+                "/api/2.0/mlflow/model-versions/get-download-uri",
+                "Where a version's files are",
+            ),
+        ],
     ),
     (
-        "PATCH",
-        "/api/2.0/mlflow/registered-models/permissions/update",
-        "Gives a user another permission on a model",
+        &["each view:model"],
+        &[
+            (
+                "GET",
+                "/api/2.0/mlflow/registered-models/search",
+                "Models by filter, in order, paged",
+            ),
+            ("GET", "/api/2.0/mlflow/model-versions/search", "Versions by filter, in order, paged"),
+        ],
     ),
     (
-        "DELETE",
-        "/api/2.0/mlflow/registered-models/permissions/delete",
-        "Takes a user's permission on a model back",
+        &["edit:model", "view:model"],
+        &[
+            ("POST", "/api/2.0/mlflow/registered-models/rename", "Renames a model"),
+            ("PATCH", "/api/2.0/mlflow/registered-models/update", "Changes a model's description"),
+        ],
     ),
     (
-        "POST",
-        "/api/3.0/mlflow/users/permissions/grant",
-        "Gives a user a permission on an experiment, a model, or all of them",
+        &["delete:model"],
+        &[("DELETE", "/api/2.0/mlflow/registered-models/delete", "Deletes a model")],
     ),
-    ("POST", "/api/3.0/mlflow/users/permissions/revoke", "Takes a user's permission back"),
     (
-        "GET",
-        "/api/3.0/mlflow/users/permissions/get",
-        "What a user may in the end, roles, teams and policies taken together",
+        &["edit:model"],
+        &[
+            ("POST", "/api/2.0/mlflow/registered-models/set-tag", "Sets a tag"),
+            ("DELETE", "/api/2.0/mlflow/registered-models/delete-tag", "Deletes a tag"),
+            ("PATCH", "/api/2.0/mlflow/model-versions/update", "Changes a version's description"),
+            ("POST", "/api/2.0/mlflow/model-versions/set-tag", "Sets a tag"),
+            ("DELETE", "/api/2.0/mlflow/model-versions/delete-tag", "Deletes a tag"),
+        ],
     ),
-    ("GET", "/api/3.0/mlflow/users/permissions/list", "What a user and their roles were given"),
-    ("GET", "/api/3.0/mlflow/users/current/permissions", "What the caller was given"),
-    ("GET", "/api/3.0/mlflow/users/roles/list", "A user's roles"),
-    ("POST", "/api/3.0/mlflow/roles/create", "Makes a role"),
-    ("GET", "/api/3.0/mlflow/roles/get", "A role with what it permits"),
-    ("GET", "/api/3.0/mlflow/roles/list", "All roles"),
-    ("PATCH", "/api/3.0/mlflow/roles/update", "Changes a role's name or description"),
-    ("DELETE", "/api/3.0/mlflow/roles/delete", "Deletes a role with what it permits"),
-    ("POST", "/api/3.0/mlflow/roles/assign", "Gives a role to a user"),
-    ("DELETE", "/api/3.0/mlflow/roles/unassign", "Takes a role from a user"),
-    ("POST", "/api/3.0/mlflow/roles/permissions/add", "Adds a permission to a role"),
-    ("DELETE", "/api/3.0/mlflow/roles/permissions/remove", "Takes a permission from a role"),
-    ("GET", "/api/3.0/mlflow/roles/permissions/list", "What a role permits"),
-    ("PATCH", "/api/3.0/mlflow/roles/permissions/update", "Changes a role's permission"),
-    ("GET", "/api/3.0/mlflow/roles/users/list", "Who has a role"),
-    ("GET", "/api/3.0/mlflow/server-info", "What this server can do"),
+    (
+        &["promote:model"],
+        &[
+            (
+                "POST",
+                "/api/2.0/mlflow/registered-models/alias",
+                "Points an alias to a version; endpoints that follow it get a release",
+            ),
+            (
+                "POST",
+                "/api/2.0/mlflow/model-versions/transition-stage",
+                "Moves a version to a stage; endpoints that follow it get a release",
+            ),
+        ],
+    ),
+    (
+        &["promote:model", "view:model when it is not set"],
+        &[("DELETE", "/api/2.0/mlflow/registered-models/alias", "Unsets an alias")],
+    ),
+    (
+        &[
+            "register:model",
+            "view:experiment when its files are a run's",
+            "view:model when its files are another version's",
+        ],
+        &[("POST", "/api/2.0/mlflow/model-versions/create", "Registers a version")],
+    ),
+    (
+        &["delete:model", "promote:model"],
+        &[("DELETE", "/api/2.0/mlflow/model-versions/delete", "Deletes a version")],
+    ),
+    (
+        &["administer:platform"],
+        &[
+            ("GET", "/api/2.0/mlflow/webhooks", "Webhooks, paged"),
+            ("POST", "/api/2.0/mlflow/webhooks", "Makes a webhook"),
+            ("GET", "/api/2.0/mlflow/webhooks/{webhook_id}", "One webhook"),
+            ("PATCH", "/api/2.0/mlflow/webhooks/{webhook_id}", "Changes a webhook"),
+            ("DELETE", "/api/2.0/mlflow/webhooks/{webhook_id}", "Deletes a webhook"),
+            ("POST", "/api/2.0/mlflow/webhooks/{webhook_id}/test", "Sends a webhook an example"),
+        ],
+    ),
+    (
+        &[
+            "view:experiment when it is a run's or a logged model's",
+            "view:model when it is a version's",
+        ],
+        &[
+            ("GET", "/api/2.0/mlflow-artifacts/artifacts", "What is below a folder"),
+            (
+                "GET,HEAD",
+                "/api/2.0/mlflow-artifacts/artifacts/{path}",
+                "A file's bytes; `Range` and `If-None-Match` are understood",
+            ),
+            (
+                "GET",
+                "/api/2.0/mlflow-artifacts/presigned/{path}",
+                "A URL that downloads a file from S3",
+            ),
+        ],
+    ),
+    (
+        &["none because it names the server and what it can do"],
+        &[("GET", "/api/3.0/mlflow/server-info", "What this server can do")],
+    ),
+    // What these ask depends on the user that they are about; `docs/mlflow.md` says it.
+    (&[], &[
+        ("POST", "/api/2.0/mlflow/users/create", "Makes a user with a password"),
+        ("GET", "/api/2.0/mlflow/users/get", "A user"),
+        ("GET", "/api/2.0/mlflow/users/list", "All users with their roles"),
+        ("GET", "/api/2.0/mlflow/users/current", "Who calls"),
+        ("PATCH", "/api/2.0/mlflow/users/update-password", "Gives a user another password"),
+        ("PATCH", "/api/2.0/mlflow/users/update-admin", "Makes a user an administrator of the platform, or takes that back"),
+        ("DELETE", "/api/2.0/mlflow/users/delete", "Deletes a user"),
+        ("POST", "/api/2.0/mlflow/experiments/permissions/create", "Gives a user a permission on an experiment"),
+        ("GET", "/api/2.0/mlflow/experiments/permissions/get", "What a user was given on an experiment"),
+        ("PATCH", "/api/2.0/mlflow/experiments/permissions/update", "Gives a user another permission on an experiment"),
+        ("DELETE", "/api/2.0/mlflow/experiments/permissions/delete", "Takes a user's permission on an experiment back"),
+        ("POST", "/api/2.0/mlflow/registered-models/permissions/create", "Gives a user a permission on a model"),
+        ("GET", "/api/2.0/mlflow/registered-models/permissions/get", "What a user was given on a model"),
+        ("PATCH", "/api/2.0/mlflow/registered-models/permissions/update", "Gives a user another permission on a model"),
+        ("DELETE", "/api/2.0/mlflow/registered-models/permissions/delete", "Takes a user's permission on a model back"),
+        ("POST", "/api/3.0/mlflow/users/permissions/grant", "Gives a user a permission on an experiment, a model, or all of them"),
+        ("POST", "/api/3.0/mlflow/users/permissions/revoke", "Takes a user's permission back"),
+        ("GET", "/api/3.0/mlflow/users/permissions/get", "What a user may in the end, roles, teams and policies taken together"),
+        ("GET", "/api/3.0/mlflow/users/permissions/list", "What a user and their roles were given"),
+        ("GET", "/api/3.0/mlflow/users/current/permissions", "What the caller was given"),
+        ("GET", "/api/3.0/mlflow/users/roles/list", "A user's roles"),
+        ("POST", "/api/3.0/mlflow/roles/create", "Makes a role"),
+        ("GET", "/api/3.0/mlflow/roles/get", "A role with what it permits"),
+        ("GET", "/api/3.0/mlflow/roles/list", "All roles"),
+        ("PATCH", "/api/3.0/mlflow/roles/update", "Changes a role's name or description"),
+        ("DELETE", "/api/3.0/mlflow/roles/delete", "Deletes a role with what it permits"),
+        ("POST", "/api/3.0/mlflow/roles/assign", "Gives a role to a user"),
+        ("DELETE", "/api/3.0/mlflow/roles/unassign", "Takes a role from a user"),
+        ("POST", "/api/3.0/mlflow/roles/permissions/add", "Adds a permission to a role"),
+        ("DELETE", "/api/3.0/mlflow/roles/permissions/remove", "Takes a permission from a role"),
+        ("GET", "/api/3.0/mlflow/roles/permissions/list", "What a role permits"),
+        ("PATCH", "/api/3.0/mlflow/roles/permissions/update", "Changes a role's permission"),
+        ("GET", "/api/3.0/mlflow/roles/users/list", "Who has a role"),
+    ]),
 ];
 
 /// Errors that every path may answer.
@@ -227,14 +323,20 @@ const REFUSALS: &[(Code, &str)] = &[
     (Code::TemporarilyUnavailable, "a dependency is away"),
 ];
 
+fn paths() -> impl Iterator<Item = (&'static [&'static str], &'static Path)> {
+    PATHS.iter().flat_map(|(needs, paths)| paths.iter().map(move |path| (*needs, path)))
+}
+
 /// Adds MLflow's paths to a document. Each is served under `/ajax-api` as well.
 pub fn describe(document: &mut OpenApi) {
-    for (methods, path, summary) in PATHS {
+    for (needs, (methods, path, summary)) in paths() {
         for method in methods.split(',') {
             let Some(method) = http_method(method) else { continue };
+            let needs = ExtensionsBuilder::new().add("x-bottega-action", json!(needs));
             let mut operation = OperationBuilder::new()
                 .tag("mlflow")
                 .summary(Some(*summary))
+                .extensions(Some(needs.build()))
                 .response("200", ResponseBuilder::new().description("As MLflow answers"));
             for name in path.split('/').filter_map(|part| part.strip_prefix('{')) {
                 operation = operation.parameter(
@@ -284,7 +386,7 @@ mod tests {
     #[actix_web::test]
     async fn every_path_of_the_document_is_taken_by_a_handler() {
         let app = test::init_service(App::new().configure(crate::routes)).await;
-        for (methods, path, _) in PATHS {
+        for (_, (methods, path, _)) in paths() {
             for method in methods.split(',') {
                 let method: Method = method.parse().unwrap();
                 let uri = path.replace(['{', '}'], "");

@@ -4,6 +4,8 @@
 //! operation that writes may answer besides 201. The answers themselves stand once in the
 //! document: its author has `use rest::openapi::Refusals` and `#[openapi(modifiers(&Refusals))]`.
 
+mod actions;
+
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
@@ -14,6 +16,8 @@ use utoipa::openapi::{Components, ContentBuilder, OpenApi, Ref, RefOr, Response,
 use utoipa::{IntoResponses, Modify, PartialSchema as _, ToSchema};
 
 use crate::error::{ErrorBody, ErrorDetail, header_of, status};
+
+pub use actions::Actions;
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident: $($code:ident)*;)*) => {$(

@@ -126,6 +126,7 @@ pub struct MadeUser {
 /// Make a user.
 #[utoipa::path(
     tag = "users",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 201, description = "The user", body = MadeUser), openapi::Writes),
 )]
 #[post("/users")]
@@ -172,6 +173,7 @@ async fn show(
 /// List users by name.
 #[utoipa::path(
     tag = "users",
+    extensions(("x-bottega-action" = json!("view:platform"))),
     params(PageQuery),
     responses((status = 200, description = "A page of users", body = PageBody<Account>), openapi::Reads),
 )]
@@ -188,6 +190,7 @@ pub async fn list_users(
 /// Show a user.
 #[utoipa::path(
     tag = "users",
+    extensions(("x-bottega-action" = json!(["self", "view:platform when it is another's"]))),
     params(UserPath),
     responses((status = 200, description = "The user", body = Account), openapi::Reads),
 )]
@@ -238,6 +241,7 @@ async fn change(
 /// Change a user, disable them, or enable them again.
 #[utoipa::path(
     tag = "users",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(UserPath),
     responses((status = 200, description = "The user", body = Account), openapi::Writes),
 )]
@@ -318,6 +322,7 @@ pub struct MadePassword {
 /// Give a user another password. Their sessions are over; their tokens go on.
 #[utoipa::path(
     tag = "users",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(UserPath),
     responses((status = 200, description = "It is set", body = MadePassword), openapi::Writes),
 )]
@@ -352,6 +357,7 @@ pub struct NewService {
 /// Make a service account: a program with tokens of its own, and no password.
 #[utoipa::path(
     tag = "services",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 201, description = "The service account", body = Account), openapi::Writes),
 )]
 #[post("/services")]
@@ -370,6 +376,7 @@ pub async fn create_service(
 /// List service accounts by name.
 #[utoipa::path(
     tag = "services",
+    extensions(("x-bottega-action" = json!("view:platform"))),
     params(PageQuery),
     responses((status = 200, description = "A page of service accounts", body = PageBody<Account>), openapi::Reads),
 )]
@@ -386,6 +393,7 @@ pub async fn list_services(
 /// Show a service account.
 #[utoipa::path(
     tag = "services",
+    extensions(("x-bottega-action" = json!(["self", "view:platform when it is another's"]))),
     params(ServicePath),
     responses((status = 200, description = "The service account", body = Account), openapi::Reads),
 )]
@@ -403,6 +411,7 @@ pub async fn show_service(
 /// Change a service account, disable it, or enable it again.
 #[utoipa::path(
     tag = "services",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(ServicePath),
     responses((status = 200, description = "The service account", body = Account), openapi::Writes),
 )]

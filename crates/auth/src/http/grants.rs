@@ -112,6 +112,7 @@ pub struct Filter {
 /// audit the platform.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!(["self", "administer:any when the grants on it are asked for", "audit|administer:platform when they are others' on anything else"]))),
     params(Filter),
     responses((status = 200, description = "The grants, the oldest first", body = Grants), openapi::Reads),
 )]
@@ -214,6 +215,7 @@ impl TryFrom<NewGrantBody> for NewGrant {
 /// and gain what.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!("administer:any"))),
     params(DryRun),
     responses((status = 201, description = "The grant", body = Grant), openapi::Writes),
 )]
@@ -243,6 +245,7 @@ pub struct GrantPath {
 /// lose and gain what.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!("administer:any"))),
     params(GrantPath, DryRun),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]
@@ -329,6 +332,7 @@ impl From<explain::Explanation> for Explanation {
 /// platform.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!(["self", "audit|administer:platform when it is about another"]))),
     params(Asked),
     responses((status = 200, description = "The decision and its reasons", body = Explanation), openapi::Reads),
 )]

@@ -67,6 +67,7 @@ pub struct Exchanged {
 #[utoipa::path(
     tag = "access",
     operation_id = "exchange_token",
+    extensions(("x-bottega-action" = json!("self"))),
     responses((status = 200, description = "The signed token", body = Exchanged), openapi::Writes),
 )]
 #[post("/tokens/exchange")]
@@ -184,6 +185,7 @@ pub struct JsonWebKeys {
 #[utoipa::path(
     tag = "access",
     operation_id = "signing_keys",
+    extensions(("x-bottega-action" = json!("none because public keys are for everybody, also without a token"))),
     security(()),
     responses((status = 200, description = "All keys", body = JsonWebKeys)),
 )]

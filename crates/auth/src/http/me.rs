@@ -51,6 +51,7 @@ pub struct Me {
 /// Who am I?
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!("self"))),
     responses((status = 200, description = "The caller", body = Me), openapi::Reads),
 )]
 #[get("/me")]
@@ -102,6 +103,7 @@ pub struct PasswordChange {
 /// Change one's own password. All sessions are over, this one too; tokens go on.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!("self"))),
     responses((status = 204, description = "It is changed"), openapi::Writes, openapi::Limited),
 )]
 #[put("/me/password")]

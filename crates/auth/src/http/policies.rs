@@ -55,6 +55,7 @@ pub struct Policies {
 /// List the policies that administrators wrote. You need `administer` or `audit` on the platform.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!("audit|administer:platform"))),
     responses((status = 200, description = "The policies, by name", body = Policies), openapi::Reads),
 )]
 #[get("/policies")]
@@ -110,6 +111,7 @@ pub struct NewText {
 /// and gain what.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(PolicyPath, DryRun),
     responses((status = 200, description = "The policy", body = Policy), openapi::Writes),
 )]
@@ -137,6 +139,7 @@ pub async fn write(
 /// lose and gain what.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(PolicyPath, DryRun),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]
@@ -174,6 +177,7 @@ pub struct Roles {
 /// List the roles that there are, with what each allows.
 #[utoipa::path(
     tag = "access",
+    extensions(("x-bottega-action" = json!("none because what a role means is for everybody who has an account"))),
     responses((status = 200, description = "The roles", body = Roles), openapi::Reads),
 )]
 #[get("/roles")]

@@ -58,6 +58,7 @@ impl From<Usage> for Key {
 #[utoipa::path(
     tag = "access",
     operation_id = "list_secret_keys",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "All keys", body = Keys), openapi::Reads),
 )]
 #[get("/secrets")]
@@ -109,6 +110,7 @@ impl From<Report> for Rotated {
 #[utoipa::path(
     tag = "access",
     operation_id = "rotate_secrets",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "What was done", body = Rotated), openapi::Writes),
 )]
 #[post("/secrets/rotate")]

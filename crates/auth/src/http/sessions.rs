@@ -55,6 +55,7 @@ pub struct Started {
 /// Log in: begins a session, whose cookie the answer sets.
 #[utoipa::path(
     tag = "sessions",
+    extensions(("x-bottega-action" = json!("none because whoever logs in has proved nothing yet"))),
     responses(
         (status = 201, description = "The session; `set-cookie` carries what the browser keeps", body = Started),
         openapi::LogsIn,
@@ -116,6 +117,7 @@ fn no_session() -> Problem {
 /// Show the session that this request is made in, with its CSRF token.
 #[utoipa::path(
     tag = "sessions",
+    extensions(("x-bottega-action" = json!("self"))),
     responses((status = 200, description = "The session", body = Current), openapi::Reads),
 )]
 #[get("/sessions/current")]
@@ -134,6 +136,7 @@ pub async fn current(
 /// Log out: ends the session that this request is made in.
 #[utoipa::path(
     tag = "sessions",
+    extensions(("x-bottega-action" = json!("self"))),
     responses((status = 204, description = "It is over"), openapi::Writes),
 )]
 #[delete("/sessions/current")]
@@ -174,6 +177,7 @@ pub struct Session {
 /// List one's own sessions, newest first.
 #[utoipa::path(
     tag = "sessions",
+    extensions(("x-bottega-action" = json!("self"))),
     params(PageQuery),
     responses((status = 200, description = "A page of sessions", body = PageBody<Session>), openapi::Reads),
 )]
@@ -210,6 +214,7 @@ pub struct SessionPath {
 /// End one of one's own sessions.
 #[utoipa::path(
     tag = "sessions",
+    extensions(("x-bottega-action" = json!("self"))),
     params(SessionPath),
     responses((status = 204, description = "It is over"), openapi::Writes),
 )]

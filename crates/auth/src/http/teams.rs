@@ -77,6 +77,7 @@ pub struct NewTeam {
 /// Make a team. Its members are data scientists on what it will own.
 #[utoipa::path(
     tag = "teams",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 201, description = "The team", body = Team), openapi::Writes),
 )]
 #[post("/teams")]
@@ -94,6 +95,7 @@ pub async fn create(
 /// List teams by name: all for whoever sees everything, else one's own.
 #[utoipa::path(
     tag = "teams",
+    extensions(("x-bottega-action" = json!(["self", "view:platform when others' teams are to be seen"]))),
     params(PageQuery),
     responses((status = 200, description = "A page of teams", body = PageBody<Team>), openapi::Reads),
 )]
@@ -115,6 +117,7 @@ pub async fn list(
 /// Show a team.
 #[utoipa::path(
     tag = "teams",
+    extensions(("x-bottega-action" = json!("view:team"))),
     params(TeamPath),
     responses((status = 200, description = "The team", body = Team), openapi::Reads),
 )]
@@ -172,6 +175,7 @@ impl From<teams::Member> for Member {
 /// List a team's members by name.
 #[utoipa::path(
     tag = "teams",
+    extensions(("x-bottega-action" = json!("view:team"))),
     params(TeamPath, PageQuery),
     responses((status = 200, description = "A page of members", body = PageBody<Member>), openapi::Reads),
 )]
@@ -203,6 +207,7 @@ pub struct Membership {
 /// Make somebody a member of a team. Their first team becomes their home: it owns what they make.
 #[utoipa::path(
     tag = "teams",
+    extensions(("x-bottega-action" = json!("administer:team"))),
     params(MemberPath),
     responses((status = 200, description = "They are a member", body = Membership), openapi::Writes),
 )]
@@ -221,6 +226,7 @@ pub async fn add(
 /// Take somebody out of a team.
 #[utoipa::path(
     tag = "teams",
+    extensions(("x-bottega-action" = json!("administer:team"))),
     params(MemberPath),
     responses((status = 200, description = "They are no member", body = Membership), openapi::Writes),
 )]

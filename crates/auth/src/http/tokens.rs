@@ -106,6 +106,7 @@ impl MadeToken {
 /// Make a token: for oneself, or for anybody by whoever administers. Nobody can see it again.
 #[utoipa::path(
     tag = "tokens",
+    extensions(("x-bottega-action" = json!(["self", "administer:platform when it is for another"]))),
     responses((status = 201, description = "The token", body = MadeToken), openapi::Writes),
 )]
 #[post("/tokens")]
@@ -152,6 +153,7 @@ pub struct Filter {
 /// List tokens that were not revoked, newest first: all for whoever administers, else one's own.
 #[utoipa::path(
     tag = "tokens",
+    extensions(("x-bottega-action" = json!(["self", "administer:platform when others' are to be seen"]))),
     params(Filter),
     responses((status = 200, description = "A page of tokens", body = PageBody<Token>), openapi::Reads),
 )]
@@ -193,6 +195,7 @@ pub struct TokenPath {
 /// Revoke a token. It is worth nothing at once here, and within a second everywhere.
 #[utoipa::path(
     tag = "tokens",
+    extensions(("x-bottega-action" = json!(["self", "administer:platform when it is another's"]))),
     params(TokenPath),
     responses((status = 204, description = "It is worth nothing"), openapi::Writes),
 )]

@@ -131,6 +131,7 @@ const AT_ONCE: i64 = 1_000;
 /// administrator any.
 #[utoipa::path(
     tag = "usage",
+    extensions(("x-bottega-action" = json!(["self", "administer:platform when it is others'"]))),
     params(Filter),
     responses(
         (status = 200, description = "A page, or CSV", content((PageBody<TotalBody> = "application/json"), (String = "text/csv"))),
@@ -266,6 +267,7 @@ impl From<Option<Prices>> for PricesBody {
 /// Show what use costs.
 #[utoipa::path(
     tag = "usage",
+    extensions(("x-bottega-action" = json!("none because what use costs is for everybody who has an account"))),
     responses((status = 200, description = "The prices", body = PricesBody), openapi::Reads),
 )]
 #[get("/usage/prices")]
@@ -291,6 +293,7 @@ pub struct NewPrices {
 /// Set what use costs: all prices at once. They hold for what was used before as well.
 #[utoipa::path(
     tag = "usage",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "The prices", body = PricesBody), openapi::Writes),
 )]
 #[put("/usage/prices")]

@@ -13,7 +13,12 @@ use super::services::Services;
 const WITHIN: Duration = Duration::from_secs(2);
 
 /// Whether the process runs.
-#[utoipa::path(tag = "health", security(()), responses((status = 200, description = "It runs", body = Health)))]
+#[utoipa::path(
+    tag = "health",
+    extensions(("x-bottega-action" = json!("none because probes carry no token"))),
+    security(()),
+    responses((status = 200, description = "It runs", body = Health)),
+)]
 #[get("/health/live")]
 pub async fn live() -> Health {
     Health::of(Vec::new())
@@ -22,6 +27,7 @@ pub async fn live() -> Health {
 /// Whether the process may be sent traffic.
 #[utoipa::path(
     tag = "health",
+    extensions(("x-bottega-action" = json!("none because probes carry no token"))),
     security(()),
     responses(
         (status = 200, description = "Every dependency answers", body = Health),
@@ -36,6 +42,7 @@ pub async fn ready(services: Data<Services>) -> Health {
 /// How each dependency is.
 #[utoipa::path(
     tag = "health",
+    extensions(("x-bottega-action" = json!("view:platform"))),
     responses(
         (status = 200, description = "Every dependency answers", body = Health),
         openapi::Reads,
@@ -83,6 +90,7 @@ async fn check(services: &Services) -> Health {
 /// Metrics in the OpenMetrics text format.
 #[utoipa::path(
     tag = "health",
+    extensions(("x-bottega-action" = json!("none because numbers of the process are for everybody who has an account"))),
     responses((status = 200, description = "OpenMetrics text", body = String), openapi::Reads),
 )]
 #[get("/metrics")]
@@ -100,6 +108,7 @@ pub struct Document(pub String);
 /// This document.
 #[utoipa::path(
     tag = "health",
+    extensions(("x-bottega-action" = json!("none because the document describes no data, and is read without a token"))),
     security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object)),
 )]

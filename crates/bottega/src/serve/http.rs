@@ -11,7 +11,10 @@ use actix_web::{
 };
 use auth::http::{Gate, guard};
 use domain::Problem;
-use rest::{ApiError, RequestContext, fallback, openapi::Refusals};
+use rest::{
+    ApiError, RequestContext, fallback,
+    openapi::{Actions, Refusals},
+};
 use utoipa::{Modify as _, OpenApi};
 use utoipa_actix_web::{AppExt as _, scope};
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -24,7 +27,7 @@ use crate::{output::Failure, settings::Settings};
 #[openapi(
     info(
         title = "Bottega",
-        description = "Models from trained to answering in production, watched and governed.\n\nEvery operation needs `Authorization: Bearer TOKEN`, Basic with user and password (or any user name and a token), or the cookie of a session with its `x-csrf-token`, but for health, logging in, this document and `/docs`. Every answer carries `x-request-id`.",
+        description = "Models from trained to answering in production, watched and governed.\n\nEvery operation needs `Authorization: Bearer TOKEN`, Basic with user and password (or any user name and a token), or the cookie of a session with its `x-csrf-token`, but for health, logging in, this document and `/docs`. Every answer carries `x-request-id`.\n\n`x-bottega-action` of an operation says which actions on which things its caller must have been granted, in the order in which they are asked.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     modifiers(&Refusals, &Security),
@@ -109,6 +112,7 @@ fn document(services: &Services) -> utoipa::openapi::OpenApi {
     if services.tracking.is_some() {
         mlflow::describe(&mut document);
     }
+    Actions.modify(&mut document);
     document
 }
 

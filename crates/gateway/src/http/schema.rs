@@ -35,6 +35,7 @@ pub struct Schema {
 /// Show what a prediction's request looks like.
 #[utoipa::path(
     tag = "endpoints",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(EndpointPath),
     responses((status = 200, description = "The signature, a JSON Schema and an example", body = Schema), openapi::Reads),
 )]

@@ -78,6 +78,7 @@ struct FilesBody {
 #[utoipa::path(
     tag = "import",
     operation_id = "list_imported_files",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(FolderPath),
     responses((status = 200, description = "The files", body = FilesBody), openapi::Reads),
 )]
@@ -103,6 +104,7 @@ async fn list_files(
 #[utoipa::path(
     tag = "import",
     operation_id = "import_files",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(FolderPath),
     responses((status = 200, description = "They are there", body = Done), openapi::Writes),
 )]

@@ -85,6 +85,7 @@ impl From<import::Source> for ImportSource {
 #[utoipa::path(
     tag = "import",
     operation_id = "begin_import",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "The source", body = ImportSource), openapi::Writes),
 )]
 #[post("/sources")]
@@ -102,6 +103,7 @@ async fn begin(
 #[utoipa::path(
     tag = "import",
     operation_id = "find_import_source",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(Address),
     responses((status = 200, description = "The source", body = ImportSource), openapi::Reads),
 )]
@@ -154,6 +156,7 @@ struct KnownItems {
 #[utoipa::path(
     tag = "import",
     operation_id = "list_imported",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(SourcePath),
     responses((status = 200, description = "What is known of them", body = KnownItems), openapi::Writes),
 )]
@@ -196,6 +199,7 @@ struct Done {
 #[utoipa::path(
     tag = "import",
     operation_id = "mark_imported",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(SourcePath),
     responses((status = 200, description = "It is noted", body = Done), openapi::Writes),
 )]

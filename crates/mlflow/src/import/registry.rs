@@ -90,6 +90,7 @@ struct Carried {
 #[utoipa::path(
     tag = "import",
     operation_id = "import_model",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(ModelPath),
     responses((status = 200, description = "It is here", body = Carried), openapi::Writes),
 )]
@@ -181,6 +182,7 @@ struct CarriedVersion {
 #[utoipa::path(
     tag = "import",
     operation_id = "import_version",
+    extensions(("x-bottega-action" = json!(["administer:platform", "view:model", "promote:model", "view:experiment when its files are a run's"]))),
     params(VersionPath),
     responses((status = 200, description = "It is here", body = CarriedVersion), openapi::Writes),
 )]
@@ -339,6 +341,7 @@ struct MovedAliases {
 #[utoipa::path(
     tag = "import",
     operation_id = "import_aliases",
+    extensions(("x-bottega-action" = json!(["administer:platform", "view:model", "promote:model"]))),
     params(ModelPath),
     responses((status = 200, description = "What became of them", body = MovedAliases), openapi::Writes),
 )]

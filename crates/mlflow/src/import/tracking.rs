@@ -74,6 +74,7 @@ struct ExperimentBody {
 #[utoipa::path(
     tag = "import",
     operation_id = "import_experiment",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(ItemPath),
     responses((status = 200, description = "Where it is", body = PlacedItem), openapi::Writes),
 )]
@@ -171,6 +172,7 @@ struct PointTally {
 #[utoipa::path(
     tag = "import",
     operation_id = "import_run",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(ItemPath),
     responses((status = 200, description = "What it has now", body = RunTally), openapi::Writes),
 )]
@@ -265,6 +267,7 @@ struct PointsNow {
 #[utoipa::path(
     tag = "import",
     operation_id = "import_points",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(ItemPath),
     responses((status = 200, description = "What the metric has now", body = PointsNow), openapi::Writes),
 )]
@@ -322,6 +325,7 @@ struct MissingIds {
 #[utoipa::path(
     tag = "import",
     operation_id = "import_links",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(ItemPath),
     responses((status = 200, description = "The models that are not here", body = MissingIds), openapi::Writes),
 )]
@@ -393,6 +397,7 @@ struct LoggedModelBody {
 #[utoipa::path(
     tag = "import",
     operation_id = "import_logged_model",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(ItemPath),
     responses((status = 200, description = "The runs that are not here", body = MissingIds), openapi::Writes),
 )]

@@ -94,6 +94,7 @@ struct Filter {
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "list_deliveries",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(WebhookPath, Filter),
     responses((status = 200, description = "A page of deliveries", body = PageBody<Delivery>), openapi::Reads),
 )]
@@ -124,6 +125,7 @@ struct Replayed {
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "replay_deliveries",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(WebhookPath),
     responses((status = 200, description = "How many", body = Replayed), openapi::Writes),
 )]
@@ -143,6 +145,7 @@ async fn replay_all(
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "replay_delivery",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(DeliveryPath),
     responses((status = 200, description = "How many: one", body = Replayed), openapi::Writes),
 )]

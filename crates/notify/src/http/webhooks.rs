@@ -121,6 +121,7 @@ fn events(names: &[String]) -> Result<Vec<Event>, Problem> {
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "list_webhooks",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(PageQuery),
     responses((status = 200, description = "A page of webhooks", body = PageBody<Webhook>), openapi::Reads),
 )]
@@ -142,6 +143,7 @@ async fn list(
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "create_webhook",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 201, description = "The webhook", body = Webhook), openapi::Writes),
 )]
 #[post("/webhooks")]
@@ -168,6 +170,7 @@ async fn create(
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "show_webhook",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(WebhookPath),
     responses((status = 200, description = "The webhook", body = Webhook), openapi::Reads),
 )]
@@ -186,6 +189,7 @@ async fn show(
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "update_webhook",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(WebhookPath),
     responses((status = 200, description = "The webhook", body = Webhook), openapi::Writes),
 )]
@@ -213,6 +217,7 @@ async fn update(
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "delete_webhook",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(WebhookPath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]
@@ -258,6 +263,7 @@ struct Tested {
 #[utoipa::path(
     tag = "webhooks",
     operation_id = "test_webhook",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(WebhookPath),
     responses((status = 200, description = "What came of it", body = Tested), openapi::Writes),
 )]

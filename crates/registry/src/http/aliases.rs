@@ -75,6 +75,7 @@ impl Alias {
 /// List a model's aliases, by name; with `as_of` those of that moment.
 #[utoipa::path(
     tag = "aliases",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(ModelPath, AsOf),
     responses((status = 200, description = "All aliases that are set", body = Items<Alias>), openapi::Reads),
 )]
@@ -103,6 +104,7 @@ pub async fn list(
 /// Show where an alias points; with `as_of` where it pointed at that moment.
 #[utoipa::path(
     tag = "aliases",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(AliasPath, AsOf),
     responses((status = 200, description = "The alias", body = Alias), openapi::Reads),
 )]
@@ -190,6 +192,7 @@ impl From<store::followers::Follower> for Follower {
 /// the move refuse it (403 `gate_refused`), with what each of them found.
 #[utoipa::path(
     tag = "aliases",
+    extensions(("x-bottega-action" = json!(["promote:model", "administer:model when the rules are overridden"]))),
     params(AliasPath, Override),
     responses((status = 200, description = "Where it points, and its followers", body = Placed), openapi::Writes),
 )]
@@ -225,6 +228,7 @@ pub struct Revert {
 /// followers, rules and a revision of its own. A second call undoes the first.
 #[utoipa::path(
     tag = "aliases",
+    extensions(("x-bottega-action" = json!(["promote:model", "administer:model when the rules are overridden"]))),
     params(AliasPath, Override),
     responses((status = 200, description = "Where it points, and its followers", body = Placed), openapi::Writes),
 )]
@@ -248,6 +252,7 @@ pub async fn revert(
 /// Unset an alias that no endpoint follows. Its history stays.
 #[utoipa::path(
     tag = "aliases",
+    extensions(("x-bottega-action" = json!("promote:model"))),
     params(AliasPath),
     responses((status = 204, description = "It points nowhere"), openapi::Writes),
 )]
@@ -266,6 +271,7 @@ pub async fn unset(
 /// List an alias's moves, newest first: who was champion when, and who decided.
 #[utoipa::path(
     tag = "aliases",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(AliasPath, PageQuery),
     responses((status = 200, description = "A page of moves", body = PageBody<AliasMove>), openapi::Reads),
 )]

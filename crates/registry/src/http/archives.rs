@@ -60,6 +60,7 @@ pub struct Unpacked {
 /// A folder that everything in it stands in is left out of the paths.
 #[utoipa::path(
     tag = "blobs",
+    extensions(("x-bottega-action" = json!("register:model"))),
     params(Packing),
     request_body(content_type = "application/octet-stream", description = "The archive"),
     responses((status = 201, description = "Its files are here now", body = Unpacked), openapi::Writes),

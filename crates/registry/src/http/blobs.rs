@@ -22,6 +22,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// Is a blob here?
 #[utoipa::path(
     tag = "blobs",
+    extensions(("x-bottega-action" = json!("register:model"))),
     params(BlobPath),
     responses((status = 200, description = "It is; `content-length` says how long it is"), openapi::Reads),
 )]
@@ -65,6 +66,7 @@ pub struct Missing {
 /// name them.
 #[utoipa::path(
     tag = "blobs",
+    extensions(("x-bottega-action" = json!("register:model"))),
     responses((status = 200, description = "Those that are not here", body = Missing), openapi::Writes),
 )]
 #[post("/blobs/missing")]
@@ -97,6 +99,7 @@ pub struct Blob {
 /// Upload a blob. Its bytes are verified while they stream; what has another digest is not kept.
 #[utoipa::path(
     tag = "blobs",
+    extensions(("x-bottega-action" = json!("register:model"))),
     params(BlobPath),
     request_body(content_type = "application/octet-stream", description = "The bytes"),
     responses(

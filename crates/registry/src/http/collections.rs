@@ -118,6 +118,7 @@ impl Collection {
 /// what would go.
 #[utoipa::path(
     tag = "collections",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "What went", body = Collection), openapi::Writes),
 )]
 #[post("/collections")]

@@ -74,6 +74,7 @@ impl Contract {
 #[utoipa::path(
     tag = "endpoints",
     operation_id = "show_contract",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(EndpointPath),
     responses((status = 200, description = "The contract", body = Contract), openapi::Reads),
 )]
@@ -140,6 +141,7 @@ impl TryFrom<NewContract> for Terms {
 #[utoipa::path(
     tag = "endpoints",
     operation_id = "set_contract",
+    extensions(("x-bottega-action" = json!(["configure:endpoint", "view:model when models are allowed by name"]))),
     params(EndpointPath),
     responses((status = 200, description = "The contract", body = Contract), openapi::Writes),
 )]
@@ -179,6 +181,7 @@ pub struct Condition {
 #[utoipa::path(
     tag = "endpoints",
     operation_id = "clear_contract",
+    extensions(("x-bottega-action" = json!("configure:endpoint"))),
     params(EndpointPath, Condition),
     responses((status = 204, description = "There is none any more"), openapi::Writes),
 )]

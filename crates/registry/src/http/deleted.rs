@@ -35,6 +35,7 @@ pub struct DeletedModel {
 /// List the models that were deleted and can be restored, the last one first.
 #[utoipa::path(
     tag = "models",
+    extensions(("x-bottega-action" = json!("each view:model"))),
     responses((status = 200, description = "The deleted models", body = Items<DeletedModel>), openapi::Reads),
 )]
 #[get("/deleted-models")]
@@ -55,6 +56,7 @@ pub async fn list(
 /// Restore the model of this name that was deleted last, with its versions and aliases.
 #[utoipa::path(
     tag = "models",
+    extensions(("x-bottega-action" = json!("edit:model"))),
     params(ModelPath),
     responses((status = 200, description = "The model", body = Model), openapi::Writes),
 )]
@@ -88,6 +90,7 @@ pub struct DeletedVersion {
 /// List the versions of a model that were deleted and can be restored, the last one first.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(ModelPath),
     responses((status = 200, description = "The deleted versions", body = Items<DeletedVersion>), openapi::Reads),
 )]
@@ -114,6 +117,7 @@ pub async fn list_versions(
 /// Restore a deleted version. No alias points to it until one is moved there.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("edit:model"))),
     params(VersionPath),
     responses((status = 200, description = "The version", body = Version), openapi::Writes),
 )]

@@ -77,6 +77,7 @@ pub struct Moment {
 /// With `as_of` also how it stood at that moment.
 #[utoipa::path(
     tag = "endpoints",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(EndpointPath, Moment),
     responses((status = 200, description = "A page of changes", body = EndpointHistory), openapi::Reads),
 )]

@@ -97,6 +97,7 @@ impl From<View> for Endpoint {
 /// List endpoints, by name.
 #[utoipa::path(
     tag = "endpoints",
+    extensions(("x-bottega-action" = json!("each view:endpoint"))),
     params(PageQuery),
     responses((status = 200, description = "A page of endpoints", body = PageBody<Endpoint>), openapi::Reads),
 )]
@@ -152,6 +153,7 @@ impl TryFrom<Deploy> for Order {
 /// there. Where all is so already, nothing happens.
 #[utoipa::path(
     tag = "endpoints",
+    extensions(("x-bottega-action" = json!(["deploy:endpoint", "view:model"]))),
     params(EndpointPath),
     responses(
         (status = 201, description = "The endpoint, made just now", body = Endpoint),
@@ -181,6 +183,7 @@ pub async fn deploy(
 /// Show an endpoint. With `wait` it answers when no release is on its way.
 #[utoipa::path(
     tag = "endpoints",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(EndpointPath, Wait),
     responses((status = 200, description = "The endpoint", body = Endpoint), openapi::Reads),
 )]
@@ -200,6 +203,7 @@ pub async fn show(
 /// Delete an endpoint with its releases. It stops answering.
 #[utoipa::path(
     tag = "endpoints",
+    extensions(("x-bottega-action" = json!("delete:endpoint"))),
     params(EndpointPath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]

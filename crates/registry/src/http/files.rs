@@ -52,6 +52,7 @@ impl From<Manifest> for VersionFiles {
 /// List a version's files.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(VersionPath),
     responses((status = 200, description = "All files", body = VersionFiles), openapi::Reads),
 )]
@@ -71,6 +72,7 @@ pub async fn list(
 /// with the digest).
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(
         VersionFilePath,
         ("range" = Option<String>, Header, description = "One range of bytes", example = "bytes=0-1023"),

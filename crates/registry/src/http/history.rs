@@ -247,6 +247,7 @@ pub struct Which {
 /// or in production when, and who decided. With `as_of` also how everything stood at that moment.
 #[utoipa::path(
     tag = "models",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(ModelPath, Which),
     responses((status = 200, description = "A page of moves", body = History), openapi::Reads),
 )]

@@ -87,6 +87,7 @@ pub struct Filter {
 /// List models, by name.
 #[utoipa::path(
     tag = "models",
+    extensions(("x-bottega-action" = json!("each view:model"))),
     params(Filter),
     responses((status = 200, description = "A page of models", body = PageBody<Model>), openapi::Reads),
 )]
@@ -136,6 +137,7 @@ impl TryFrom<NewModel> for models::NewModel {
 /// Make a model without versions. Registering a version makes its model as well.
 #[utoipa::path(
     tag = "models",
+    extensions(("x-bottega-action" = json!("register:model"))),
     responses((status = 201, description = "The model", body = Model), openapi::Writes),
 )]
 #[post("/models")]
@@ -155,6 +157,7 @@ pub async fn create(
 /// is as it is now.
 #[utoipa::path(
     tag = "models",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(ModelPath, AsOf),
     responses((status = 200, description = "The model", body = Model), openapi::Reads),
 )]
@@ -199,6 +202,7 @@ impl TryFrom<ModelEdit> for models::Edit {
 /// Change a model's description or tags.
 #[utoipa::path(
     tag = "models",
+    extensions(("x-bottega-action" = json!("edit:model"))),
     params(ModelPath),
     responses((status = 200, description = "The model", body = Model), openapi::Writes),
 )]
@@ -217,6 +221,7 @@ pub async fn update(
 /// Delete a model with its versions and aliases, if no endpoint needs it.
 #[utoipa::path(
     tag = "models",
+    extensions(("x-bottega-action" = json!("delete:model"))),
     params(ModelPath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]

@@ -72,6 +72,7 @@ impl From<store::nodes::Replica> for Replica {
 /// List the nodes that are alive, and what each of them holds.
 #[utoipa::path(
     tag = "nodes",
+    extensions(("x-bottega-action" = json!("view:platform"))),
     responses((status = 200, description = "All nodes", body = Items<Node>), openapi::Reads),
 )]
 #[get("/nodes")]

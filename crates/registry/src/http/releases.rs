@@ -80,6 +80,7 @@ impl Release {
 /// List an endpoint's releases, newest first: what was live when.
 #[utoipa::path(
     tag = "releases",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(EndpointPath, PageQuery),
     responses((status = 200, description = "A page of releases", body = PageBody<Release>), openapi::Reads),
 )]
@@ -100,6 +101,7 @@ pub async fn list(
 /// Show a release.
 #[utoipa::path(
     tag = "releases",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(ReleasePath),
     responses((status = 200, description = "The release", body = Release), openapi::Reads),
 )]
@@ -156,6 +158,7 @@ impl Rollout {
 /// Show how far the newest release has come.
 #[utoipa::path(
     tag = "releases",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(EndpointPath),
     responses((status = 200, description = "The newest release's way", body = Rollout), openapi::Reads),
 )]
@@ -185,6 +188,7 @@ pub struct Rollback {
 /// its alias until that moves again.
 #[utoipa::path(
     tag = "releases",
+    extensions(("x-bottega-action" = json!("deploy:endpoint"))),
     params(EndpointPath),
     responses((status = 200, description = "The new release", body = Rollout), openapi::Writes),
 )]

@@ -84,6 +84,7 @@ impl From<resolve::Resolved> for Resolved {
 /// Resolve `fraud@champion` or `fraud/3` to a version and its files.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(Reference),
     responses((status = 200, description = "What it means now", body = Resolved), openapi::Reads),
 )]

@@ -91,6 +91,7 @@ pub fn gate(overriding: Option<&Permit<verbs::Administer>>) -> Gate<'_> {
 /// List a model's promotion rules, oldest first.
 #[utoipa::path(
     tag = "rules",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(ModelPath),
     responses((status = 200, description = "All rules", body = Items<Rule>), openapi::Reads),
 )]
@@ -122,6 +123,7 @@ pub struct NewRule {
 /// Give a model a promotion rule. From now on a move that it stands against is refused.
 #[utoipa::path(
     tag = "rules",
+    extensions(("x-bottega-action" = json!("administer:model"))),
     params(ModelPath),
     responses((status = 201, description = "The rule", body = Rule), openapi::Writes),
 )]
@@ -143,6 +145,7 @@ pub async fn add(
 /// Take a promotion rule away.
 #[utoipa::path(
     tag = "rules",
+    extensions(("x-bottega-action" = json!("administer:model"))),
     params(RulePath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]

@@ -53,6 +53,7 @@ impl From<settings::Setting> for Setting {
 /// List the platform's settings.
 #[utoipa::path(
     tag = "settings",
+    extensions(("x-bottega-action" = json!("view:platform"))),
     responses((status = 200, description = "All settings", body = Items<Setting>), openapi::Reads),
 )]
 #[get("/settings")]
@@ -69,6 +70,7 @@ pub async fn list(
 /// Show a setting.
 #[utoipa::path(
     tag = "settings",
+    extensions(("x-bottega-action" = json!("view:platform"))),
     params(SettingPath),
     responses((status = 200, description = "The setting", body = Setting), openapi::Reads),
 )]
@@ -95,6 +97,7 @@ pub struct NewValue {
 /// Change a setting. It holds for what is deployed from now on.
 #[utoipa::path(
     tag = "settings",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(SettingPath),
     responses((status = 200, description = "The setting", body = Setting), openapi::Writes),
 )]

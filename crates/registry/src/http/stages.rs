@@ -36,6 +36,7 @@ pub struct Stages {
 /// Give a model stages of its own. One that a version or an endpoint is in cannot go.
 #[utoipa::path(
     tag = "stages",
+    extensions(("x-bottega-action" = json!("edit:model"))),
     params(ModelPath),
     responses((status = 200, description = "The stages", body = Stages), openapi::Writes),
 )]
@@ -90,6 +91,7 @@ pub struct StagePlaced {
 /// found.
 #[utoipa::path(
     tag = "stages",
+    extensions(("x-bottega-action" = json!(["promote:model", "administer:model when the rules are overridden"]))),
     params(VersionPath, Override),
     responses((status = 200, description = "Where it is, and the followers", body = StagePlaced), openapi::Writes),
 )]
@@ -160,6 +162,7 @@ pub struct Moved {
 /// like any other: with followers and rules. A second call undoes the first.
 #[utoipa::path(
     tag = "stages",
+    extensions(("x-bottega-action" = json!(["promote:model", "administer:model when the rules are overridden"]))),
     params(StagePath, Override),
     responses((status = 200, description = "What was moved, and the followers", body = StageReverted), openapi::Writes),
 )]

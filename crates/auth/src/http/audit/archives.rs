@@ -41,6 +41,7 @@ fn problem(broken: Broken) -> Problem {
 /// themselves. Nothing is deleted yet.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     params(Before),
     responses(
         (status = 200, description = "The archive", body = String, content_type = "application/x-ndjson"),
@@ -135,6 +136,7 @@ pub struct Archives {
 /// List the archives that were made, oldest first.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     responses((status = 200, description = "All archives", body = Archives), openapi::Reads),
 )]
 #[get("/audit/archives")]
@@ -153,6 +155,7 @@ pub async fn list(
 /// verified up to there first.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     request_body = Received,
     responses((status = 201, description = "The archive", body = Archive), openapi::Writes),
 )]

@@ -48,6 +48,7 @@ impl From<Checkpoint> for Signed {
 /// List the checkpoints that were made, newest first. One is made every ten minutes or 10,000 events.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     params(PageQuery),
     responses((status = 200, description = "A page of checkpoints", body = PageBody<Signed>), openapi::Reads),
 )]
@@ -67,6 +68,7 @@ pub async fn list(
 /// Make a checkpoint of how far the chain has come now, to keep it elsewhere.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     responses((status = 201, description = "The checkpoint", body = Signed), openapi::Writes),
 )]
 #[post("/audit/checkpoints")]

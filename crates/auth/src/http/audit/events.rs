@@ -127,6 +127,7 @@ impl From<Recorded> for Event {
 /// may hold fewer events than asked for, or none, and still have a next one.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     params(Listed),
     responses((status = 200, description = "A page of events", body = PageBody<Event>), openapi::Reads),
 )]

@@ -61,6 +61,7 @@ pub struct Export {
 /// Export events, newest first, one a line. The export itself is recorded first.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     request_body = Export,
     responses(
         (status = 200, description = "Lines, as `format` says", body = String, content_type = "application/x-ndjson"),

@@ -55,6 +55,7 @@ pub struct Grants {
 /// List the grants that there were at a moment, oldest first.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     params(Moment),
     responses((status = 200, description = "All of them", body = Grants), openapi::Reads),
 )]

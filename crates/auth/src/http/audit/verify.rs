@@ -104,6 +104,7 @@ impl From<Verified> for Verification {
 /// and that the chain agrees with the checkpoints kept here. It walks through all of it.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     responses((status = 200, description = "What was found; `ok` says whether all is well", body = Verification), openapi::Reads),
 )]
 #[get("/audit/verify")]
@@ -133,6 +134,7 @@ pub struct With {
 /// `{"checked": 4000, "of": 123456}`, and last what was found.
 #[utoipa::path(
     tag = "audit",
+    extensions(("x-bottega-action" = json!("audit:platform"))),
     request_body = With,
     responses((status = 200, description = "Lines of JSON, the last one a verification", body = Verification, content_type = "application/x-ndjson"), openapi::Reads),
 )]

@@ -160,6 +160,7 @@ pub struct LimitsBody {
 /// List all limits that were set.
 #[utoipa::path(
     tag = "quotas",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "All limits", body = LimitsBody), openapi::Reads),
 )]
 #[get("/quotas")]
@@ -176,6 +177,7 @@ pub async fn list(
 /// Show the caller's own quotas.
 #[utoipa::path(
     tag = "quotas",
+    extensions(("x-bottega-action" = json!("self"))),
     responses((status = 200, description = "Limits, and what is used", body = SheetBody), openapi::Reads),
 )]
 #[get("/me/quotas")]
@@ -198,6 +200,7 @@ pub(super) fn myself(caller: &Caller) -> Result<Subject, Problem> {
 /// Show the quotas of a subject: one's own, those of one's teams, as an administrator anybody's.
 #[utoipa::path(
     tag = "quotas",
+    extensions(("x-bottega-action" = json!(["self", "administer:platform when it is another's"]))),
     params(HolderPath),
     responses((status = 200, description = "Limits, and what is used", body = SheetBody), openapi::Reads),
 )]
@@ -236,6 +239,7 @@ pub struct NewLimits {
 /// taken: nothing is deleted, only more is refused.
 #[utoipa::path(
     tag = "quotas",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(HolderPath),
     responses((status = 200, description = "Limits, and what is used", body = SheetBody), openapi::Writes),
 )]

@@ -89,6 +89,7 @@ pub struct NewRequestBody {
 /// Ask for more.
 #[utoipa::path(
     tag = "quotas",
+    extensions(("x-bottega-action" = json!(["self", "administer:platform when it is for another"]))),
     responses((status = 201, description = "It is asked for", body = RequestBody), openapi::Writes),
 )]
 #[post("/quota-requests")]
@@ -130,6 +131,7 @@ pub struct Filter {
 /// List requests for more, the newest first: one's own by `subject`, as an administrator all.
 #[utoipa::path(
     tag = "quotas",
+    extensions(("x-bottega-action" = json!(["self", "administer:platform when they are others'"]))),
     params(Filter),
     responses((status = 200, description = "A page of requests", body = PageBody<RequestBody>), openapi::Reads),
 )]
@@ -174,6 +176,7 @@ pub struct GrantBody {
 /// Grant a request. The limit holds at once.
 #[utoipa::path(
     tag = "quotas",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(RequestPath),
     responses((status = 200, description = "It is granted", body = RequestBody), openapi::Writes),
 )]
@@ -203,6 +206,7 @@ pub struct RefuseBody {
 /// Refuse a request.
 #[utoipa::path(
     tag = "quotas",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(RequestPath),
     responses((status = 200, description = "It is refused", body = RequestBody), openapi::Writes),
 )]

@@ -18,6 +18,7 @@ use crate::{
 /// Ask whether the process runs.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("none because probes carry no token"))),
     responses((status = 200, description = "It does", body = Object, example = json!({"live": true}))),
     security(()),
 )]
@@ -29,6 +30,7 @@ pub(super) async fn server_live() -> HttpResponse {
 /// Ask whether this server may be sent traffic: all that is live has been loaded.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("none because probes carry no token"))),
     responses(
         (status = 200, description = "It may", body = Object, example = json!({"ready": true})),
         (status = 503, description = "Not yet, or not any more", body = Object, example = json!({"ready": false})),
@@ -45,6 +47,7 @@ pub(super) async fn server_ready(state: Data<State>) -> HttpResponse {
 /// Ask whether an endpoint answers.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "It does", body = Object, example = json!({"name": "fraud", "ready": true})),
@@ -65,6 +68,7 @@ pub(super) async fn model_ready(
 /// Ask whether a version of the present release answers.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(
         ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
         ("version" = i32, Path, description = "A version of the present release", example = 3),

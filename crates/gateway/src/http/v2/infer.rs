@@ -37,6 +37,7 @@ const FIRST_CAPACITY: usize = 1024;
 /// the answer's too, by `accept-encoding`.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("invoke:endpoint"))),
     params(
         ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
         ("inference-header-content-length" = Option<u64>, Header, description = "How many bytes at the beginning of the body are JSON"),
@@ -73,6 +74,7 @@ pub(super) async fn infer(
 /// Predict with one version of the present release.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("invoke:endpoint"))),
     params(
         ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
         ("version" = i32, Path, description = "A version of the present release", example = 3),

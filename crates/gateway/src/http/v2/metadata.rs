@@ -17,6 +17,7 @@ use crate::{State, admission::admit, metadata, predict::version_number};
 /// Show what this server speaks.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("none because it names the server and what it speaks"))),
     responses(
         (status = 200, description = "Name, version and extensions", body = Object, example = json!({
             "name": "bottega", "version": "0.1.0", "extensions": ["binary_tensor_data", "statistics"],
@@ -32,6 +33,7 @@ pub(super) async fn server_metadata(_caller: Caller) -> Json<ServerMetadata> {
 /// Show an endpoint's inputs and outputs.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "Its inputs and outputs", body = Object, example = json!({
@@ -56,6 +58,7 @@ pub(super) async fn model_metadata(
 /// Show the inputs and outputs of one version of the present release.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(
         ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
         ("version" = i32, Path, description = "A version of the present release", example = 3),

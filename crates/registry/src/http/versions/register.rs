@@ -109,6 +109,7 @@ impl TryFrom<NewVersion> for Submission {
 /// that is there already, so this may be repeated at will.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!(["register:model", "promote:model when an alias is to point to it"]))),
     params(ModelPath),
     responses(
         (status = 201, description = "The version, made just now", body = RegisteredVersion),
