@@ -84,15 +84,18 @@ pub enum Question {
     Pull(commands::pull::Options),
     /// Move an alias to a version, or a version to a stage; and back
     Promote(commands::promote::Options),
-    /// List, show, delete and restore models; their history and their rules
+    /// List, show, delete, restore and hand over models; their history and their rules
     #[command(subcommand)]
     Models(commands::models::Verb),
     /// List, show, delete and restore versions of a model
     #[command(subcommand)]
     Versions(commands::versions::Verb),
-    /// List, show and delete endpoints
+    /// List, show, hand over and delete endpoints
     #[command(subcommand)]
     Endpoints(commands::endpoints::Verb),
+    /// Hand experiments over to other teams
+    #[command(subcommand)]
+    Experiments(commands::ownership::Verb),
     /// Make an endpoint serve a version, or follow an alias
     Deploy(commands::deploy::Options),
     /// Ask an endpoint for a prediction

@@ -68,6 +68,7 @@ async fn ask(
         Question::Models(verb) => commands::models::run(server, verb, output).await,
         Question::Versions(verb) => commands::versions::run(server, verb, output).await,
         Question::Endpoints(verb) => commands::endpoints::run(server, verb, output).await,
+        Question::Experiments(verb) => commands::ownership::run(server, verb, output).await,
         Question::Deploy(options) => commands::deploy::run(server, options, output).await,
         Question::Predict(options) => commands::predict::run(server, options).await,
         Question::Rollout(verb) => commands::rollout::run(server, verb, output).await,

@@ -276,7 +276,8 @@ fn absent(endpoint: &EndpointRef) -> Error {
     domain::Resource::Endpoint(endpoint.to_string()).absent().into()
 }
 
-async fn view(state: &State, endpoint: Endpoint) -> Result<View> {
+/// The endpoint with the releases that matter now.
+pub(crate) async fn view(state: &State, endpoint: Endpoint) -> Result<View> {
     let mut views = views(state, vec![endpoint]).await?;
     views.pop().ok_or_else(|| Problem::internal().into())
 }

@@ -35,6 +35,7 @@ pub mod import;
 pub mod lineage;
 pub mod models;
 pub mod nodes;
+pub mod ownership;
 pub mod register;
 pub mod releases;
 pub mod resolve;

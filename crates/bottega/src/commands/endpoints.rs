@@ -6,7 +6,7 @@ use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::{Done, contract, graph, wire_name};
+use super::{Done, contract, graph, ownership, wire_name};
 use crate::output::{Column, Output};
 
 #[derive(Subcommand)]
@@ -28,6 +28,16 @@ pub enum Verb {
         /// Its environment [default: production]
         #[arg(long)]
         env: Option<String>,
+    },
+    /// Give an endpoint to another team; it answers as before
+    Move {
+        /// The endpoint
+        endpoint: String,
+        /// Its environment [default: production]
+        #[arg(long)]
+        env: Option<String>,
+        #[command(flatten)]
+        to: ownership::To,
     },
     /// Show what an endpoint takes and answers, with an example
     Schema {
@@ -115,6 +125,10 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
                 &json!({"endpoint": wire, "deleted": true}),
                 &format!("endpoint {wire} is deleted"),
             ))
+        }
+        Verb::Move { endpoint, env, to } => {
+            let wire = wire_name(&endpoint, env.as_deref())?;
+            ownership::give(server, ("endpoints", &wire), &to, output).await
         }
         Verb::Schema { endpoint, env } => {
             let wire = wire_name(&endpoint, env.as_deref())?;

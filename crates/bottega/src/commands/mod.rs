@@ -21,6 +21,7 @@ pub mod import;
 pub mod login;
 pub mod models;
 pub mod oidc;
+pub mod ownership;
 pub mod policies;
 pub mod predict;
 pub mod promote;

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::{Done, graph::Dependents};
+use super::{Done, graph::Dependents, ownership};
 use crate::output::{Column, Output};
 
 #[derive(Subcommand)]
@@ -44,6 +44,13 @@ pub enum Verb {
         /// Do not ask, whatever loses its origin
         #[arg(long)]
         yes: bool,
+    },
+    /// Give a model with its versions to another team; endpoints that follow it go on
+    Move {
+        /// The model
+        name: String,
+        #[command(flatten)]
+        to: ownership::To,
     },
     /// List the models that are deleted and can be restored
     Deleted,
@@ -107,6 +114,7 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             let gone = json!({"name": name, "deleted": true, "dependents": dependents.items()});
             Ok(output.done(&gone, &format!("model {name} is deleted")))
         }
+        Verb::Move { name, to } => ownership::give(server, ("models", &name), &to, output).await,
         Verb::Deleted => {
             let deleted = server.list("/deleted-models", &[]).await?;
             let columns = [("name", "/name"), ("deleted", "/deleted_at")];

@@ -17,6 +17,7 @@ mod history;
 mod lineage;
 mod models;
 mod nodes;
+mod ownership;
 mod path;
 mod releases;
 mod resolve;
@@ -64,6 +65,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(endpoint_history::routes)
         .configure(releases::routes)
         .configure(nodes::routes)
+        .configure(ownership::routes)
         .configure(lineage::routes)
         .configure(dependents::routes)
         .configure(collections::routes);

@@ -27,6 +27,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// List a model's versions, newest first.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(ModelPath, PageQuery),
     responses((status = 200, description = "A page of versions", body = PageBody<Version>), openapi::Reads),
 )]
@@ -62,6 +63,7 @@ pub struct Moment {
 /// the rest is as it is now.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("view:model"))),
     params(VersionPath, Moment),
     responses((status = 200, description = "The version", body = Version), openapi::Reads),
 )]
@@ -113,6 +115,7 @@ impl TryFrom<VersionEdit> for versions::Edit {
 /// Change a version's description or tags. Its files never change.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("edit:model"))),
     params(VersionPath),
     responses((status = 200, description = "The version", body = Version), openapi::Writes),
 )]
@@ -132,6 +135,7 @@ pub async fn update(
 /// Delete a version, if no alias and no endpoint needs it.
 #[utoipa::path(
     tag = "versions",
+    extensions(("x-bottega-action" = json!("delete:model"))),
     params(VersionPath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]
