@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bottega_tests::{Server, wait_until};
+use bottega_tests::{Database, Platform, Server, wait_until};
 use serde_json::{Value, json};
 
 /// Status and body of a request with a token.
@@ -81,4 +81,23 @@ fn an_api_token_is_exchanged_for_one_that_ends_with_it() {
         audit.to_string().contains("token.exchanged")
     });
     assert!(!audit.to_string().contains(&signed));
+}
+
+#[test]
+fn a_signed_token_ends_with_its_api_token_in_another_process_too() {
+    let database = Database::empty();
+    let platform = Platform::on(&database.url);
+    let registry = platform.start("registry", "registry");
+    let gateway = platform.start("gateway", "gateway");
+    let new = json!({"name": "embedded"});
+    let (status, made) = ask(&registry, "POST", "/api/v1/tokens", registry.token, &new);
+    assert_eq!(status, 201, "{made}");
+    let api_token = made["token"].as_str().unwrap();
+    let (_, signed) = ask(&registry, "POST", "/api/v1/tokens/exchange", api_token, &json!({}));
+    let signed = signed["access_token"].as_str().unwrap();
+    let there = || ask(&gateway, "GET", "/v2", signed, &json!({})).0;
+    wait_until("the gateway knows the signed token", Duration::from_secs(20), || there() == 200);
+    let gone = format!("/api/v1/tokens/{}", made["id"].as_str().unwrap());
+    assert_eq!(ask(&registry, "DELETE", &gone, registry.token, &json!({})).0, 204);
+    wait_until("it is worth nothing there", Duration::from_secs(10), || there() == 401);
 }
