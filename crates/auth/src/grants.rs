@@ -174,21 +174,28 @@ pub async fn list(
         })
         .transpose()?;
     let mut wanted = Wanted { id: None, subject, place: None };
-    let mut allowed = false;
-    if let Some(on) = &on {
-        let found = access.target(caller, on).await?;
+    let (mut allowed, mut hidden) = (false, None);
+    if let Some(on) = on {
+        let found = access.target(caller, &on).await?;
         let place = found.place.ok_or_else(|| on.absent())?;
         wanted.place = Some(place);
-        allowed = access.may::<verbs::Administer>(caller, on).await?;
+        allowed = access.may::<verbs::Administer>(caller, &on).await?;
+        let sees = allowed || access.may::<verbs::View>(caller, &on).await?;
+        hidden = (!sees && on != Resource::Platform).then(|| on.absent());
     }
     let is_own = subject.is_some_and(|subject| {
         let own = live.principal(caller);
         own.is_some_and(|own| own.id == subject || own.teams.contains(&subject))
     });
     if !allowed && !is_own {
-        oversees(access, caller).await?;
+        oversees(access, caller).await.map_err(|refused| hidden.clone().unwrap_or(refused))?;
     }
-    grants::list(database, &wanted).await.map_err(Problem::from)
+    let found = grants::list(database, &wanted).await.map_err(Problem::from)?;
+    match hidden {
+        // Of their own they know; that there are none would tell that the thing is there.
+        Some(absent) if is_own && found.is_empty() => Err(absent),
+        _ => Ok(found),
+    }
 }
 
 /// Who may administer or audit the platform may look at everybody's grants and policies.

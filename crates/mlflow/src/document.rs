@@ -276,41 +276,96 @@ const PATHS: &[(&[&str], &[Path])] = &[
         &[("GET", "/api/3.0/mlflow/server-info", "What this server can do")],
     ),
     // What these ask depends on the user that they are about; `docs/mlflow.md` says it.
-    (&[], &[
-        ("POST", "/api/2.0/mlflow/users/create", "Makes a user with a password"),
-        ("GET", "/api/2.0/mlflow/users/get", "A user"),
-        ("GET", "/api/2.0/mlflow/users/list", "All users with their roles"),
-        ("GET", "/api/2.0/mlflow/users/current", "Who calls"),
-        ("PATCH", "/api/2.0/mlflow/users/update-password", "Gives a user another password"),
-        ("PATCH", "/api/2.0/mlflow/users/update-admin", "Makes a user an administrator of the platform, or takes that back"),
-        ("DELETE", "/api/2.0/mlflow/users/delete", "Deletes a user"),
-        ("POST", "/api/2.0/mlflow/experiments/permissions/create", "Gives a user a permission on an experiment"),
-        ("GET", "/api/2.0/mlflow/experiments/permissions/get", "What a user was given on an experiment"),
-        ("PATCH", "/api/2.0/mlflow/experiments/permissions/update", "Gives a user another permission on an experiment"),
-        ("DELETE", "/api/2.0/mlflow/experiments/permissions/delete", "Takes a user's permission on an experiment back"),
-        ("POST", "/api/2.0/mlflow/registered-models/permissions/create", "Gives a user a permission on a model"),
-        ("GET", "/api/2.0/mlflow/registered-models/permissions/get", "What a user was given on a model"),
-        ("PATCH", "/api/2.0/mlflow/registered-models/permissions/update", "Gives a user another permission on a model"),
-        ("DELETE", "/api/2.0/mlflow/registered-models/permissions/delete", "Takes a user's permission on a model back"),
-        ("POST", "/api/3.0/mlflow/users/permissions/grant", "Gives a user a permission on an experiment, a model, or all of them"),
-        ("POST", "/api/3.0/mlflow/users/permissions/revoke", "Takes a user's permission back"),
-        ("GET", "/api/3.0/mlflow/users/permissions/get", "What a user may in the end, roles, teams and policies taken together"),
-        ("GET", "/api/3.0/mlflow/users/permissions/list", "What a user and their roles were given"),
-        ("GET", "/api/3.0/mlflow/users/current/permissions", "What the caller was given"),
-        ("GET", "/api/3.0/mlflow/users/roles/list", "A user's roles"),
-        ("POST", "/api/3.0/mlflow/roles/create", "Makes a role"),
-        ("GET", "/api/3.0/mlflow/roles/get", "A role with what it permits"),
-        ("GET", "/api/3.0/mlflow/roles/list", "All roles"),
-        ("PATCH", "/api/3.0/mlflow/roles/update", "Changes a role's name or description"),
-        ("DELETE", "/api/3.0/mlflow/roles/delete", "Deletes a role with what it permits"),
-        ("POST", "/api/3.0/mlflow/roles/assign", "Gives a role to a user"),
-        ("DELETE", "/api/3.0/mlflow/roles/unassign", "Takes a role from a user"),
-        ("POST", "/api/3.0/mlflow/roles/permissions/add", "Adds a permission to a role"),
-        ("DELETE", "/api/3.0/mlflow/roles/permissions/remove", "Takes a permission from a role"),
-        ("GET", "/api/3.0/mlflow/roles/permissions/list", "What a role permits"),
-        ("PATCH", "/api/3.0/mlflow/roles/permissions/update", "Changes a role's permission"),
-        ("GET", "/api/3.0/mlflow/roles/users/list", "Who has a role"),
-    ]),
+    (
+        &[],
+        &[
+            ("POST", "/api/2.0/mlflow/users/create", "Makes a user with a password"),
+            ("GET", "/api/2.0/mlflow/users/get", "A user"),
+            ("GET", "/api/2.0/mlflow/users/list", "All users with their roles"),
+            ("GET", "/api/2.0/mlflow/users/current", "Who calls"),
+            ("PATCH", "/api/2.0/mlflow/users/update-password", "Gives a user another password"),
+            (
+                "PATCH",
+                "/api/2.0/mlflow/users/update-admin",
+                "Makes a user an administrator of the platform, or takes that back",
+            ),
+            ("DELETE", "/api/2.0/mlflow/users/delete", "Deletes a user"),
+            (
+                "POST",
+                "/api/2.0/mlflow/experiments/permissions/create",
+                "Gives a user a permission on an experiment",
+            ),
+            (
+                "GET",
+                "/api/2.0/mlflow/experiments/permissions/get",
+                "What a user was given on an experiment",
+            ),
+            (
+                "PATCH",
+                "/api/2.0/mlflow/experiments/permissions/update",
+                "Gives a user another permission on an experiment",
+            ),
+            (
+                "DELETE",
+                "/api/2.0/mlflow/experiments/permissions/delete",
+                "Takes a user's permission on an experiment back",
+            ),
+            (
+                "POST",
+                "/api/2.0/mlflow/registered-models/permissions/create",
+                "Gives a user a permission on a model",
+            ),
+            (
+                "GET",
+                "/api/2.0/mlflow/registered-models/permissions/get",
+                "What a user was given on a model",
+            ),
+            (
+                "PATCH",
+                "/api/2.0/mlflow/registered-models/permissions/update",
+                "Gives a user another permission on a model",
+            ),
+            (
+                "DELETE",
+                "/api/2.0/mlflow/registered-models/permissions/delete",
+                "Takes a user's permission on a model back",
+            ),
+            (
+                "POST",
+                "/api/3.0/mlflow/users/permissions/grant",
+                "Gives a user a permission on an experiment, a model, or all of them",
+            ),
+            ("POST", "/api/3.0/mlflow/users/permissions/revoke", "Takes a user's permission back"),
+            (
+                "GET",
+                "/api/3.0/mlflow/users/permissions/get",
+                "What a user may in the end, roles, teams and policies taken together",
+            ),
+            (
+                "GET",
+                "/api/3.0/mlflow/users/permissions/list",
+                "What a user and their roles were given",
+            ),
+            ("GET", "/api/3.0/mlflow/users/current/permissions", "What the caller was given"),
+            ("GET", "/api/3.0/mlflow/users/roles/list", "A user's roles"),
+            ("POST", "/api/3.0/mlflow/roles/create", "Makes a role"),
+            ("GET", "/api/3.0/mlflow/roles/get", "A role with what it permits"),
+            ("GET", "/api/3.0/mlflow/roles/list", "All roles"),
+            ("PATCH", "/api/3.0/mlflow/roles/update", "Changes a role's name or description"),
+            ("DELETE", "/api/3.0/mlflow/roles/delete", "Deletes a role with what it permits"),
+            ("POST", "/api/3.0/mlflow/roles/assign", "Gives a role to a user"),
+            ("DELETE", "/api/3.0/mlflow/roles/unassign", "Takes a role from a user"),
+            ("POST", "/api/3.0/mlflow/roles/permissions/add", "Adds a permission to a role"),
+            (
+                "DELETE",
+                "/api/3.0/mlflow/roles/permissions/remove",
+                "Takes a permission from a role",
+            ),
+            ("GET", "/api/3.0/mlflow/roles/permissions/list", "What a role permits"),
+            ("PATCH", "/api/3.0/mlflow/roles/permissions/update", "Changes a role's permission"),
+            ("GET", "/api/3.0/mlflow/roles/users/list", "Who has a role"),
+        ],
+    ),
 ];
 
 /// Errors that every path may answer.
@@ -332,7 +387,7 @@ pub fn describe(document: &mut OpenApi) {
     for (needs, (methods, path, summary)) in paths() {
         for method in methods.split(',') {
             let Some(method) = http_method(method) else { continue };
-            let needs = ExtensionsBuilder::new().add("x-bottega-action", json!(needs));
+            let told = ExtensionsBuilder::new().add("x-bottega-action", json!(needs));
             let mut operation = OperationBuilder::new()
                 .tag("mlflow")
                 .summary(Some(*summary))

@@ -261,6 +261,7 @@ pub async fn change_user(
 /// stays. Whoever gets the name later is somebody else, and inherits nothing.
 #[utoipa::path(
     tag = "users",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(UserPath),
     responses((status = 204, description = "They are gone"), openapi::Writes),
 )]
@@ -281,6 +282,7 @@ pub async fn delete_user(
 /// stays.
 #[utoipa::path(
     tag = "services",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(ServicePath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]

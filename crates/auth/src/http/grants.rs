@@ -112,7 +112,7 @@ pub struct Filter {
 /// audit the platform.
 #[utoipa::path(
     tag = "access",
-    extensions(("x-bottega-action" = json!(["self", "administer:any when the grants on it are asked for", "audit|administer:platform when they are others' on anything else"]))),
+    extensions(("x-bottega-action" = json!(["self", "administer:any when the grants on it are asked for", "view:any when it may be hidden", "audit|administer:platform when they are others' on anything else"]))),
     params(Filter),
     responses((status = 200, description = "The grants, the oldest first", body = Grants), openapi::Reads),
 )]
@@ -332,7 +332,7 @@ impl From<explain::Explanation> for Explanation {
 /// platform.
 #[utoipa::path(
     tag = "access",
-    extensions(("x-bottega-action" = json!(["self", "audit|administer:platform when it is about another"]))),
+    extensions(("x-bottega-action" = json!(["view:any when it is about oneself", "audit|administer:platform when it is about another"]))),
     params(Asked),
     responses((status = 200, description = "The decision and its reasons", body = Explanation), openapi::Reads),
 )]

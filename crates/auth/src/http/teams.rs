@@ -136,6 +136,7 @@ pub async fn show(
 /// Delete a team that owns nothing. Its members stay, in their other teams; its grants and quotas go.
 #[utoipa::path(
     tag = "teams",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(TeamPath),
     responses((status = 204, description = "It is gone"), openapi::Writes),
 )]

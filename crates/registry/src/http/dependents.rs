@@ -73,7 +73,7 @@ impl From<graph::Dependent> for Dependent {
 /// List what depends on a model.
 #[utoipa::path(
     tag = "lineage",
-    extensions(("x-bottega-action" = json!("view:model"))),
+    extensions(("x-bottega-action" = json!(["view:model", "each view:any"]))),
     params(ModelPath),
     responses((status = 200, description = "What depends on it", body = Dependents), openapi::Reads),
 )]
@@ -93,7 +93,7 @@ pub async fn of_model(
 /// List what depends on a version.
 #[utoipa::path(
     tag = "lineage",
-    extensions(("x-bottega-action" = json!("view:model"))),
+    extensions(("x-bottega-action" = json!(["view:model", "each view:any"]))),
     params(VersionPath),
     responses((status = 200, description = "What depends on it", body = Dependents), openapi::Reads),
 )]
@@ -114,7 +114,7 @@ pub async fn of_version(
 /// List what depends on a run: what it made outlives it, and loses its origin.
 #[utoipa::path(
     tag = "lineage",
-    extensions(("x-bottega-action" = json!("view:experiment"))),
+    extensions(("x-bottega-action" = json!(["view:experiment", "each view:any"]))),
     params(RunPath),
     responses((status = 200, description = "What depends on it", body = Dependents), openapi::Reads),
 )]
@@ -136,7 +136,7 @@ pub async fn of_run(
 /// List what depends on an experiment from outside of it.
 #[utoipa::path(
     tag = "lineage",
-    extensions(("x-bottega-action" = json!("view:experiment"))),
+    extensions(("x-bottega-action" = json!(["view:experiment", "each view:any"]))),
     params(ExperimentPath),
     responses((status = 200, description = "What depends on it", body = Dependents), openapi::Reads),
 )]

@@ -178,7 +178,7 @@ fn steps(depth: Option<u32>) -> Result<u32, Problem> {
 /// Show where a version comes from and what serves it.
 #[utoipa::path(
     tag = "lineage",
-    extensions(("x-bottega-action" = json!("view:model"))),
+    extensions(("x-bottega-action" = json!(["view:model", "each view:any"]))),
     params(VersionPath, Depth),
     responses((status = 200, description = "Its lineage", body = Lineage), openapi::Reads),
 )]
@@ -198,7 +198,7 @@ pub async fn of_version(
 /// Show what an endpoint serves, and where that comes from.
 #[utoipa::path(
     tag = "lineage",
-    extensions(("x-bottega-action" = json!("view:endpoint"))),
+    extensions(("x-bottega-action" = json!(["view:endpoint", "each view:any"]))),
     params(EndpointPath, Depth),
     responses((status = 200, description = "Its lineage", body = Lineage), openapi::Reads),
 )]
@@ -218,7 +218,7 @@ pub async fn of_endpoint(
 /// Show what a run read and loaded, and what came of it.
 #[utoipa::path(
     tag = "lineage",
-    extensions(("x-bottega-action" = json!("view:experiment"))),
+    extensions(("x-bottega-action" = json!(["view:experiment", "each view:any"]))),
     params(RunPath, Depth),
     responses((status = 200, description = "Its lineage", body = Lineage), openapi::Reads),
 )]
@@ -241,7 +241,7 @@ pub async fn of_run(
 /// Show which runs read a dataset, and what came of them.
 #[utoipa::path(
     tag = "lineage",
-    extensions(("x-bottega-action" = json!("each view:experiment"))),
+    extensions(("x-bottega-action" = json!("each view:any"))),
     params(Dataset),
     responses((status = 200, description = "Its lineage", body = Lineage), openapi::Reads),
 )]

@@ -93,6 +93,7 @@ fn show(
 /// Show how an endpoint is run, as Triton's clients expect it.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "Its configuration; where `max_batch_size` is not 0, `dims` leave the batch out", body = Object, example = json!({
@@ -121,6 +122,7 @@ pub(super) async fn model_config(
 /// Show how one version of the present release is run.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(
         ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
         ("version" = i32, Path, description = "A version of the present release", example = 3),

@@ -16,6 +16,7 @@ use crate::{State, admission::admit, http::body, repository};
 /// List the endpoints, each in the versions of its release, and how far they are on this node.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("each view:endpoint"))),
     request_body(content = Option<Object>, description = "`ready`: only those that answer", example = json!({"ready": true})),
     responses(
         (status = 200, description = "The endpoints that the caller may see", body = Object, example = json!([
@@ -41,6 +42,7 @@ pub(super) async fn index(
 /// What nodes load follows from releases; who may deploy may ask.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("deploy:endpoint"))),
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     request_body(content = Option<Object>, description = "No parameters: a version never changes", example = json!({})),
     responses(
@@ -69,6 +71,7 @@ pub(super) async fn load(
 /// Ask that an endpoint be unloaded: refused with the command that takes it out of service.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("deploy:endpoint"))),
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     request_body(content = Option<Object>, description = "What Triton's clients send", example = json!({"parameters": {"unload_dependents": false}})),
     responses(

@@ -17,6 +17,7 @@ use crate::{State, admission::admit, predict::version_number, repository};
 /// runs of more than 128 rows are counted under the next power of two.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("each view:endpoint"))),
     responses(
         (status = 200, description = "The endpoints that the caller may see, each version", body = Object, example = json!({"model_stats": [{
             "name": "fraud", "version": "3", "last_inference": 1_764_000_000_000_u64,
@@ -46,6 +47,7 @@ pub(super) async fn all(
 /// Show what this node has done with an endpoint.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "Each version of the present release", body = Object),
@@ -66,6 +68,7 @@ pub(super) async fn model(
 /// Show what this node has done with one version of the present release.
 #[utoipa::path(
     tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(
         ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
         ("version" = i32, Path, description = "A version of the present release", example = 3),
