@@ -34,6 +34,7 @@ async fn caller(database: &Database, name: &str) -> Caller {
         token: None,
         scopes: None,
         session: None,
+        trust: None,
         must_change_password: false,
     };
     Caller::new(identity, None, RequestId::new())

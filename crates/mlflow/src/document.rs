@@ -391,7 +391,7 @@ pub fn describe(document: &mut OpenApi) {
             let mut operation = OperationBuilder::new()
                 .tag("mlflow")
                 .summary(Some(*summary))
-                .extensions(Some(needs.build()))
+                .extensions((!needs.is_empty()).then(|| told.build()))
                 .response("200", ResponseBuilder::new().description("As MLflow answers"));
             for name in path.split('/').filter_map(|part| part.strip_prefix('{')) {
                 operation = operation.parameter(

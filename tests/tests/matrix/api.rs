@@ -1,6 +1,9 @@
 //! Our own API.
 
-use super::rows::{Place, Row, ask, send};
+use super::{
+    rows::{Place, Row, ask, send},
+    world::NO_ID,
+};
 
 const UNOWNED: &[Place] = &[Place::Nobodys];
 const ONCE: &[Place] = &[Place::Platform];
@@ -8,7 +11,7 @@ const ONCE: &[Place] = &[Place::Platform];
 const DIGEST: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 pub fn rows() -> Vec<Row> {
-    let parts = [health(), accounts(), access(), quotas(), audit(), webhooks(), imports()];
+    let parts = [health(), accounts(), oidc(), access(), quotas(), audit(), webhooks(), imports()];
     let things = [models(), versions(), moves(), endpoints(), lineage(), ownership(), platform()];
     parts.into_iter().chain(things).flatten().collect()
 }
@@ -64,6 +67,29 @@ fn accounts() -> Vec<Row> {
         // Whoever may not hears that there is none, of others' as of none.
         ask("DELETE /api/v1/tokens/{token}").with("administer:platform").refused(404),
         send("POST /api/v1/tokens/exchange", "{}"),
+    ]
+}
+
+fn oidc() -> Vec<Row> {
+    vec![
+        // No provider is configured.
+        ask("GET /api/v1/auth/oidc/login").own_refusal(401).away(),
+        ask("GET /api/v1/auth/oidc/callback").own_refusal(401).away(),
+        ask("POST /api/v1/auth/oidc/cli").own_refusal(401).away(),
+        ask("POST /api/v1/auth/oidc/token").own_refusal(401).away(),
+        ask("GET /api/v1/oidc"),
+        ask("GET /api/v1/oidc/trusts"),
+        send(
+            "POST /api/v1/oidc/trusts",
+            r#"{"name": "", "issuer": "x", "audience": "x", "service": "not-there", "claims": {}}"#,
+        ),
+        ask("DELETE /api/v1/oidc/trusts/{trust}").param("trust", NO_ID),
+        ask("GET /api/v1/oidc/groups"),
+        send("POST /api/v1/oidc/groups", r#"{"group": "x", "team": "not-there"}"#),
+        ask("DELETE /api/v1/oidc/groups/{group}").param("group", NO_ID),
+        ask("GET /api/v1/oidc/identities"),
+        send("POST /api/v1/oidc/identities", r#"{"user": "not-there", "subject": "x"}"#),
+        ask("DELETE /api/v1/oidc/identities/{identity}").param("identity", NO_ID),
     ]
 }
 

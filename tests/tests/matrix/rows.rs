@@ -98,6 +98,8 @@ pub struct Row {
     pub shows: Option<&'static str>,
     /// Whether it makes something new, which nobody can hide.
     pub makes: bool,
+    /// Whether what it needs is not there in this test, so that 503 is no failure.
+    pub is_away: bool,
     /// Whether who audits or administers the platform may in any case.
     pub is_overseen: bool,
     /// Whether who may is told that it is not there, as it never is.
@@ -126,6 +128,7 @@ pub fn ask(operation: &'static str) -> Row {
         shows: None,
         makes: false,
         is_overseen: false,
+        is_away: false,
         is_absent_to_all: false,
     }
 }
@@ -195,6 +198,10 @@ impl Row {
 
     pub fn overseen(self) -> Self {
         Self { is_overseen: true, ..self }
+    }
+
+    pub fn away(self) -> Self {
+        Self { is_away: true, ..self }
     }
 
     pub fn absent_to_all(self) -> Self {

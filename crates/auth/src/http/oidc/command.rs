@@ -37,6 +37,7 @@ pub struct Code {
 #[utoipa::path(
     tag = "sessions",
     operation_id = "redeem_oidc_code",
+    extensions(("x-bottega-action" = json!("none because whoever logs in has proved nothing yet"))),
     responses((status = 201, description = "The token", body = MadeToken), openapi::LogsIn),
     security(()),
 )]

@@ -67,6 +67,7 @@ pub struct GroupList {
 #[utoipa::path(
     tag = "access",
     operation_id = "list_oidc_groups",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "By group", body = GroupList), openapi::Reads),
 )]
 #[get("/oidc/groups")]
@@ -99,6 +100,7 @@ pub struct NewGroup {
 #[utoipa::path(
     tag = "access",
     operation_id = "add_oidc_group",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 201, description = "What it gives", body = GroupBody), openapi::Writes),
 )]
 #[post("/oidc/groups")]
@@ -135,6 +137,7 @@ pub struct GroupPath {
 #[utoipa::path(
     tag = "access",
     operation_id = "remove_oidc_group",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(GroupPath),
     responses((status = 204, description = "It gives that no more"), openapi::Writes),
 )]

@@ -69,6 +69,7 @@ pub struct Filter {
 #[utoipa::path(
     tag = "access",
     operation_id = "list_oidc_identities",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(Filter),
     responses((status = 200, description = "By user", body = IdentityList), openapi::Reads),
 )]
@@ -100,6 +101,7 @@ pub struct NewIdentity {
 #[utoipa::path(
     tag = "access",
     operation_id = "link_oidc_identity",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 201, description = "The link", body = IdentityBody), openapi::Writes),
 )]
 #[post("/oidc/identities")]
@@ -128,6 +130,7 @@ pub struct IdentityPath {
 #[utoipa::path(
     tag = "access",
     operation_id = "unlink_oidc_identity",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(IdentityPath),
     responses((status = 204, description = "They log in so no more"), openapi::Writes),
 )]

@@ -61,6 +61,7 @@ impl LoginQuery {
 #[utoipa::path(
     tag = "sessions",
     operation_id = "begin_oidc_login",
+    extensions(("x-bottega-action" = json!("none because whoever logs in has proved nothing yet"))),
     params(LoginQuery),
     responses(
         (status = 303, description = "To the provider; `set-cookie` binds the log-in to this browser"),
@@ -120,6 +121,7 @@ pub struct CallbackQuery {
 #[utoipa::path(
     tag = "sessions",
     operation_id = "finish_oidc_login",
+    extensions(("x-bottega-action" = json!("none because whoever logs in has proved nothing yet"))),
     params(CallbackQuery),
     responses(
         (status = 200, description = "The session; `set-cookie` carries what the browser keeps", body = ArrivedBody),

@@ -61,6 +61,7 @@ pub struct ProviderBody {
 #[utoipa::path(
     tag = "access",
     operation_id = "show_oidc",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "The provider", body = ProviderBody), openapi::Reads),
 )]
 #[get("/oidc")]

@@ -72,6 +72,7 @@ pub struct Exchanged {
 #[utoipa::path(
     tag = "access",
     operation_id = "exchange_job_token",
+    extensions(("x-bottega-action" = json!("none because the provider's token is what proves who asks"))),
     request_body(content = Form, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "The token", body = Exchanged), openapi::LogsIn),
     security(()),

@@ -75,6 +75,7 @@ pub struct TrustList {
 #[utoipa::path(
     tag = "access",
     operation_id = "list_oidc_trusts",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 200, description = "By name", body = TrustList), openapi::Reads),
 )]
 #[get("/oidc/trusts")]
@@ -117,6 +118,7 @@ pub struct NewTrustBody {
 #[utoipa::path(
     tag = "access",
     operation_id = "add_oidc_trust",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     responses((status = 201, description = "The trust", body = TrustBody), openapi::Writes),
 )]
 #[post("/oidc/trusts")]
@@ -150,6 +152,7 @@ pub struct TrustPath {
 #[utoipa::path(
     tag = "access",
     operation_id = "remove_oidc_trust",
+    extensions(("x-bottega-action" = json!("administer:platform"))),
     params(TrustPath),
     responses((status = 204, description = "It is over"), openapi::Writes),
 )]
