@@ -12,4 +12,9 @@
 
 #![warn(clippy::indexing_slicing)]
 
+mod json;
+mod nested;
+pub mod scoring;
+mod table;
+pub mod tensorflow;
 pub mod v2;

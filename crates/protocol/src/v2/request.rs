@@ -62,6 +62,12 @@ impl BinaryOutputs {
 }
 
 impl InferRequest {
+    /// A request of these inputs for all outputs, from a protocol that says no more.
+    #[must_use]
+    pub fn of(inputs: Vec<Tensor>) -> Self {
+        Self { id: None, parameters: Map::new(), inputs, outputs: Vec::new() }
+    }
+
     /// The outputs that are asked for in REST's binary form: by their own `binary_data`, else by the
     /// request's `binary_data_output`.
     #[must_use]

@@ -9,15 +9,17 @@ use serde::{
 };
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{
-    data::{Data, DataSeed},
-    explain::{explain, explain_data},
-};
-use crate::v2::{
-    InferRequest, RequestedOutput,
-    binary::Tail,
-    parameters::{self, BINARY_DATA_SIZE, On},
-    request::{clipped, shape},
+use crate::{
+    json::{
+        data::{Data, DataSeed, Dialect},
+        explain::{explain, explain_data},
+    },
+    v2::{
+        InferRequest, RequestedOutput,
+        binary::Tail,
+        parameters::{self, BINARY_DATA_SIZE, On},
+        request::{clipped, shape},
+    },
 };
 
 /// Reads the body of an inference request that is JSON alone.
@@ -104,9 +106,11 @@ impl WireInput<'_> {
         let field = format!("{place}.data");
         let data = match self.data {
             Some(WireData::Read(data)) => data,
-            Some(WireData::Unread(json)) => DataSeed(self.datatype)
-                .deserialize(&mut serde_json::Deserializer::from_str(json.get()))
-                .map_err(|error| explain_data(&error, self.datatype, json.get(), &field))?,
+            Some(WireData::Unread(json)) => {
+                let seed = DataSeed(self.datatype, Dialect::Plain);
+                seed.deserialize(json)
+                    .map_err(|error| explain_data(&error, seed, json.get(), &field))?
+            }
             None => {
                 let message = format!("`{}` has no `data`", self.name);
                 return Err(Problem::invalid(place, message)
@@ -155,7 +159,10 @@ impl<'de> Visitor<'de> for InputVisitor {
                 Field::Parameters => once(&mut parameters, "parameters", map.next_value()?)?,
                 Field::Data => {
                     let value = match datatype {
-                        Some(datatype) => WireData::Read(map.next_value_seed(DataSeed(datatype))?),
+                        Some(datatype) => {
+                            let seed = DataSeed(datatype, Dialect::Plain);
+                            WireData::Read(map.next_value_seed(seed)?)
+                        }
                         None => WireData::Unread(map.next_value()?),
                     };
                     once(&mut data, "data", value)?;

@@ -3,7 +3,7 @@
 use domain::{ErrorCode, Problem, Tensor, TensorData, with_elements};
 use serde::{Serialize, Serializer};
 
-use super::element::Element;
+use crate::json::element::Element;
 
 /// Appends the body of an answer to `out`: data flat and row-major, each float in the fewest digits
 /// that read back as the same value. A failure leaves `out` as it was.

@@ -19,12 +19,9 @@
 //! instead of at the whole body. `null` would lose the sign, a bare `NaN` breaks most parsers, and
 //! refusing would lose the other elements.
 
-mod data;
 mod decode;
-mod element;
 mod encode;
 mod example;
-mod explain;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use serde::{Serializer, ser::Error};
 
 /// An element's forms: from each kind of JSON value that it can be, and back to one.
-pub(super) trait Element: Sized {
+pub(crate) trait Element: Sized {
     /// What the element must be, for a refusal.
     fn describe(f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// Writes it.
@@ -31,6 +31,22 @@ pub(super) trait Element: Sized {
     fn from_text(_: &str) -> Option<Self> {
         None
     }
+    /// From a cell of a table, in which all is text.
+    fn from_cell(text: &str) -> Option<Self> {
+        Self::from_text(text)
+    }
+    /// From bytes that stood in Base64.
+    fn from_bytes(_: Vec<u8>) -> Option<Self> {
+        None
+    }
+    /// The bytes of one that is bytes.
+    fn as_bytes(&self) -> Option<&[u8]> {
+        None
+    }
+    /// What stands for one that is not there.
+    fn missing() -> Option<Self> {
+        None
+    }
 }
 
 impl Element for bool {
@@ -43,6 +59,13 @@ impl Element for bool {
     fn from_bool(value: bool) -> Option<Self> {
         Some(value)
     }
+    fn from_cell(text: &str) -> Option<Self> {
+        match text {
+            "true" | "True" | "TRUE" => Some(true),
+            "false" | "False" | "FALSE" => Some(false),
+            _ => None,
+        }
+    }
 }
 
 impl Element for Vec<u8> {
@@ -54,6 +77,12 @@ impl Element for Vec<u8> {
     }
     fn from_text(value: &str) -> Option<Self> {
         Some(value.as_bytes().to_vec())
+    }
+    fn from_bytes(value: Vec<u8>) -> Option<Self> {
+        Some(value)
+    }
+    fn as_bytes(&self) -> Option<&[u8]> {
+        Some(self)
     }
 }
 
@@ -72,6 +101,9 @@ macro_rules! integers {
             }
             fn from_signed(value: i64) -> Option<Self> {
                 value.try_into().ok()
+            }
+            fn from_cell(text: &str) -> Option<Self> {
+                text.trim().parse().ok()
             }
         }
     )* };
@@ -114,6 +146,17 @@ macro_rules! floats {
             fn from_float(value: f64) -> Option<Self> {
                 let value = $from(value);
                 value.is_finite().then_some(value)
+            }
+            fn from_cell(text: &str) -> Option<Self> {
+                let text = text.trim();
+                if text.is_empty() {
+                    return Self::missing();
+                }
+                let value: f64 = text.parse().ok()?;
+                if value.is_finite() { Self::from_float(value) } else { Some($from(value)) }
+            }
+            fn missing() -> Option<Self> {
+                Some($from(f64::NAN))
             }
         }
     )* };

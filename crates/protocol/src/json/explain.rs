@@ -5,7 +5,7 @@
 
 use std::marker::PhantomData;
 
-use domain::{DataType, ErrorCode, Problem};
+use domain::{ErrorCode, Problem};
 use serde::{Deserialize, de::DeserializeSeed};
 use serde_json::{Deserializer, Error, error::Category};
 use serde_path_to_error::Track;
@@ -17,13 +17,13 @@ const NON_FINITE: &str = "JSON has no NaN and no infinity: send the tensor in th
 const TOO_LARGE: &str = "no number in JSON may be larger than FP64 holds, 1.7976931348623157e308";
 
 /// Explains why `body` is no `T`.
-pub(super) fn explain<'de, T: Deserialize<'de>>(error: &Error, body: &'de [u8]) -> Problem {
+pub(crate) fn explain<'de, T: Deserialize<'de>>(error: &Error, body: &'de [u8]) -> Problem {
     problem(error, &error.to_string(), place(PhantomData::<T>, body), body)
 }
 
-/// Explains why `json`, which stands in `field`, is no data of this type.
-pub(super) fn explain_data(error: &Error, datatype: DataType, json: &str, field: &str) -> Problem {
-    let inner = place(DataSeed(datatype), json.as_bytes()).unwrap_or_default();
+/// Explains why `json`, which stands in `field`, holds no such elements.
+pub(crate) fn explain_data(error: &Error, seed: DataSeed, json: &str, field: &str) -> Problem {
+    let inner = place(seed, json.as_bytes()).unwrap_or_default();
     // Without the position, which would count from the start of `json`, not of the body.
     problem(error, &reason(error), Some(format!("{field}{inner}")), json.as_bytes())
 }
@@ -38,7 +38,7 @@ fn place<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de [u8]) -> Option<Strin
 }
 
 /// What the error says, without its position.
-fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     let mut said = error.to_string();
     let position = format!(" at line {} column {}", error.line(), error.column());
     if said.ends_with(&position) {

@@ -1,15 +1,31 @@
-//! The `data` of one tensor, read straight into its typed vector.
+//! The elements of one tensor, read straight into its typed vector.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use domain::{DataType, Problem, TensorData, with_elements};
-use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
+};
 
 use super::element::Element;
 
+/// How an element may be written besides its plain form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// In no other way.
+    Plain,
+    /// `null` is a float that is missing: NaN, as pandas writes and reads it.
+    DataFrame,
+    /// As text, as in CSV; an empty one is a float that is missing.
+    Cells,
+    /// BYTES may be `{"b64": "…"}`.
+    TensorFlow,
+}
+
 /// A tensor's elements, and the arrays that they stood in.
 #[derive(Debug)]
-pub(super) struct Data {
+pub(crate) struct Data {
     pub elements: TensorData,
     /// The length of the arrays at each depth; empty for a bare element.
     pub nesting: Vec<usize>,
@@ -17,7 +33,7 @@ pub(super) struct Data {
 
 impl Data {
     /// Refuses arrays that are neither flat nor nested as the shape says.
-    pub(super) fn check_nesting(&self, shape: &[usize], field: &str) -> Result<(), Problem> {
+    pub(crate) fn check_nesting(&self, shape: &[usize], field: &str) -> Result<(), Problem> {
         let nesting = self.nesting.as_slice();
         let fits = match nesting {
             [] => shape.is_empty(),
@@ -37,8 +53,9 @@ impl Data {
     }
 }
 
-/// Reads the data of a tensor of this type.
-pub(super) struct DataSeed(pub DataType);
+/// Reads the elements of a tensor of this type, written so.
+#[derive(Clone, Copy)]
+pub(crate) struct DataSeed(pub DataType, pub Dialect);
 
 impl<'de> DeserializeSeed<'de> for DataSeed {
     type Value = Data;
@@ -47,7 +64,8 @@ impl<'de> DeserializeSeed<'de> for DataSeed {
         let mut data = empty(self.0);
         let mut lengths = Vec::new();
         with_elements!(&mut data, elements => {
-            Reader { elements, lengths: &mut lengths, depth: 0 }.deserialize(deserializer)?
+            let (lengths, dialect) = (&mut lengths, self.1);
+            Reader { elements, lengths, depth: 0, dialect }.deserialize(deserializer)?
         });
         Ok(Data { elements: data, nesting: lengths.into_iter().flatten().collect() })
     }
@@ -78,6 +96,7 @@ struct Reader<'a, T> {
     /// Known once the first array of a depth has ended; there is an entry once one has begun.
     lengths: &'a mut Vec<Option<usize>>,
     depth: usize,
+    dialect: Dialect,
 }
 
 impl<T: Element> Reader<'_, T> {
@@ -129,11 +148,36 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
-        self.push(T::from_text(value), Unexpected::Str(value))
+        let element = match self.dialect {
+            Dialect::Cells => T::from_cell(value),
+            Dialect::Plain | Dialect::DataFrame | Dialect::TensorFlow => T::from_text(value),
+        };
+        self.push(element, Unexpected::Str(value))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        match T::missing().filter(|_| self.dialect == Dialect::DataFrame) {
+            Some(element) => self.push(Some(element), Unexpected::Unit),
+            None => Err(E::invalid_type(Unexpected::Unit, &self)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let is_b64 = |key: &str| self.dialect == Dialect::TensorFlow && key == "b64";
+        let Some(true) = map.next_key::<Cow<'_, str>>()?.map(|key| is_b64(&key)) else {
+            return Err(A::Error::invalid_type(Unexpected::Map, &self));
+        };
+        let text: Cow<'_, str> = map.next_value()?;
+        if map.next_key::<IgnoredAny>()?.is_some() {
+            return Err(A::Error::custom("an object with `b64` has nothing else"));
+        }
+        let bytes = BASE64_STANDARD.decode(text.as_bytes());
+        let bytes = bytes.map_err(|wrong| A::Error::custom(format!("`b64`: {wrong}")))?;
+        self.push(T::from_bytes(bytes), Unexpected::Map)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        let Self { elements, lengths, depth } = self;
+        let Self { elements, lengths, depth, dialect } = self;
         if lengths.len() == depth {
             // The first array this deep: no element may have stood here.
             if !elements.is_empty() {
@@ -142,7 +186,10 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
             lengths.push(None);
         }
         let mut length = 0;
-        while array.next_element_seed(Reader { elements, lengths, depth: depth + 1 })?.is_some() {
+        while array
+            .next_element_seed(Reader { elements, lengths, depth: depth + 1, dialect })?
+            .is_some()
+        {
             length += 1;
         }
         let known = lengths.get_mut(depth).map(|known| *known.get_or_insert(length));

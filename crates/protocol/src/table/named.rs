@@ -1,0 +1,128 @@
+//! `inputs`, a tensor for each name, and `instances`, a row for each request.
+
+use domain::{Problem, Signature, Tensor, TensorSpec};
+use serde::de::DeserializeSeed as _;
+use serde_json::value::RawValue;
+
+use super::{Row, frame::read, names, tensor};
+use crate::json::{
+    data::{DataSeed, Dialect},
+    explain::{explain, explain_data},
+};
+
+/// Whole tensors: an object with one for each input, or the one of a model that has one.
+///
+/// # Errors
+/// The first thing wrong, by its place.
+pub(crate) fn inputs(
+    json: &RawValue,
+    signature: &Signature,
+    dialect: Dialect,
+) -> Result<Vec<Tensor>, Problem> {
+    let specs = signature.inputs.as_slice();
+    if let ([only], false) = (specs, is_object(json.get())) {
+        return Ok(vec![whole(only, json, dialect, "inputs")?]);
+    }
+    let row: Row<'_> = object(json, specs, "inputs")?;
+    check_names(&row, specs, "inputs")?;
+    let each = |(at, spec): (usize, &TensorSpec)| {
+        let field = format!("inputs.{}", spec.name);
+        let json = row.get(&spec.name, at).ok_or_else(|| missing(spec, specs, "inputs"))?;
+        whole(spec, json, dialect, &field)
+    };
+    specs.iter().enumerate().map(each).collect()
+}
+
+/// A list of rows: an object with a value for each input, or the value for the input of a model that
+/// has one.
+///
+/// # Errors
+/// The first thing wrong, by its place.
+pub(crate) fn instances(
+    json: &RawValue,
+    signature: &Signature,
+    dialect: Dialect,
+) -> Result<Vec<Tensor>, Problem> {
+    const FIELD: &str = "instances";
+    let specs = signature.inputs.as_slice();
+    let text = json.get();
+    let Some(first) = text.strip_prefix('[').map(str::trim_start) else {
+        let message = "`instances` is no list: expected one with an element for each row";
+        return Err(Problem::invalid(FIELD, message));
+    };
+    if let ([only], false) = (specs, is_object(first)) {
+        return Ok(vec![whole(only, json, dialect, FIELD)?]);
+    }
+    if first.starts_with(']') {
+        return Err(Problem::invalid(FIELD, "`instances` is empty: expected a row at least"));
+    }
+    let rows: Vec<Row<'_>> = serde_json::from_str(text).map_err(|error| {
+        let expected = format!("each row is an object with {}", names(specs));
+        inside(explain::<Vec<Row<'_>>>(&error, text.as_bytes()), FIELD).hint(expected)
+    })?;
+    for (at, row) in rows.iter().enumerate() {
+        check_names(row, specs, &format!("{FIELD}[{at}]"))?;
+    }
+    let column = |(at, spec): (usize, &TensorSpec)| {
+        let name = spec.name.as_str();
+        if let Some(row) = rows.iter().position(|row| row.get(name, at).is_none()) {
+            return Err(missing(spec, specs, &format!("{FIELD}[{row}]")));
+        }
+        let cells = rows.iter().filter_map(move |row| row.get(name, at));
+        let place = |row| format!("{FIELD}[{row}].{name}");
+        let data = read(cells, DataSeed(spec.datatype, dialect), place)?;
+        tensor(spec, data, name)
+    };
+    specs.iter().enumerate().map(column).collect()
+}
+
+fn whole(
+    spec: &TensorSpec,
+    json: &RawValue,
+    dialect: Dialect,
+    field: &str,
+) -> Result<Tensor, Problem> {
+    let seed = DataSeed(spec.datatype, dialect);
+    let read = seed.deserialize(json);
+    tensor(spec, read.map_err(|error| explain_data(&error, seed, json.get(), field))?, field)
+}
+
+/// Whether it is an object with names; bytes in Base64 are none.
+fn is_object(text: &str) -> bool {
+    let inside = text.strip_prefix('{').map(str::trim_start);
+    inside.is_some_and(|inside| !inside.starts_with("\"b64\""))
+}
+
+fn object<'a>(json: &'a RawValue, specs: &[TensorSpec], field: &str) -> Result<Row<'a>, Problem> {
+    serde_json::from_str(json.get()).map_err(|error| {
+        let expected = format!("expected an object with {}", names(specs));
+        inside(explain::<Row<'_>>(&error, json.get().as_bytes()), field).hint(expected)
+    })
+}
+
+/// A problem in a part of the body, by its place in all of it.
+fn inside(problem: Problem, field: &str) -> Problem {
+    let below = problem.field.clone().unwrap_or_default();
+    problem.at(format!("{field}{below}"))
+}
+
+fn check_names(row: &Row<'_>, specs: &[TensorSpec], field: &str) -> Result<(), Problem> {
+    let Row(fields) = row;
+    for (at, (name, _)) in fields.iter().enumerate() {
+        let name = name.0.as_ref();
+        if specs.iter().all(|spec| spec.name != name) {
+            let message =
+                format!("the model has no input `{name}`: its inputs are {}", names(specs));
+            return Err(Problem::invalid(field, message));
+        }
+        if fields.iter().take(at).any(|(before, _)| before.0 == name) {
+            return Err(Problem::invalid(field, format!("`{name}` is there twice")));
+        }
+    }
+    Ok(())
+}
+
+fn missing(spec: &TensorSpec, specs: &[TensorSpec], field: &str) -> Problem {
+    let message = format!("there is no `{}`: the model needs {}", spec.name, names(specs));
+    Problem::invalid(field, message)
+}

@@ -1,0 +1,12 @@
+//! TensorFlow Serving's REST.
+//!
+//! `:predict` takes rows (`instances`, answered by `predictions`) or columns (`inputs`, answered by
+//! `outputs`); for a model of one input or output its name is left out. BYTES may come as
+//! `{"b64": "…"}`, and go so where the output's name ends in `_bytes`. Floats that are no numbers go
+//! as the strings of [V2](crate::v2::json): TensorFlow Serving writes them bare, which is no JSON.
+
+mod metadata;
+mod predict;
+
+pub use metadata::{ModelStatus, metadata, status};
+pub use predict::{Layout, PredictRequest, decode, encode};
