@@ -6,8 +6,13 @@ use bottega_tests::{Server, model, tool};
 
 /// Runs a script against the server, until it ends well.
 fn run(server: &Server, script: &str, arguments: &[&str]) {
+    run_by("BOTTEGA_PYTHON", server, script, arguments);
+}
+
+/// By the Python of this variable.
+fn run_by(python: &str, server: &Server, script: &str, arguments: &[&str]) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-    let output = Command::new(tool("BOTTEGA_PYTHON"))
+    let output = Command::new(tool(python))
         .arg("-B")
         .arg(folder.join(script))
         .args(arguments)
@@ -65,4 +70,22 @@ fn tritonclient_streams_and_tools_find_their_services() {
 fn answers_to_many_callers_at_once_never_mix() {
     let server = serving(&["digits"]);
     run(&server, "together.py", &[]);
+}
+
+#[test]
+fn a_script_for_tensorflow_serving_gets_the_answers_that_python_gives() {
+    let server = serving(&["breast_cancer", "color_size"]);
+    run(&server, "tensorflow_serving.py", &[]);
+}
+
+#[test]
+fn what_mlflows_scoring_server_takes_is_answered_as_it_answers() {
+    let server = serving(&["breast_cancer", "color_size"]);
+    run_by("BOTTEGA_MLFLOW3", &server, "scoring.py", &[]);
+}
+
+#[test]
+fn boto3_calls_the_runtime_of_sagemaker() {
+    let server = serving(&["breast_cancer"]);
+    run_by("BOTTEGA_MLFLOW3", &server, "sagemaker.py", &[]);
 }

@@ -34,7 +34,7 @@ mod statistics;
 mod sync;
 mod usage;
 
-pub use http::{api_routes, routes, v2::refusal};
+pub use http::{api_routes, refusal, routes};
 pub use live::Served;
 pub use metrics::Metrics;
 pub use state::{Resources, Settings, State};

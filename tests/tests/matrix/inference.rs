@@ -35,6 +35,17 @@ pub fn rows() -> Vec<Row> {
         send("POST /v2/repository/models/{endpoint}/unload", "{}"),
         send("POST /v2/models/{endpoint}/infer", NOTHING),
         send("POST /v2/models/{endpoint}/versions/{version}/infer", NOTHING),
+        ask("GET /v1/models/{endpoint}"),
+        ask("GET /v1/models/{endpoint}/metadata"),
+        ask("GET /v1/models/{endpoint}/versions/{version}"),
+        ask("GET /v1/models/{endpoint}/versions/{version}/metadata"),
+        send("POST /v1/models/{endpoint}:predict", "{}"),
+        send("POST /v1/models/{endpoint}/versions/{version}:predict", "{}"),
+        ask("GET /serve/{endpoint}/ping"),
+        ask("GET /serve/{endpoint}/health"),
+        ask("GET /serve/{endpoint}/version"),
+        send("POST /serve/{endpoint}/invocations", "{}"),
+        send("POST /endpoints/{endpoint}/invocations", "{}"),
     ]
 }
 

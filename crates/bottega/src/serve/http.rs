@@ -194,13 +194,13 @@ const MLFLOW: [&str; 3] = ["/api/2.0/", "/api/3.0/", "/ajax-api/"];
 
 /// A refusal in the shape of the surface that the path belongs to.
 fn refusal(path: &str, problem: Problem) -> HttpResponse {
-    if path == "/v2" || path.starts_with("/v2/") {
-        gateway::refusal(problem)
-    } else if MLFLOW.iter().any(|prefix| path.starts_with(prefix)) {
-        mlflow::refusal::answer(problem)
-    } else {
-        actix_web::ResponseError::error_response(&ApiError(problem))
-    }
+    gateway::refusal(path, problem).unwrap_or_else(|problem| {
+        if MLFLOW.iter().any(|prefix| path.starts_with(prefix)) {
+            mlflow::refusal::answer(problem)
+        } else {
+            actix_web::ResponseError::error_response(&ApiError(problem))
+        }
+    })
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ async fn app(
     state: &State,
 ) -> impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = Error> {
     let is_open = |_: &Method, path: &str| path.starts_with("/v2/health/");
-    let refusal = |_: &str, problem| gateway::refusal(problem);
+    let refusal = |path: &str, problem| gateway::refusal(path, problem).unwrap();
     let gate = Gate::new(world.authenticator.clone(), is_open, refusal);
     let (app, _) = App::new()
         .into_utoipa_app()
@@ -267,6 +267,17 @@ async fn every_operation_is_in_the_document() {
     let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
     let expected = [
         "/api/v1/endpoints/{endpoint}/schema",
+        "/endpoints/{endpoint}/invocations",
+        "/serve/{endpoint}/health",
+        "/serve/{endpoint}/invocations",
+        "/serve/{endpoint}/ping",
+        "/serve/{endpoint}/version",
+        "/v1/models/{endpoint}",
+        "/v1/models/{endpoint}/metadata",
+        "/v1/models/{endpoint}/versions/{version}",
+        "/v1/models/{endpoint}/versions/{version}/metadata",
+        "/v1/models/{endpoint}/versions/{version}:predict",
+        "/v1/models/{endpoint}:predict",
         "/v2",
         "/v2/health/live",
         "/v2/health/ready",

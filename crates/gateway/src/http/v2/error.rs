@@ -1,4 +1,4 @@
-//! How this surface says no: `{"error": "…"}`, with the statuses that all surfaces share.
+//! How this surface says no, and TensorFlow Serving's too: `{"error": "…"}`, with the statuses that all surfaces share.
 
 use actix_web::{HttpResponse, ResponseError, body::BoxBody, http::StatusCode};
 use domain::Problem;
@@ -10,7 +10,7 @@ use crate::refusal::text;
 
 /// A refusal's body.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ErrorBody {
+pub(in crate::http) struct ErrorBody {
     /// What is wrong, where, and what to do about it.
     #[schema(examples(
         "there is no endpoint `fraud` — `bottega endpoints list` shows those that there are"
@@ -21,7 +21,7 @@ pub(super) struct ErrorBody {
 /// A [`Problem`] in this surface's shape.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-pub(super) struct V2Error(Problem);
+pub(in crate::http) struct V2Error(Problem);
 
 impl<P: Into<Problem>> From<P> for V2Error {
     fn from(problem: P) -> Self {
@@ -39,9 +39,8 @@ impl ResponseError for V2Error {
     }
 }
 
-/// The answer to a refused request on this surface, for guards that refuse before any handler.
-#[must_use]
-pub fn refusal(problem: Problem) -> HttpResponse {
+/// The answer to a refused request on this surface.
+pub(in crate::http) fn refusal(problem: Problem) -> HttpResponse {
     let body = ErrorBody { error: text(&problem) };
     // Status and headers are the same on every surface.
     let answer = ApiError(problem).error_response();

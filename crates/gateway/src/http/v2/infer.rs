@@ -1,10 +1,8 @@
 //! `POST /v2/models/{endpoint}/infer` and `…/versions/{version}/infer`
 
-use std::io;
-
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
-    http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, HeaderMap, HeaderName, VARY},
+    http::header::{ContentType, HeaderMap},
     post,
     web::{Data, Path, Payload},
 };
@@ -16,14 +14,14 @@ use super::error::{ErrorBody, V2Error};
 use crate::{
     State,
     admission::admit,
-    http::{body, encoding::Encoding},
+    http::{
+        answer::{FIRST_CAPACITY, labelled, send},
+        body,
+    },
     identity::{ASKED_ID, inference_id},
     predict::{Answered, Asked, predict, version_number},
     refusal::with_example,
 };
-
-/// Room for an answer of a few dozen numbers; larger ones grow.
-const FIRST_CAPACITY: usize = 1024;
 
 /// Predict.
 ///
@@ -127,13 +125,13 @@ async fn answer(
         read.map_err(|problem| with_example(problem, name, signature))
     };
     let asked_id = body::header(request.headers(), ASKED_ID);
-    let written = predict(state, asked, decode, |answered| {
+    let (response, body) = predict(state, asked, decode, |answered| {
         let written = write(name, asked_id, &answered)?;
         let size = written.1.len();
         Ok((written, size))
     })
     .await?;
-    respond(request, written).await
+    Ok(send(request, response, body).await?)
 }
 
 /// How many bytes at the beginning of the body are JSON, if the caller says that others follow.
@@ -157,7 +155,7 @@ fn write(
     let (labels, id) = (&served.labels, request.id.as_deref());
     let binary_outputs = request.binary_outputs();
     let mut body = Vec::with_capacity(FIRST_CAPACITY);
-    let mut response = HttpResponse::Ok();
+    let mut response = labelled(labels, &inference_id(asked_id, id));
     if binary_outputs.is_none() {
         json::encode(&mut body, name, &labels.version, id, outputs)?;
         response.insert_header(ContentType::json());
@@ -167,22 +165,5 @@ fn write(
         response.insert_header(ContentType::octet_stream());
         response.insert_header((binary::JSON_LENGTH, length));
     }
-    for (name, value) in labels.with_id(&inference_id(asked_id, id)) {
-        response.insert_header((HeaderName::from_static(name), value));
-    }
     Ok((response, body))
-}
-
-/// Packs an answer as the caller likes it.
-async fn respond(
-    request: &HttpRequest,
-    (mut response, body): (HttpResponseBuilder, Vec<u8>),
-) -> Result<HttpResponse, V2Error> {
-    let Some(encoding) = Encoding::of_answer(request.headers(), body.len()) else {
-        return Ok(response.body(body));
-    };
-    let packed = tokio::task::spawn_blocking(move || encoding.pack(&body)).await;
-    let packed = packed.map_err(io::Error::other).flatten().map_err(|_| Problem::internal())?;
-    response.insert_header((CONTENT_ENCODING, encoding.name()));
-    Ok(response.insert_header((VARY, ACCEPT_ENCODING.as_str())).body(packed))
 }

@@ -1,6 +1,6 @@
 //! The Open Inference Protocol V2 over HTTP.
 
-mod error;
+pub(super) mod error;
 mod health;
 mod infer;
 mod metadata;
@@ -10,7 +10,7 @@ mod unsupported;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use error::refusal;
+pub(super) use error::refusal;
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config

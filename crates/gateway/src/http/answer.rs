@@ -1,0 +1,98 @@
+//! What goes out: the answer's body, packed if the caller wants that, with what it says of itself.
+
+use std::io;
+
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, HeaderName, VARY},
+    web::Payload,
+};
+use auth::{Caller, verbs};
+use domain::{Problem, Signature, Tensor};
+use protocol::v2::InferRequest;
+
+use super::{body, encoding::Encoding};
+use crate::{
+    State,
+    admission::admit,
+    identity::{ASKED_ID, Labels, inference_id},
+    predict::{Answered, Asked, predict},
+};
+
+/// Room for an answer of a few dozen numbers; larger ones grow.
+pub(super) const FIRST_CAPACITY: usize = 1024;
+
+/// An answer that says which version made it, and what it is called.
+pub(super) fn labelled(labels: &Labels, id: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    for (name, value) in labels.with_id(id) {
+        response.insert_header((HeaderName::from_static(name), value));
+    }
+    response
+}
+
+/// Sends a body, packed if the caller wants that and it gains by it.
+///
+/// # Errors
+/// It cannot be packed.
+pub(super) async fn send(
+    request: &HttpRequest,
+    mut response: HttpResponseBuilder,
+    body: Vec<u8>,
+) -> Result<HttpResponse, Problem> {
+    let Some(encoding) = Encoding::of_answer(request.headers(), body.len()) else {
+        return Ok(response.body(body));
+    };
+    let packed = tokio::task::spawn_blocking(move || encoding.pack(&body)).await;
+    let packed = packed.map_err(io::Error::other).flatten().map_err(|_| Problem::internal())?;
+    response.insert_header((CONTENT_ENCODING, encoding.name()));
+    Ok(response.insert_header((VARY, ACCEPT_ENCODING.as_str())).body(packed))
+}
+
+/// A request whose body is answered by one in JSON that is laid out as it was.
+pub(super) struct Exchange<'a> {
+    pub request: &'a HttpRequest,
+    pub payload: Payload,
+    pub caller: &'a Caller,
+    pub state: &'a State,
+    pub endpoint: String,
+    /// Insists on one version of the present release.
+    pub version: Option<i32>,
+}
+
+impl Exchange<'_> {
+    /// Predicts: `decode` reads the inputs and how they were laid out, `encode` writes the outputs so.
+    /// The number of the version comes with the answer.
+    ///
+    /// # Errors
+    /// As for [`predict`], and for the body.
+    pub async fn answer<L: Copy>(
+        self,
+        decode: impl FnOnce(&[u8], &Signature) -> Result<(Vec<Tensor>, L), Problem>,
+        encode: impl FnOnce(&mut Vec<u8>, L, &[Tensor]) -> Result<(), Problem>,
+    ) -> Result<(HttpResponseBuilder, Vec<u8>, i32), Problem> {
+        let Self { request, payload, caller, state, endpoint, version } = self;
+        let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
+        let body = body::read(request, payload, state.given.settings.body_limit).await?;
+        let asked = Asked { permit: &permit, version, bytes_in: body.len(), until: None };
+        let layout = std::cell::Cell::new(None);
+        let decode = |signature: &Signature| {
+            let (inputs, laid_out) = decode(&body, signature)?;
+            layout.set(Some(laid_out));
+            Ok(InferRequest::of(inputs))
+        };
+        let asked_id = body::header(request.headers(), ASKED_ID);
+        predict(state, asked, decode, |answered| {
+            let Answered { served, outputs, .. } = answered;
+            let mut body = Vec::with_capacity(FIRST_CAPACITY);
+            // Nothing is answered that was not read.
+            let layout = layout.get().ok_or_else(Problem::internal)?;
+            encode(&mut body, layout, &outputs)?;
+            let mut response = labelled(&served.labels, &inference_id(asked_id, None));
+            response.insert_header(ContentType::json());
+            let size = body.len();
+            Ok(((response, body, served.number), size))
+        })
+        .await
+    }
+}

@@ -1,0 +1,47 @@
+//! MLflow's scoring server, and SageMaker's runtime, which takes the same bodies.
+
+mod mlflow;
+mod sagemaker;
+
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use domain::Problem;
+use protocol::scoring::Format;
+use utoipa_actix_web::service_config::ServiceConfig;
+
+use super::body::header;
+
+pub(super) use mlflow::refusal as mlflow_refusal;
+pub(super) use sagemaker::refusal as sagemaker_refusal;
+
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .service(mlflow::invocations)
+        .service(mlflow::ping)
+        .service(mlflow::health)
+        .service(mlflow::version)
+        .service(sagemaker::invocations);
+}
+
+/// How the body is written, by its content type.
+///
+/// # Errors
+/// What it says, where that is no format that is known.
+fn format(headers: &HeaderMap) -> Result<Format, String> {
+    let given = header(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    Format::of(given).ok_or_else(|| given.chars().take(100).collect())
+}
+
+/// Refuses a caller who would not read JSON.
+fn check_accept(headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(accept) = header(headers, ACCEPT.as_str()) else { return Ok(()) };
+    let takes_json = |kind: &str| {
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        ["*/*", "application/*", "application/json"].iter().any(|it| kind.eq_ignore_ascii_case(it))
+    };
+    if accept.split(',').any(takes_json) {
+        return Ok(());
+    }
+    let accept: String = accept.chars().take(100).collect();
+    let message = format!("`accept` is `{accept}`: the answer is application/json");
+    Err(Problem::invalid("accept", message))
+}

@@ -1,0 +1,18 @@
+//! TensorFlow Serving's REST. Models are endpoints, with the versions of their present release.
+
+mod models;
+mod predict;
+mod unsupported;
+
+use utoipa_actix_web::service_config::ServiceConfig;
+
+pub(super) fn routes(config: &mut ServiceConfig<'_>) {
+    config
+        .configure(unsupported::routes)
+        .service(predict::predict)
+        .service(predict::predict_version)
+        .service(models::metadata)
+        .service(models::metadata_version)
+        .service(models::status_version)
+        .service(models::status);
+}

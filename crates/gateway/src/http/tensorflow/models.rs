@@ -1,0 +1,131 @@
+//! What an endpoint is, and which of its versions answer.
+
+use actix_web::{
+    get,
+    web::{Data, Path},
+};
+use auth::{Caller, verbs};
+use protocol::tensorflow::{self, ModelStatus};
+use rest::Json;
+use serde_json::Value;
+
+use crate::{
+    State,
+    admission::admit,
+    http::v2::error::{ErrorBody, V2Error},
+    predict::{route, served, version_number},
+};
+
+/// Tell which versions of an endpoint answer, as TensorFlow Serving does.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
+    params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
+    responses(
+        (status = 200, description = "Its versions", body = Object, example = json!({"model_version_status": [
+            {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}},
+        ]})),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 404, description = "No such endpoint", body = ErrorBody),
+    ),
+)]
+#[get("/v1/models/{endpoint}")]
+pub(super) async fn status(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<String>,
+) -> Result<Json<Value>, V2Error> {
+    let permit = admit::<verbs::View>(&state, &caller, path.into_inner())?;
+    let route = route(&state, permit.resource().name())?;
+    let versions = route.shares.iter().map(|share| share.served.labels.version.as_str());
+    Ok(Json(tensorflow::status(versions.map(available))))
+}
+
+/// Tell whether a version of the present release answers.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("version" = i32, Path, description = "A version of the present release", example = 3),
+    ),
+    responses(
+        (status = 200, description = "It does", body = Object),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v1/models/{endpoint}/versions/{version}")]
+pub(super) async fn status_version(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<Json<Value>, V2Error> {
+    let (endpoint, version) = path.into_inner();
+    let permit = admit::<verbs::View>(&state, &caller, endpoint)?;
+    let served = served(&state, &permit, Some(version_number(&version)?))?;
+    Ok(Json(tensorflow::status([available(&served.labels.version)])))
+}
+
+const fn available(version: &str) -> ModelStatus<'_> {
+    ModelStatus { version, is_available: true }
+}
+
+/// Show an endpoint's inputs and outputs, as TensorFlow Serving does.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
+    params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
+    responses(
+        (status = 200, description = "Its signature", body = Object),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 404, description = "No such endpoint", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v1/models/{endpoint}/metadata")]
+pub(super) async fn metadata(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<String>,
+) -> Result<Json<Value>, V2Error> {
+    show(&caller, &state, path.into_inner(), None)
+}
+
+/// Show the inputs and outputs of one version of the present release.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("version" = i32, Path, description = "A version of the present release", example = 3),
+    ),
+    responses(
+        (status = 200, description = "Its signature", body = Object),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v1/models/{endpoint}/versions/{version}/metadata")]
+pub(super) async fn metadata_version(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<Json<Value>, V2Error> {
+    let (endpoint, version) = path.into_inner();
+    show(&caller, &state, endpoint, Some(version_number(&version)?))
+}
+
+fn show(
+    caller: &Caller,
+    state: &State,
+    endpoint: String,
+    version: Option<i32>,
+) -> Result<Json<Value>, V2Error> {
+    let permit = admit::<verbs::View>(state, caller, endpoint)?;
+    let served = served(state, &permit, version)?;
+    let name = permit.resource().name();
+    Ok(Json(tensorflow::metadata(name, &served.labels.version, &served.signature)))
+}

@@ -1,0 +1,100 @@
+//! `:predict`
+
+use actix_web::{
+    HttpRequest, HttpResponse, post,
+    web::{Data, Path, Payload},
+};
+use auth::Caller;
+use domain::Signature;
+use protocol::tensorflow::{PredictRequest, decode, encode};
+
+use crate::{
+    State,
+    http::{
+        answer::{Exchange, send},
+        v2::error::{ErrorBody, V2Error},
+    },
+    predict::version_number,
+};
+
+/// Predict, as TensorFlow Serving does.
+///
+/// `instances` are rows and answered by `predictions`, `inputs` are columns and answered by `outputs`.
+/// Which version answered is in the headers, as for V2.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("invoke:endpoint"))),
+    params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
+    request_body(content = Object, description = "Rows or columns", example = json!({"instances": [[31.0, 2400.0]]})),
+    responses(
+        (status = 200, description = "The outputs", body = Object, example = json!({"predictions": [0]})),
+        (status = 400, description = "The request does not fit", body = ErrorBody),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
+        (status = 404, description = "No such endpoint", body = ErrorBody),
+        (status = 413, description = "The body is too large", body = ErrorBody),
+        (status = 429, description = "Too many requests just now", body = ErrorBody),
+        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
+        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+    ),
+)]
+#[post("/v1/models/{endpoint}:predict")]
+pub(super) async fn predict(
+    request: HttpRequest,
+    payload: Payload,
+    caller: Caller,
+    state: Data<State>,
+    path: Path<String>,
+) -> Result<HttpResponse, V2Error> {
+    answer(&request, payload, &caller, &state, path.into_inner(), None).await
+}
+
+/// Predict with one version of the present release, as TensorFlow Serving does.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("invoke:endpoint"))),
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("version" = i32, Path, description = "A version of the present release", example = 3),
+    ),
+    request_body(content = Object, description = "Rows or columns", example = json!({"instances": [[31.0, 2400.0]]})),
+    responses(
+        (status = 200, description = "The outputs", body = Object),
+        (status = 400, description = "The request does not fit", body = ErrorBody),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
+        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
+        (status = 413, description = "The body is too large", body = ErrorBody),
+        (status = 429, description = "Too many requests just now", body = ErrorBody),
+        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
+        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+    ),
+)]
+#[post("/v1/models/{endpoint}/versions/{version}:predict")]
+pub(super) async fn predict_version(
+    request: HttpRequest,
+    payload: Payload,
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, V2Error> {
+    let (endpoint, version) = path.into_inner();
+    let version = version_number(&version)?;
+    answer(&request, payload, &caller, &state, endpoint, Some(version)).await
+}
+
+async fn answer(
+    request: &HttpRequest,
+    payload: Payload,
+    caller: &Caller,
+    state: &State,
+    endpoint: String,
+    version: Option<i32>,
+) -> Result<HttpResponse, V2Error> {
+    let exchange = Exchange { request, payload, caller, state, endpoint, version };
+    let decode = |body: &[u8], signature: &Signature| {
+        decode(body, signature).map(|PredictRequest { inputs, layout }| (inputs, layout))
+    };
+    let (response, body, _) = exchange.answer(decode, encode).await?;
+    Ok(send(request, response, body).await?)
+}
