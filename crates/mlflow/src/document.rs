@@ -277,19 +277,62 @@ const PATHS: &[(&[&str], &[Path])] = &[
     ),
     // What these ask depends on the user that they are about; `docs/mlflow.md` says it.
     (
-        &[],
+        &["administer:platform"],
         &[
             ("POST", "/api/2.0/mlflow/users/create", "Makes a user with a password"),
-            ("GET", "/api/2.0/mlflow/users/get", "A user"),
-            ("GET", "/api/2.0/mlflow/users/list", "All users with their roles"),
-            ("GET", "/api/2.0/mlflow/users/current", "Who calls"),
-            ("PATCH", "/api/2.0/mlflow/users/update-password", "Gives a user another password"),
             (
                 "PATCH",
                 "/api/2.0/mlflow/users/update-admin",
                 "Makes a user an administrator of the platform, or takes that back",
             ),
             ("DELETE", "/api/2.0/mlflow/users/delete", "Deletes a user"),
+            ("POST", "/api/3.0/mlflow/roles/create", "Makes a role"),
+            ("PATCH", "/api/3.0/mlflow/roles/update", "Changes a role's name or description"),
+            ("DELETE", "/api/3.0/mlflow/roles/delete", "Deletes a role with what it permits"),
+            ("POST", "/api/3.0/mlflow/roles/assign", "Gives a role to a user"),
+            ("DELETE", "/api/3.0/mlflow/roles/unassign", "Takes a role from a user"),
+            (
+                "DELETE",
+                "/api/3.0/mlflow/roles/permissions/remove",
+                "Takes a permission from a role",
+            ),
+            ("PATCH", "/api/3.0/mlflow/roles/permissions/update", "Changes a role's permission"),
+        ],
+    ),
+    (
+        &["audit|administer:platform when it is about somebody else"],
+        &[
+            ("GET", "/api/2.0/mlflow/users/get", "A user"),
+            (
+                "GET",
+                "/api/3.0/mlflow/users/permissions/list",
+                "What a user and their roles were given",
+            ),
+            ("GET", "/api/3.0/mlflow/users/roles/list", "A user's roles"),
+        ],
+    ),
+    (
+        &["audit|administer:platform"],
+        &[
+            ("GET", "/api/2.0/mlflow/users/list", "All users with their roles"),
+            ("GET", "/api/3.0/mlflow/roles/list", "All roles"),
+            ("GET", "/api/3.0/mlflow/roles/users/list", "Who has a role"),
+        ],
+    ),
+    (
+        &["self"],
+        &[
+            ("GET", "/api/2.0/mlflow/users/current", "Who calls"),
+            ("GET", "/api/3.0/mlflow/users/current/permissions", "What the caller was given"),
+        ],
+    ),
+    (
+        &["administer:platform when it is somebody else's"],
+        &[("PATCH", "/api/2.0/mlflow/users/update-password", "Gives a user another password")],
+    ),
+    (
+        &["administer:experiment"],
+        &[
             (
                 "POST",
                 "/api/2.0/mlflow/experiments/permissions/create",
@@ -310,6 +353,11 @@ const PATHS: &[(&[&str], &[Path])] = &[
                 "/api/2.0/mlflow/experiments/permissions/delete",
                 "Takes a user's permission on an experiment back",
             ),
+        ],
+    ),
+    (
+        &["administer:model"],
+        &[
             (
                 "POST",
                 "/api/2.0/mlflow/registered-models/permissions/create",
@@ -330,41 +378,37 @@ const PATHS: &[(&[&str], &[Path])] = &[
                 "/api/2.0/mlflow/registered-models/permissions/delete",
                 "Takes a user's permission on a model back",
             ),
+        ],
+    ),
+    (
+        &["administer:any"],
+        &[
             (
                 "POST",
                 "/api/3.0/mlflow/users/permissions/grant",
                 "Gives a user a permission on an experiment, a model, or all of them",
             ),
             ("POST", "/api/3.0/mlflow/users/permissions/revoke", "Takes a user's permission back"),
-            (
-                "GET",
-                "/api/3.0/mlflow/users/permissions/get",
-                "What a user may in the end, roles, teams and policies taken together",
-            ),
-            (
-                "GET",
-                "/api/3.0/mlflow/users/permissions/list",
-                "What a user and their roles were given",
-            ),
-            ("GET", "/api/3.0/mlflow/users/current/permissions", "What the caller was given"),
-            ("GET", "/api/3.0/mlflow/users/roles/list", "A user's roles"),
-            ("POST", "/api/3.0/mlflow/roles/create", "Makes a role"),
-            ("GET", "/api/3.0/mlflow/roles/get", "A role with what it permits"),
-            ("GET", "/api/3.0/mlflow/roles/list", "All roles"),
-            ("PATCH", "/api/3.0/mlflow/roles/update", "Changes a role's name or description"),
-            ("DELETE", "/api/3.0/mlflow/roles/delete", "Deletes a role with what it permits"),
-            ("POST", "/api/3.0/mlflow/roles/assign", "Gives a role to a user"),
-            ("DELETE", "/api/3.0/mlflow/roles/unassign", "Takes a role from a user"),
-            ("POST", "/api/3.0/mlflow/roles/permissions/add", "Adds a permission to a role"),
-            (
-                "DELETE",
-                "/api/3.0/mlflow/roles/permissions/remove",
-                "Takes a permission from a role",
-            ),
-            ("GET", "/api/3.0/mlflow/roles/permissions/list", "What a role permits"),
-            ("PATCH", "/api/3.0/mlflow/roles/permissions/update", "Changes a role's permission"),
-            ("GET", "/api/3.0/mlflow/roles/users/list", "Who has a role"),
         ],
+    ),
+    (
+        &["administer:any", "audit|administer:platform when the caller does not administer it"],
+        &[(
+            "GET",
+            "/api/3.0/mlflow/users/permissions/get",
+            "What a user may in the end, roles, teams and policies taken together",
+        )],
+    ),
+    (
+        &["audit|administer:platform when the role is not the caller's"],
+        &[
+            ("GET", "/api/3.0/mlflow/roles/get", "A role with what it permits"),
+            ("GET", "/api/3.0/mlflow/roles/permissions/list", "What a role permits"),
+        ],
+    ),
+    (
+        &["administer:platform", "administer:any when the role is there"],
+        &[("POST", "/api/3.0/mlflow/roles/permissions/add", "Adds a permission to a role")],
     ),
 ];
 
@@ -391,7 +435,7 @@ pub fn describe(document: &mut OpenApi) {
             let mut operation = OperationBuilder::new()
                 .tag("mlflow")
                 .summary(Some(*summary))
-                .extensions((!needs.is_empty()).then(|| told.build()))
+                .extensions(Some(told.build()))
                 .response("200", ResponseBuilder::new().description("As MLflow answers"));
             for name in path.split('/').filter_map(|part| part.strip_prefix('{')) {
                 operation = operation.parameter(

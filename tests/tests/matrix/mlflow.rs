@@ -5,8 +5,10 @@ use super::rows::{Place, Row, ask, send};
 const UNOWNED: &[Place] = &[Place::Nobodys];
 
 pub fn rows() -> Vec<Row> {
-    let parts = [experiments(), runs(), logged_models(), models(), versions(), webhooks(), files()];
-    parts.into_iter().flatten().collect()
+    let tracked = [experiments(), runs(), logged_models(), files()];
+    let registered = [models(), versions(), webhooks()];
+    let people = [users(), permissions(), roles()];
+    tracked.into_iter().chain(registered).chain(people).flatten().collect()
 }
 
 fn experiments() -> Vec<Row> {
@@ -243,5 +245,91 @@ fn files() -> Vec<Row> {
         of("HEAD /api/2.0/mlflow-artifacts/artifacts/{path}", OF_VERSION).with("view:model"),
         of("GET /api/2.0/mlflow-artifacts/presigned/{path}", OF_VERSION).with("view:model"),
         ask("GET /api/3.0/mlflow/server-info"),
+    ]
+}
+
+/// About a user who is not there, which only who may is told.
+fn users() -> Vec<Row> {
+    const WHO: &str = "?username=nobody-at-all";
+    const OVERSEE: &str = "audit:platform";
+    vec![
+        // Passwords are not empty.
+        send("POST /api/2.0/mlflow/users/create", r#"{"username": "x", "password": ""}"#),
+        ask("GET /api/2.0/mlflow/users/get").query(WHO).with(OVERSEE),
+        ask("GET /api/2.0/mlflow/users/list"),
+        ask("GET /api/2.0/mlflow/users/current"),
+        send(
+            "PATCH /api/2.0/mlflow/users/update-password",
+            r#"{"username": "nobody-at-all", "password": "correct horse battery"}"#,
+        )
+        .with("administer:platform"),
+        send(
+            "PATCH /api/2.0/mlflow/users/update-admin",
+            r#"{"username": "nobody-at-all", "is_admin": false}"#,
+        ),
+        send("DELETE /api/2.0/mlflow/users/delete", r#"{"username": "nobody-at-all"}"#),
+        ask("GET /api/3.0/mlflow/users/permissions/list").query(WHO).with(OVERSEE),
+        ask("GET /api/3.0/mlflow/users/current/permissions"),
+        ask("GET /api/3.0/mlflow/users/roles/list").query(WHO).with(OVERSEE),
+    ]
+}
+
+/// Of a user who is not there, on a thing that is.
+fn permissions() -> Vec<Row> {
+    const OF_EXPERIMENT: &str =
+        r#"{"experiment_id": "{experiment}", "username": "nobody-at-all", "permission": "READ"}"#;
+    const OF_MODEL: &str =
+        r#"{"name": "{model}", "username": "nobody-at-all", "permission": "READ"}"#;
+    const OF_ANY: &str = r#"{"resource_type": "experiment", "resource_id": "{experiment}", "username": "nobody-at-all", "permission": "READ"}"#;
+    vec![
+        send("POST /api/2.0/mlflow/experiments/permissions/create", OF_EXPERIMENT),
+        ask("GET /api/2.0/mlflow/experiments/permissions/get")
+            .query("?experiment_id={experiment}&username=nobody-at-all"),
+        send("PATCH /api/2.0/mlflow/experiments/permissions/update", OF_EXPERIMENT),
+        send("DELETE /api/2.0/mlflow/experiments/permissions/delete", OF_EXPERIMENT),
+        send("POST /api/2.0/mlflow/registered-models/permissions/create", OF_MODEL),
+        ask("GET /api/2.0/mlflow/registered-models/permissions/get")
+            .query("?name={model}&username=nobody-at-all"),
+        send("PATCH /api/2.0/mlflow/registered-models/permissions/update", OF_MODEL),
+        send("DELETE /api/2.0/mlflow/registered-models/permissions/delete", OF_MODEL),
+        send("POST /api/3.0/mlflow/users/permissions/grant", OF_ANY),
+        send("POST /api/3.0/mlflow/users/permissions/revoke", OF_ANY),
+        ask("GET /api/3.0/mlflow/users/permissions/get")
+            .query("?username=admin&resource_type=experiment&resource_id={experiment}")
+            .overseen(),
+    ]
+}
+
+/// Of a role that is not there, but for one.
+fn roles() -> Vec<Row> {
+    const WHICH: &str = "?role_id=999999";
+    const ROLE: &str = r#"{"role_id": 999999}"#;
+    const MEMBER: &str = r#"{"role_id": 999999, "username": "nobody-at-all"}"#;
+    const OVERSEE: &str = "audit:platform";
+    vec![
+        // The name is taken.
+        send(
+            "POST /api/3.0/mlflow/roles/create",
+            r#"{"name": "own-role", "workspace": "default"}"#,
+        ),
+        ask("GET /api/3.0/mlflow/roles/get").query(WHICH).with(OVERSEE),
+        ask("GET /api/3.0/mlflow/roles/list"),
+        send("PATCH /api/3.0/mlflow/roles/update", r#"{"role_id": 999999, "description": "x"}"#),
+        send("DELETE /api/3.0/mlflow/roles/delete", ROLE),
+        send("POST /api/3.0/mlflow/roles/assign", MEMBER),
+        send("DELETE /api/3.0/mlflow/roles/unassign", MEMBER),
+        // There from the second time on.
+        send(
+            "POST /api/3.0/mlflow/roles/permissions/add",
+            r#"{"role_id": {role}, "resource_type": "experiment", "resource_pattern": "{experiment}", "permission": "READ"}"#,
+        )
+        .with("administer:any"),
+        send("DELETE /api/3.0/mlflow/roles/permissions/remove", r#"{"role_permission_id": 999999}"#),
+        ask("GET /api/3.0/mlflow/roles/permissions/list").query(WHICH).with(OVERSEE),
+        send(
+            "PATCH /api/3.0/mlflow/roles/permissions/update",
+            r#"{"role_permission_id": 999999, "permission": "READ"}"#,
+        ),
+        ask("GET /api/3.0/mlflow/roles/users/list").query(WHICH).with(OVERSEE),
     ]
 }

@@ -61,16 +61,6 @@ impl Need {
     }
 }
 
-/// Operations whose actions the document does not say yet: what MLflow asks of users and roles depends
-/// on whom and what it is about. `tests/clients/mlflow/test_access.py` asks them as different callers.
-const NOT_SAID: [&str; 5] = [
-    "/api/2.0/mlflow/users/",
-    "/api/2.0/mlflow/experiments/permissions/",
-    "/api/2.0/mlflow/registered-models/permissions/",
-    "/api/3.0/mlflow/users/",
-    "/api/3.0/mlflow/roles/",
-];
-
 /// What each operation of the document says, as `METHOD path`.
 pub fn needs_of(document: &Value) -> BTreeMap<String, Vec<Need>> {
     let mut needs = BTreeMap::new();
@@ -78,9 +68,6 @@ pub fn needs_of(document: &Value) -> BTreeMap<String, Vec<Need>> {
         for method in ["get", "head", "post", "put", "patch", "delete"] {
             let Some(operation) = item.get(method) else { continue };
             let entries = operation["x-bottega-action"].as_array();
-            if NOT_SAID.iter().any(|prefix| path.starts_with(prefix)) {
-                continue;
-            }
             let name = format!("{} {path}", method.to_uppercase());
             let entries = entries.unwrap_or_else(|| panic!("{name} says no x-bottega-action"));
             needs.insert(name, entries.iter().map(Need::read).collect());

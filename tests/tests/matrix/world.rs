@@ -42,7 +42,7 @@ impl Answer {
         }
         let mut text = body.to_string();
         for (key, name) in
-            names.0.iter().filter(|(key, _)| !["experiment", "me", "whose"].contains(key))
+            names.0.iter().filter(|(key, _)| !["experiment", "me", "whose", "role"].contains(key))
         {
             text = text.replace(name.as_str(), key);
         }
@@ -183,6 +183,9 @@ impl World {
         let grant = self.made("POST", "/api/v1/grants", grant).await;
         let grant = grant["id"].as_str().unwrap().to_owned();
 
+        let new = json!({"name": name("role"), "workspace": "default"});
+        let role = self.made("POST", "/api/3.0/mlflow/roles/create", new).await;
+
         let deleted = name("deleted");
         self.made("POST", "/api/v1/models", json!({"name": deleted, "team": team})).await;
         let answer = self.bytes("DELETE", &format!("/api/v1/models/{deleted}"), "").await;
@@ -197,6 +200,7 @@ impl World {
             ("version", uuid(&files)),
             ("files", files),
             ("grant", grant),
+            ("role", role["role"]["id"].to_string()),
             ("experiment", experiment),
             ("whose", team.to_string()),
             ("team", place.team()),

@@ -6,7 +6,7 @@ use domain::{
 };
 
 use super::Access;
-use crate::{Caller, grants::oversees};
+use crate::{Caller, grants::oversees, verbs};
 
 /// To what.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ impl Access {
                 On::One(resource) => resource,
                 On::Any(_) => &Resource::Platform,
             };
-            if self.covers(&live, caller, Action::Administer, resource, &target, None).is_none() {
+            if !self.may_with::<verbs::Administer>(caller, resource, &target)? {
                 oversees(self, caller).await?;
             }
         }
