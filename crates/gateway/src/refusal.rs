@@ -1,16 +1,21 @@
 //! A refusal as one line of text, for protocols whose errors have no fields.
 
-use domain::{ErrorCode, Problem, Signature};
+use domain::{ErrorCode, Problem};
+use serde_json::Value;
 
 /// A longer example would hide what is wrong.
 const SHORT: usize = 300;
 
 /// Adds what a request to this endpoint looks like to a refusal of one that does not fit.
-pub(crate) fn with_example(mut problem: Problem, endpoint: &str, signature: &Signature) -> Problem {
+pub(crate) fn with_example(
+    mut problem: Problem,
+    endpoint: &str,
+    example: impl FnOnce() -> Value,
+) -> Problem {
     if problem.code != ErrorCode::Invalid {
         return problem;
     }
-    let example = protocol::v2::json::example(signature).to_string();
+    let example = example().to_string();
     let told = if example.len() <= SHORT {
         format!("a request that fits: {example}")
     } else {
@@ -39,6 +44,8 @@ pub(crate) fn text(problem: &Problem) -> String {
 
 #[cfg(test)]
 mod tests {
+    use domain::Signature;
+    use protocol::v2::json;
     use serde_json::json;
 
     use super::*;
@@ -52,12 +59,13 @@ mod tests {
             .unwrap()
         };
         let refused = Problem::invalid("inputs[0]", "no").hint("do so");
-        let told = with_example(refused.clone(), "fraud", &signature(2)).hint.unwrap();
+        let told =
+            with_example(refused.clone(), "fraud", || json::example(&signature(2))).hint.unwrap();
         let example = told.strip_prefix("do so; a request that fits: ").unwrap();
-        assert!(protocol::v2::json::decode(example.as_bytes(), &signature(2)).is_ok(), "{example}");
-        let told = with_example(refused, "fraud", &signature(2000)).hint.unwrap();
+        assert!(json::decode(example.as_bytes(), &signature(2)).is_ok(), "{example}");
+        let told = with_example(refused, "fraud", || json::example(&signature(2000))).hint.unwrap();
         assert!(told.contains("/api/v1/endpoints/fraud/schema"), "{told}");
         let other = Problem::unavailable("away");
-        assert_eq!(with_example(other.clone(), "fraud", &signature(2)), other);
+        assert_eq!(with_example(other.clone(), "fraud", || json::example(&signature(2))), other);
     }
 }

@@ -18,3 +18,5 @@ pub mod scoring;
 mod table;
 pub mod tensorflow;
 pub mod v2;
+
+pub use table::example as rows_example;

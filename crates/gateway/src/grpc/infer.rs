@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 use auth::verbs;
 use domain::{Problem, Signature};
 use prost::Message as _;
-use protocol::v2::grpc::{
-    Contents, decode, encode,
-    messages::{
-        InferParameter, ModelInferRequest, ModelInferResponse, infer_parameter::ParameterChoice,
+use protocol::v2::{
+    grpc::{
+        Contents, decode, encode,
+        messages::{
+            InferParameter, ModelInferRequest, ModelInferResponse, infer_parameter::ParameterChoice,
+        },
     },
+    json,
 };
 use tonic::{Response, metadata::MetadataMap};
 
@@ -37,7 +40,8 @@ pub(super) async fn infer(
     let name = permit.resource().name();
     let asked = Asked { permit: &permit, version, bytes_in, until };
     let read = |signature: &Signature| {
-        decode(request, signature).map_err(|problem| with_example(problem, name, signature))
+        decode(request, signature)
+            .map_err(|problem| with_example(problem, name, || json::example(signature)))
     };
     predict(call.state, asked, read, |answered| {
         let (labels, own_id) = (&answered.served.labels, answered.request.id.clone());

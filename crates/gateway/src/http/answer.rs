@@ -9,7 +9,7 @@ use actix_web::{
 };
 use auth::{Caller, verbs};
 use domain::{Problem, Signature, Tensor};
-use protocol::v2::InferRequest;
+use protocol::{rows_example, v2::InferRequest};
 
 use super::{body, encoding::Encoding};
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
     admission::admit,
     identity::{ASKED_ID, Labels, inference_id},
     predict::{Answered, Asked, predict},
+    refusal::with_example,
 };
 
 /// Room for an answer of a few dozen numbers; larger ones grow.
@@ -77,7 +78,10 @@ impl Exchange<'_> {
         let asked = Asked { permit: &permit, version, bytes_in: body.len(), until: None };
         let layout = std::cell::Cell::new(None);
         let decode = |signature: &Signature| {
-            let (inputs, laid_out) = decode(&body, signature)?;
+            let read = decode(&body, signature);
+            let (inputs, laid_out) = read.map_err(|problem| {
+                with_example(problem, permit.resource().name(), || rows_example(signature))
+            })?;
             layout.set(Some(laid_out));
             Ok(InferRequest::of(inputs))
         };

@@ -1,6 +1,7 @@
 //! Named values in rows and columns, to tensors that fit a signature: what data frames, MLflow's
 //! scoring and TensorFlow Serving share.
 
+mod example;
 mod frame;
 mod named;
 mod row;
@@ -9,6 +10,7 @@ use domain::{Dim, Problem, Tensor, TensorSpec};
 
 use crate::json::data::Data;
 
+pub use example::example;
 pub(crate) use frame::Frame;
 pub(crate) use named::{inputs, instances};
 pub(crate) use row::Row;

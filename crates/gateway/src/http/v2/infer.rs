@@ -122,7 +122,7 @@ async fn answer(
             Some(length) => binary::decode(&body, length, signature),
             None => json::decode(&body, signature),
         };
-        read.map_err(|problem| with_example(problem, name, signature))
+        read.map_err(|problem| with_example(problem, name, || json::example(signature)))
     };
     let asked_id = body::header(request.headers(), ASKED_ID);
     let (response, body) = predict(state, asked, decode, |answered| {

@@ -3,6 +3,8 @@
 use domain::{DataType, Dim, Signature, TensorSpec};
 use serde_json::{Value, json};
 
+use crate::json::zero;
+
 /// The most elements that an example spells out.
 const EXAMPLE_ELEMENTS: u64 = 10_000;
 
@@ -24,16 +26,6 @@ fn example_input(spec: &TensorSpec) -> Value {
     let spelled_out = elements.filter(|&elements| elements <= EXAMPLE_ELEMENTS).unwrap_or(0);
     let data: Vec<_> = (0..spelled_out).map(|_| zero(spec.datatype)).collect();
     json!({ "name": spec.name, "shape": shape, "datatype": spec.datatype, "data": data })
-}
-
-fn zero(datatype: DataType) -> Value {
-    match datatype {
-        DataType::Bool => json!(false),
-        DataType::U8 | DataType::U16 | DataType::U32 | DataType::U64 => json!(0),
-        DataType::I8 | DataType::I16 | DataType::I32 | DataType::I64 => json!(0),
-        DataType::F16 | DataType::BF16 | DataType::F32 | DataType::F64 => json!(0.0),
-        DataType::Bytes => json!(""),
-    }
 }
 
 /// The JSON Schema (2020-12) of a request body for this signature. It cannot say that the elements
