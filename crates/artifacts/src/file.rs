@@ -4,20 +4,25 @@
 
 use std::{
     fs::{self, File},
-    io,
-    os::{fd::AsRawFd as _, unix::fs::FileExt as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use crate::{Error, Result, objects::Writer};
 
 /// How much is best written at once.
 pub(crate) const PART: usize = 4 << 20;
+/// How much of what went through the cache may be left to sync at the end.
+const UNSYNCED: usize = 32 << 20;
 
 /// Runs work in this folder that may wait for the disk.
 pub(crate) async fn run<T: Send + 'static>(
@@ -41,10 +46,13 @@ pub(crate) struct FileWriter {
     folder: Arc<Path>,
     path: PathBuf,
     file: Arc<File>,
-    /// How much was given so far.
-    length: u64,
+    /// Whether parts go to the disk at once, past the cache.
+    direct: Arc<AtomicBool>,
     /// At most one part.
     writing: JoinSet<io::Result<()>>,
+    /// At most one sync beside it, so that the disk does not only begin to work at the end.
+    syncing: JoinSet<io::Result<()>>,
+    unsynced: usize,
 }
 
 impl FileWriter {
@@ -56,12 +64,33 @@ impl FileWriter {
             move || File::create_new(path)
         };
         let file = Arc::new(run(&folder, create).await?);
-        Ok(Self { folder, path, file, length: 0, writing: JoinSet::new() })
+        let (direct, writing, syncing) = (Arc::default(), JoinSet::new(), JoinSet::new());
+        Ok(Self { folder, path, file, direct, writing, syncing, unsynced: 0 })
+    }
+
+    /// From here on parts go past the cache, where the file system can do that: half the work for
+    /// a long file that must be on the disk in the end, and the cache keeps what others read.
+    pub fn past_the_cache(self) -> Self {
+        let direct = fcntl(&self.file, FcntlArg::F_SETFL(OFlag::O_DIRECT)).is_ok();
+        self.direct.store(direct, Ordering::Relaxed);
+        self
     }
 
     async fn settle(&mut self) -> Result<()> {
         while let Some(written) = self.writing.join_next().await {
             ended(&self.folder, written)?;
+        }
+        Ok(())
+    }
+
+    fn sync_early(&mut self) -> Result<()> {
+        if let Some(synced) = self.syncing.try_join_next() {
+            ended(&self.folder, synced)?;
+        }
+        if self.unsynced >= UNSYNCED && self.syncing.is_empty() {
+            self.unsynced = 0;
+            let file = Arc::clone(&self.file);
+            self.syncing.spawn_blocking(move || file.sync_data());
         }
         Ok(())
     }
@@ -75,18 +104,21 @@ impl Writer for FileWriter {
 
     async fn write(&mut self, part: Bytes) -> Result<()> {
         self.settle().await?;
-        let (file, from) = (Arc::clone(&self.file), self.length);
-        self.length += part.len() as u64;
-        self.writing.spawn_blocking(move || {
-            file.write_all_at(&part, from)?;
-            begin_writeback(&file, from, part.len());
-            Ok(())
-        });
+        self.sync_early()?;
+        let (file, direct) = (Arc::clone(&self.file), Arc::clone(&self.direct));
+        if !direct.load(Ordering::Relaxed) {
+            self.unsynced += part.len();
+        }
+        self.writing.spawn_blocking(move || write_all(&file, &direct, &part));
         Ok(())
     }
 
     async fn finish(&mut self) -> Result<()> {
         self.settle().await?;
+        // An early sync may have been told of an error that this one would not be told again.
+        while let Some(synced) = self.syncing.join_next().await {
+            ended(&self.folder, synced)?;
+        }
         let (file, folder) = (Arc::clone(&self.file), Arc::clone(&self.folder));
         run(&self.folder, move || file.sync_all().and_then(|()| sync(&folder))).await
     }
@@ -98,14 +130,21 @@ impl Writer for FileWriter {
     }
 }
 
-/// Has the disk begin with these bytes, so that the sync at the end finds little left to wait for.
-/// They stay in the cache: whoever sends a model has it tried, loaded or fetched next.
-#[expect(unsafe_code, reason = "nix does not offer it")]
-fn begin_writeback(file: &File, from: u64, length: usize) {
-    let (Ok(from), Ok(length)) = (from.try_into(), length.try_into()) else { return };
-    // Where it fails, the sync does all of the work, and is told of all errors anyway.
-    // SAFETY: the descriptor is open as long as `file` is borrowed; no memory is handed over.
-    let _begun = unsafe {
-        libc::sync_file_range(file.as_raw_fd(), from, length, libc::SYNC_FILE_RANGE_WRITE)
-    };
+fn write_all(mut file: &File, direct: &AtomicBool, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Only whole blocks go past the cache: the end of a file seldom does.
+            Err(error)
+                if error.kind() == io::ErrorKind::InvalidInput
+                    && direct.swap(false, Ordering::Relaxed) =>
+            {
+                fcntl(file, FcntlArg::F_SETFL(OFlag::empty()))?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

@@ -73,7 +73,7 @@ impl Objects for Folder {
     }
 
     async fn begin(&self, key: BlobKey) -> Result<Box<dyn Writer>> {
-        Ok(Box::new(self.create(key).await?))
+        Ok(Box::new(self.create(key).await?.past_the_cache()))
     }
 
     async fn read(&self, key: BlobKey, range: Option<Range<u64>>) -> Result<Option<Object>> {

@@ -7,6 +7,9 @@ use futures_util::{Stream, StreamExt as _};
 
 use crate::{Error, Result};
 
+/// Where parts begin in memory: what goes past the cache of the file system must begin so.
+const ALIGNMENT: usize = 4096;
+
 /// Gathers chunks into parts. They are copied into one piece, so that a body of many tiny chunks
 /// costs no more memory than any other.
 pub(crate) struct Parts<'s, S> {
@@ -41,8 +44,7 @@ where
             if part.capacity() - part.len() < taken.len() {
                 // Small bodies take little more than they need; of long ones each part comes full.
                 let enough = (part.len() + taken.len()).max(self.size.min(2 * part.len()));
-                let enough = if self.is_long { self.size } else { enough };
-                let mut larger = BytesMut::with_capacity(enough);
+                let mut larger = aligned(if self.is_long { self.size } else { enough });
                 larger.extend_from_slice(&part);
                 part = larger;
             }
@@ -51,6 +53,14 @@ where
         self.is_long = part.len() == self.size;
         Ok(part.freeze())
     }
+}
+
+/// Room for so many bytes.
+fn aligned(capacity: usize) -> BytesMut {
+    let mut room = BytesMut::with_capacity(capacity + ALIGNMENT);
+    let start = room.as_ptr().addr();
+    room.resize(start.next_multiple_of(ALIGNMENT) - start, 0);
+    room.split_off(room.len())
 }
 
 #[cfg(test)]
@@ -68,7 +78,9 @@ mod tests {
         let stream = pin!(stream);
         let mut parts = Parts::new(stream, 4);
         for expected in ["abcd", "efgh", "ijk", ""] {
-            assert_eq!(parts.next().await.unwrap(), expected);
+            let part = parts.next().await.unwrap();
+            assert_eq!(part, expected);
+            assert!(part.is_empty() || part.as_ptr().addr().is_multiple_of(ALIGNMENT));
         }
     }
 
