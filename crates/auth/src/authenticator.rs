@@ -126,7 +126,7 @@ impl Authenticator {
             None => access::revision(&self.database).await?,
         };
         let _one = self.refreshing.lock().await;
-        if self.known.load().revision >= revision {
+        if self.known.load().revision == revision {
             return Ok(());
         }
         let snapshot = identities::load(&self.database).await?;
