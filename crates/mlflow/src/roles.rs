@@ -6,9 +6,9 @@ use actix_web::{
     HttpResponse,
     web::{ServiceConfig, delete, get, patch, post},
 };
-use auth::{Permit, grants::oversees, verbs};
+use auth::grants::oversees;
 use domain::{
-    Resource, SubjectId,
+    SubjectId,
     access::{Subject, SubjectKind, SubjectName},
 };
 use serde::Deserialize;
@@ -96,10 +96,6 @@ fn permission_json(role: i64, permission: &Permission) -> Value {
     })
 }
 
-async fn administering(desk: &Desk) -> Result<Permit<verbs::Administer>, Refusal> {
-    Ok(desk.access.authorize(&desk.caller, Resource::Platform).await?)
-}
-
 /// MLflow's words where there is no such role.
 fn absent(role: i64) -> impl Fn(auth::Error) -> Refusal {
     move |error| {
@@ -146,7 +142,7 @@ struct New {
 async fn create(desk: Desk, Args(new): Args<New>) -> Answer {
     let name = role_name(&required(new.name, "name")?)?;
     workspace(&required(new.workspace, "workspace")?)?;
-    let permit = administering(&desk).await?;
+    let permit = desk.administering().await?;
     let made = desk.authenticator.create_group(&permit, &name, new.description).await;
     let group = made.map_err(Refusal::creating)?;
     Ok(HttpResponse::Ok().json(json!({"role": role_json(&group, &[])})))
@@ -209,7 +205,7 @@ async fn update(desk: Desk, Args(update): Args<Update>) -> Answer {
         ));
     }
     let name = update.name.as_deref().map(role_name).transpose()?;
-    let permit = administering(&desk).await?;
+    let permit = desk.administering().await?;
     let changed = desk.authenticator.change_group(&permit, role, name, update.description).await;
     let group = changed.map_err(|error| {
         let refusal = absent(role)(error);
@@ -222,7 +218,7 @@ async fn update(desk: Desk, Args(update): Args<Update>) -> Answer {
 
 async fn remove(desk: Desk, Args(which): Args<Which>) -> Answer {
     let role = required(which.role_id, "role_id")?;
-    let permit = administering(&desk).await?;
+    let permit = desk.administering().await?;
     desk.authenticator.delete_group(&permit, role).await.map_err(absent(role))?;
     Ok(done())
 }
@@ -237,7 +233,7 @@ struct Assignment {
 async fn assign(desk: Desk, Args(asked): Args<Assignment>) -> Answer {
     let (username, role) =
         (required(asked.username, "username")?, required(asked.role_id, "role_id")?);
-    let permit = administering(&desk).await?;
+    let permit = desk.administering().await?;
     let account = desk.user(&username).await?;
     let joined = desk.authenticator.join_group(&permit, role, &account.subject).await;
     let number = joined.map_err(|error| {
@@ -258,7 +254,7 @@ async fn assign(desk: Desk, Args(asked): Args<Assignment>) -> Answer {
 async fn unassign(desk: Desk, Args(asked): Args<Assignment>) -> Answer {
     let (username, role) =
         (required(asked.username, "username")?, required(asked.role_id, "role_id")?);
-    let permit = administering(&desk).await?;
+    let permit = desk.administering().await?;
     let account = desk.user(&username).await?;
     let left = desk.authenticator.leave_group(&permit, role, &account.subject).await;
     if !left.map_err(absent(role))? {
@@ -287,7 +283,7 @@ async fn add(desk: Desk, Args(new): Args<NewPermission>) -> Answer {
     );
     let place = Place::new(&kind, &pattern)?;
     let level = grantable(new.permission, &place)?;
-    administering(&desk).await?;
+    desk.administering().await?;
     let group = groups::find(&desk.database, role).await?.ok_or_else(|| no_role(role))?;
     answer(&desk, &group, place, level, Before::Absent).await
 }
@@ -315,7 +311,7 @@ struct OfPermission {
 /// A role's permission by its number.
 async fn numbered(desk: &Desk, asked: &OfPermission) -> Result<(Group, Permission), Refusal> {
     let number = required(asked.role_permission_id, "role_permission_id")?;
-    administering(desk).await?;
+    desk.administering().await?;
     let known = Known::read(desk).await?;
     let all = known.roles.into_iter().flat_map(|(group, permissions)| {
         permissions.into_iter().map(move |permission| (group.clone(), permission))

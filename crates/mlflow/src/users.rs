@@ -7,7 +7,6 @@ use actix_web::{
 use auth::{
     Given, NewAccount,
     grants::{self, NewGrant, Run},
-    verbs,
 };
 use domain::{
     Action, Cursor, GrantId, Limit, Resource,
@@ -54,7 +53,7 @@ async fn create(desk: Desk, Args(new): Args<New>) -> Answer {
         let missing = if new.username.is_none() { "username" } else { "password" };
         return Err(required::<String>(None, missing).err().unwrap_or_else(empty));
     };
-    let permit = administering(&desk).await?;
+    let permit = desk.administering().await?;
     if username.is_empty() || password.expose_secret().is_empty() {
         return Err(empty());
     }
@@ -66,10 +65,6 @@ async fn create(desk: Desk, Args(new): Args<New>) -> Answer {
 
 fn empty() -> Refusal {
     Refusal::invalid("Username and password cannot be empty.")
-}
-
-async fn administering(desk: &Desk) -> Result<auth::Permit<verbs::Administer>, Refusal> {
-    Ok(desk.access.authorize(&desk.caller, Resource::Platform).await?)
 }
 
 /// A user with what they were given themselves, which clients of MLflow 2 want to be told.
@@ -151,7 +146,7 @@ async fn set_password(desk: Desk, Args(new): Args<NewPassword>) -> Answer {
         desk.authenticator.change_password(&own, &current, &password).await?;
         return Ok(done());
     }
-    let permit = administering(&desk).await?;
+    let permit = desk.administering().await?;
     let set = desk.authenticator.set_password(&permit, &username, Given::Chosen(password), false);
     set.await.map_err(|error| absent_user(&username, error.into()))?;
     Ok(done())
@@ -166,7 +161,7 @@ struct Admin {
 async fn set_admin(desk: Desk, Args(Admin { username, is_admin }): Args<Admin>) -> Answer {
     let username = required(username, "username")?;
     let is_admin = required(is_admin, "is_admin")?;
-    administering(&desk).await?;
+    desk.administering().await?;
     let account = desk.user(&username).await?;
     let own = own_rights(&desk, &account).await?;
     if !is_admin {
@@ -219,7 +214,7 @@ async fn dismiss(desk: &Desk, account: &Account, own: Vec<GrantId>) -> Result<()
 
 async fn remove(desk: Desk, Args(Named { username }): Args<Named>) -> Answer {
     let username = required(username, "username")?;
-    let permit = administering(&desk).await?;
+    let permit = desk.administering().await?;
     if Subject::try_from(&desk.caller.actor).as_ref() == Ok(&user(&username)) {
         return Err(Refusal::new(
             Code::BadRequest,

@@ -7,7 +7,7 @@ use serde::{
     ser::{Error as _, SerializeMap as _},
 };
 
-use crate::json::element::Element;
+use crate::json::{element::Element, not_text};
 
 /// A part of a tensor.
 pub(crate) struct Nested<'a> {
@@ -95,19 +95,8 @@ pub(crate) fn append(
     let start = out.len();
     serde_json::to_writer(&mut *out, body).map_err(|_| {
         out.truncate(start);
-        let not_text = |output: &&Tensor| {
-            let TensorData::Bytes(elements) = &output.data else { return false };
-            elements.iter().any(|element| str::from_utf8(element).is_err())
-        };
-        match outputs.iter().find(not_text) {
-            Some(Tensor { name, .. }) => {
-                let message = format!(
-                    "output `{name}` holds bytes that are not UTF-8, and JSON has only text"
-                );
-                Problem::new(ErrorCode::Invalid, message).hint("call by V2's binary form or gRPC")
-            }
-            None => Problem::internal(),
-        }
+        let refused = not_text(outputs.iter());
+        refused.map_or_else(Problem::internal, |it| it.hint("call by V2's binary form or gRPC"))
     })
 }
 

@@ -8,12 +8,13 @@ pub mod third;
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web::Data};
 use auth::{
-    Access, Authenticator, Caller,
+    Access, Authenticator, Caller, Permit,
     grants::oversees,
     standing::{self, Spot, Standing},
+    verbs,
 };
 use domain::{
-    ErrorCode, Problem,
+    ErrorCode, Problem, Resource,
     access::{Subject, SubjectKind},
 };
 use futures_util::future::LocalBoxFuture;
@@ -64,6 +65,11 @@ pub enum Before {
 }
 
 impl Desk {
+    /// The right to what only administrators of the platform do.
+    pub async fn administering(&self) -> Result<Permit<verbs::Administer>, Refusal> {
+        Ok(self.access.authorize(&self.caller, Resource::Platform).await?)
+    }
+
     /// The user of that name.
     pub async fn user(&self, name: &str) -> Result<Account, Refusal> {
         let found = self.authenticator.account(&user(name)).await;

@@ -4,8 +4,20 @@ pub(crate) mod data;
 pub(crate) mod element;
 pub(crate) mod explain;
 
-use domain::DataType;
+use domain::{DataType, ErrorCode, Problem, Tensor, TensorData};
 use serde_json::{Value, json};
+
+/// Why outputs cannot be written: strings are all that can fail to be. What else there is to do about
+/// it is for the caller to say.
+pub(crate) fn not_text<'a>(mut outputs: impl Iterator<Item = &'a Tensor>) -> Option<Problem> {
+    let is_it = |output: &&Tensor| {
+        let TensorData::Bytes(elements) = &output.data else { return false };
+        elements.iter().any(|element| str::from_utf8(element).is_err())
+    };
+    let Tensor { name, .. } = outputs.find(is_it)?;
+    let message = format!("output `{name}` holds bytes that are not UTF-8, and JSON has only text");
+    Some(Problem::new(ErrorCode::Invalid, message))
+}
 
 /// The element that stands for any in an example.
 pub(crate) fn zero(datatype: DataType) -> Value {

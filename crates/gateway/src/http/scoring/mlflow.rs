@@ -10,12 +10,12 @@ use actix_web::{
 };
 use auth::{Caller, verbs};
 use domain::{ErrorCode, Problem, Signature};
-use protocol::scoring::{ScoringRequest, decode, encode};
+use protocol::scoring::encode;
 use rest::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{check_accept, format};
+use super::{check_accept, format, read};
 use crate::{
     State,
     admission::admit,
@@ -130,9 +130,7 @@ pub(super) async fn invocations(
         endpoint: path.into_inner(),
         version: None,
     };
-    let decode = |body: &[u8], signature: &Signature| {
-        decode(format, body, signature).map(|ScoringRequest { inputs, layout }| (inputs, layout))
-    };
+    let decode = |body: &[u8], signature: &Signature| read(format, body, signature);
     let (response, body, _) = exchange.answer(decode, encode).await?;
     Ok(send(&request, response, body).await?)
 }

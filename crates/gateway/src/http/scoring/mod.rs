@@ -4,8 +4,8 @@ mod mlflow;
 mod sagemaker;
 
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use domain::Problem;
-use protocol::scoring::Format;
+use domain::{Problem, Signature, Tensor};
+use protocol::scoring::{Format, Layout, ScoringRequest, decode};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::body::header;
@@ -29,6 +29,16 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 fn format(headers: &HeaderMap) -> Result<Format, String> {
     let given = header(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
     Format::of(given).ok_or_else(|| given.chars().take(100).collect())
+}
+
+/// The inputs of a body, and how they were laid out.
+fn read(
+    format: Format,
+    body: &[u8],
+    signature: &Signature,
+) -> Result<(Vec<Tensor>, Layout), Problem> {
+    let ScoringRequest { inputs, layout } = decode(format, body, signature)?;
+    Ok((inputs, layout))
 }
 
 /// Refuses a caller who would not read JSON.

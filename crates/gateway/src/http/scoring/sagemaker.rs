@@ -12,12 +12,12 @@ use actix_web::{
 };
 use auth::Caller;
 use domain::{ErrorCode, Problem, Signature};
-use protocol::scoring::{ScoringRequest, decode, encode};
+use protocol::scoring::encode;
 use rest::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{check_accept, format};
+use super::{check_accept, format, read};
 use crate::{
     State,
     http::{
@@ -145,9 +145,7 @@ pub(super) async fn invocations(
         endpoint: path.into_inner(),
         version,
     };
-    let decode = |body: &[u8], signature: &Signature| {
-        decode(format, body, signature).map(|ScoringRequest { inputs, layout }| (inputs, layout))
-    };
+    let decode = |body: &[u8], signature: &Signature| read(format, body, signature);
     let (mut response, body, number) = exchange.answer(decode, encode).await?;
     response.insert_header((VARIANT, number.to_string()));
     if let Some(attributes) = headers.get(&ATTRIBUTES) {

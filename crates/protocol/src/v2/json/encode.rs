@@ -1,9 +1,9 @@
 //! Tensors, to an answer's body.
 
-use domain::{ErrorCode, Problem, Tensor, TensorData, with_elements};
+use domain::{Problem, Tensor, TensorData, with_elements};
 use serde::{Serialize, Serializer};
 
-use crate::json::element::Element;
+use crate::json::{element::Element, not_text};
 
 /// Appends the body of an answer to `out`: data flat and row-major, each float in the fewest digits
 /// that read back as the same value. A failure leaves `out` as it was.
@@ -39,21 +39,10 @@ pub(in crate::v2) fn write(
     })
 }
 
-/// Strings are all that can fail to be written: names the output that holds the wrong one.
-fn unwritable<'a>(mut outputs: impl Iterator<Item = &'a Tensor>) -> Problem {
-    let not_text = |output: &&Tensor| {
-        let TensorData::Bytes(elements) = &output.data else { return false };
-        elements.iter().any(|element| str::from_utf8(element).is_err())
-    };
-    match outputs.find(not_text) {
-        Some(Tensor { name, .. }) => Problem::new(
-            ErrorCode::Invalid,
-            format!("output `{name}` holds bytes that are not UTF-8, and JSON has only text"),
-        )
-        .at("outputs")
-        .hint("ask for it with `binary_data`, call by gRPC, or leave it out of `outputs`"),
-        None => Problem::internal(),
-    }
+/// Names the output that holds what JSON cannot.
+fn unwritable<'a>(outputs: impl Iterator<Item = &'a Tensor>) -> Problem {
+    const HINT: &str = "ask for it with `binary_data`, call by gRPC, or leave it out of `outputs`";
+    not_text(outputs).map_or_else(Problem::internal, |problem| problem.at("outputs").hint(HINT))
 }
 
 #[derive(Serialize)]
