@@ -203,7 +203,9 @@ impl Authenticator {
                 }
                 match (user, String::from_utf8(secret)) {
                     (Some(user), Ok(secret)) if is_broken_token(secret.as_bytes()).is_none() => {
-                        self.by_password(&user, &secret.into(), address).await
+                        // Boxed: a token's way does not carry what a password's takes.
+                        let secret = secret.into();
+                        Box::pin(self.by_password(&user, &secret, address)).await
                     }
                     (_, secret) => Err(unknown_token(secret.unwrap_or_default().as_bytes())),
                 }

@@ -1,6 +1,6 @@
 //! Who calls.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use domain::{
     Actor, ActorKind, AuditEvent, ErrorCode, Problem, RequestId, Resource, SessionId, SubjectId,
@@ -47,9 +47,13 @@ impl Identity {
     }
 }
 
-/// Who calls, in which request.
+/// Who calls, in which request. Cheap to clone: every decision, permit and event carries it.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct Caller(Arc<Call>);
+
+/// What a [`Caller`] says.
+#[derive(Debug, Clone)]
+pub struct Call {
     /// Who.
     pub actor: Actor,
     /// Their account; absent for a part of Bottega.
@@ -70,6 +74,14 @@ pub struct Caller {
     pub request_id: RequestId,
 }
 
+impl Deref for Caller {
+    type Target = Call;
+
+    fn deref(&self) -> &Call {
+        &self.0
+    }
+}
+
 impl Caller {
     /// Whoever credentials stand for, in this request.
     #[must_use]
@@ -77,23 +89,39 @@ impl Caller {
         let Identity { actor, subject, token, scopes, session, trust, must_change_password: _ } =
             identity;
         let on_behalf_of = None;
-        Self { actor, subject, token, scopes, session, trust, address, on_behalf_of, request_id }
+        let call = Call {
+            actor,
+            subject,
+            token,
+            scopes,
+            session,
+            trust,
+            address,
+            on_behalf_of,
+            request_id,
+        };
+        Self(Arc::new(call))
     }
 
     /// A part of Bottega that acts by itself, by the name of its job.
     #[must_use]
     pub fn system(job: &'static str) -> Self {
-        Self {
+        Self::system_for(job, None, RequestId::new())
+    }
+
+    /// A part of Bottega that acts in a request from there.
+    #[must_use]
+    pub fn system_for(job: &'static str, address: Option<IpAddr>, request_id: RequestId) -> Self {
+        let identity = Identity {
             actor: Actor::system(job),
             subject: None,
             token: None,
             scopes: None,
             session: None,
             trust: None,
-            address: None,
-            on_behalf_of: None,
-            request_id: RequestId::new(),
-        }
+            must_change_password: false,
+        };
+        Self::new(identity, address, request_id)
     }
 
     /// What they may do to their own account, which needs no grant.
@@ -133,7 +161,9 @@ impl Caller {
             return Err(Problem::new(ErrorCode::Forbidden, message).at(FIELD));
         }
         access.authorize::<verbs::Administer>(&self, Resource::Platform).await?;
-        Ok(Self { on_behalf_of: Some(named), ..self })
+        let mut call = Arc::unwrap_or_clone(self.0);
+        call.on_behalf_of = Some(named);
+        Ok(Self(Arc::new(call)))
     }
 
     /// Refuses a CI job, which is gone in a while: it leaves nothing behind that lasts.

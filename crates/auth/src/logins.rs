@@ -89,7 +89,7 @@ pub(crate) fn attempt(
     address: Option<IpAddr>,
     detail: serde_json::Value,
 ) -> AuditEvent {
-    let caller = Caller { request_id: rest::request_id(), address, ..Caller::system("login") };
+    let caller = Caller::system_for("login", address, rest::request_id());
     caller.event(None, Resource::Platform, change, detail)
 }
 

@@ -96,19 +96,19 @@ impl<V: Verb> Permit<V> {
 
     /// Who may.
     #[must_use]
-    pub const fn actor(&self) -> &Actor {
+    pub fn actor(&self) -> &Actor {
         &self.caller.actor
     }
 
     /// Who may, with all that is known of them.
     #[must_use]
-    pub const fn caller(&self) -> &Caller {
+    pub fn caller(&self) -> &Caller {
         &self.caller
     }
 
     /// In which request.
     #[must_use]
-    pub const fn request_id(&self) -> &RequestId {
+    pub fn request_id(&self) -> &RequestId {
         &self.caller.request_id
     }
 

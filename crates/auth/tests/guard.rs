@@ -7,13 +7,12 @@ use std::sync::Arc;
 use actix_web::{
     App, HttpResponse,
     http::{Method, StatusCode},
-    middleware::from_fn,
     test::{TestRequest, call_service, init_service},
-    web::{self, Data},
+    web,
 };
 use auth::{
     Access, Authenticator, Caller, SecretKey,
-    http::{Gate, guard},
+    http::{Gate, Guard},
 };
 use rest::ApiError;
 use store::{audit, testing::TestDatabase};
@@ -44,11 +43,10 @@ async fn status(
         HttpResponse::Ok().body(caller.actor.to_string())
     }
     let app = App::new()
-        .app_data(Data::new(gate))
         .route("/who", web::get().to(who))
         .route("/open", web::get().to(HttpResponse::Ok))
         .route("/careless", web::get().to(HttpResponse::Ok))
-        .wrap(from_fn(guard));
+        .wrap(Guard::new(gate));
     let app = init_service(app).await;
     let mut request = TestRequest::get().uri(path);
     if let Some(authorization) = authorization {

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use auth::{Caller, audit::Trail};
-use domain::{Action, Limit, Resource, SystemClock};
+use domain::{Action, Limit, RequestId, Resource, SystemClock};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use store::{
@@ -26,7 +26,7 @@ async fn written(test: &TestDatabase, trail: &Trail) -> Vec<audit::Recorded> {
 async fn refusals_are_recorded_each_and_those_of_predictions_counted() {
     let test = TestDatabase::fresh().await;
     let trail = Trail::new(Arc::new(SystemClock));
-    let caller = Caller { address: Some([10, 0, 0, 7].into()), ..Caller::system("test") };
+    let caller = Caller::system_for("test", Some([10, 0, 0, 7].into()), RequestId::new());
     let model = Resource::Model("fraud".to_owned());
     for _ in 0..2 {
         trail.refused(&caller, Action::Promote, model.clone(), vec!["role:viewer".to_owned()]);

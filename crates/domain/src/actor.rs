@@ -1,6 +1,6 @@
 //! Who acts.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -59,7 +59,7 @@ impl fmt::Display for Actor {
 
 /// The id of the request that something was done for; on every answer as `x-request-id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(String);
+pub struct RequestId(Arc<str>);
 
 impl RequestId {
     /// The longest that we take over from a caller.
@@ -68,7 +68,8 @@ impl RequestId {
     /// A fresh id.
     #[must_use]
     pub fn new() -> Self {
-        Self(Uuid::now_v7().simple().to_string())
+        let mut text = Uuid::encode_buffer();
+        Self(Arc::from(&*Uuid::now_v7().simple().encode_lower(&mut text)))
     }
 
     /// The caller's own id, if it is 1 to 64 visible ASCII characters.
@@ -76,7 +77,7 @@ impl RequestId {
     pub fn from_caller(value: &str) -> Option<Self> {
         let fits = (1..=Self::MAX_LEN).contains(&value.len())
             && value.bytes().all(|b| b.is_ascii_graphic());
-        fits.then(|| Self(value.to_owned()))
+        fits.then(|| Self(Arc::from(value)))
     }
 
     /// As text.

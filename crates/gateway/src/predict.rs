@@ -157,7 +157,8 @@ async fn settled_route(state: &State, endpoint: &str) -> Result<Arc<Route>, Prob
     }
     let is_settled = |_: &()| route(state, endpoint).map_or(true, |route| !route.is_near);
     let mut swaps = state.swapped.subscribe();
-    let _late = timeout(PATIENCE, swaps.wait_for(is_settled)).await;
+    // Boxed, since hardly anybody waits.
+    let _late = Box::pin(timeout(PATIENCE, swaps.wait_for(is_settled))).await;
     route(state, endpoint)
 }
 

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{Method, StatusCode};
 use actix_web::{Error, HttpMessage as _};
 use domain::{Actor, RequestId};
 use futures_util::future::LocalBoxFuture;
-use tracing::{Instrument as _, Level};
+use tracing::{Instrument as _, Level, Span};
 
 use crate::metrics::{HttpMetrics, Recorder};
 use crate::trace::TraceId;
@@ -87,10 +87,7 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, recorder) = (Rc::clone(&self.service), Rc::clone(&self.recorder));
         let seen = Seen::of(&request);
-        let span = tracing::info_span!(
-            target: "request", "request",
-            request_id = %seen.id, trace_id = seen.trace.map(tracing::field::display)
-        );
+        let span = seen.span();
         Box::pin(async move {
             let inner = async move { service.call(request).await };
             match REQUEST_ID.scope(seen.id.clone(), inner.instrument(span)).await {
@@ -138,15 +135,33 @@ impl Seen {
         }
     }
 
+    /// What the request's log lines stand in. Making one costs as much as parsing a prediction: those
+    /// have one where `debug` is logged.
+    fn span(&self) -> Span {
+        macro_rules! span {
+            ($level:expr) => {
+                tracing::span!(
+                    target: "request", $level, "request",
+                    request_id = %self.id, trace_id = self.trace.map(tracing::field::display)
+                )
+            };
+        }
+        match self.kind {
+            Kind::Prediction => span!(Level::DEBUG),
+            Kind::Probe | Kind::Control => span!(Level::INFO),
+        }
+    }
+
     fn elapsed(&self) -> Duration {
         self.at.elapsed()
     }
 
-    /// Puts the id on the answer.
+    /// Puts the id on the answer, and that browsers are not to guess what it is.
     fn sign(&self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_str(self.id.as_str()) {
             headers.insert(REQUEST_ID_HEADER, value);
         }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
 
     fn log(&self, route: Option<&str>, status: StatusCode, actor: Option<&Actor>) {

@@ -3,18 +3,19 @@
 
 use std::{
     future::{Ready, ready},
+    rc::Rc,
     sync::Arc,
 };
 
 use actix_web::{
     Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse,
     body::{EitherBody, MessageBody},
-    dev::{Payload, ServiceRequest, ServiceResponse},
+    dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     http::{Method, header},
-    middleware::Next,
     web,
 };
 use domain::{ErrorCode, Problem, quota::Spent};
+use futures_util::future::LocalBoxFuture;
 use rest::ApiError;
 
 use super::{Origin, Proxies};
@@ -65,14 +66,24 @@ impl Gate {
         Self { proxies, ..self }
     }
 
-    /// Who sends a request; nobody where the path is open.
-    async fn admit(&self, request: &ServiceRequest) -> Result<(Origin, Option<Caller>), Problem> {
+    /// Lets a request through, with who sends it; nobody does where the path is open.
+    async fn admit(&self, request: &ServiceRequest) -> Result<(), Problem> {
         let peer = request.peer_addr().map(|peer| peer.ip());
         let origin = self.proxies.origin(peer, request.headers())?;
+        request.extensions_mut().insert(origin);
         refuse_token_in_url(request.query_string())?;
         if (self.is_open)(request.method(), request.path()) {
-            return Ok((origin, None));
+            return Ok(());
         }
+        let caller = self.caller(request, origin).await?;
+        let mut extensions = request.extensions_mut();
+        // The request's log line names the actor.
+        extensions.insert(caller.actor.clone());
+        extensions.insert(caller);
+        Ok(())
+    }
+
+    async fn caller(&self, request: &ServiceRequest, origin: Origin) -> Result<Caller, Problem> {
         let identity = self.identify(request, origin).await?;
         let identity = match (request.method().as_str(), request.path()) {
             // What somebody needs who must change their password.
@@ -87,12 +98,12 @@ impl Gate {
             admitted.inspect_err(|problem| record(request.request(), &caller, problem.spent()))?;
         }
         let for_whom = request.headers().get(ON_BEHALF_OF).map(|value| value.to_str());
-        let Some(for_whom) = for_whom else { return Ok((origin, Some(caller))) };
+        let Some(for_whom) = for_whom else { return Ok(caller) };
         // Without the policies at hand nobody may.
         let access = request.app_data::<web::Data<Access>>();
         let access = access
             .ok_or_else(|| Problem::new(ErrorCode::Forbidden, "nobody acts for others here"))?;
-        Ok((origin, Some(caller.speaking_for(access, for_whom.unwrap_or_default()).await?)))
+        Box::pin(caller.speaking_for(access, for_whom.unwrap_or_default())).await
     }
 
     async fn identify(
@@ -102,7 +113,7 @@ impl Gate {
     ) -> Result<Identity, Problem> {
         let header = request.headers().get(header::AUTHORIZATION);
         if let (None, Some(cookie)) = (header, cookie(request.headers(), COOKIE)) {
-            let identity = self.authenticator.by_session(cookie).await?;
+            let identity = Box::pin(self.authenticator.by_session(cookie)).await?;
             if !request.method().is_safe() {
                 let given = request.headers().get(CSRF).and_then(|value| value.to_str().ok());
                 self.authenticator.check_csrf(cookie, given)?;
@@ -143,35 +154,67 @@ pub(super) fn cookie<'a>(headers: &'a header::HeaderMap, name: &str) -> Option<&
         .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// The guard, for `actix_web::middleware::from_fn`.
-///
-/// # Errors
-/// Whatever comes from behind it; its own refusals are answers.
-pub async fn guard<B: MessageBody + 'static>(
-    gate: web::Data<Gate>,
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    match gate.admit(&request).await {
-        Ok((origin, caller)) => {
-            let mut extensions = request.extensions_mut();
-            extensions.insert(origin);
-            if let Some(caller) = caller {
-                // The request's log line names the actor.
-                extensions.insert(caller.actor.clone());
-                extensions.insert(caller);
+/// The guard, to be wrapped around all routes. Cheap to clone.
+#[derive(Clone)]
+pub struct Guard(Arc<Gate>);
+
+impl Guard {
+    /// Lets through whom the gate lets through.
+    #[must_use]
+    pub fn new(gate: Gate) -> Self {
+        Self(Arc::new(gate))
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Guard
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Transform = Guarded<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        ready(Ok(Guarded { service: Rc::new(service), gate: Arc::clone(&self.0) }))
+    }
+}
+
+/// One worker's routes behind the [`Guard`].
+pub struct Guarded<S> {
+    service: Rc<S>,
+    gate: Arc<Gate>,
+}
+
+impl<S, B> Service<ServiceRequest> for Guarded<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = Error;
+    type Future = LocalBoxFuture<'static, Result<Self::Response, Error>>;
+
+    forward_ready!(service);
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        let (service, gate) = (Rc::clone(&self.service), Arc::clone(&self.gate));
+        Box::pin(async move {
+            if let Err(problem) = gate.admit(&request).await {
+                let refusal = (gate.refusal)(request.path(), problem);
+                return Ok(request.into_response(refusal).map_into_right_body());
             }
-        }
-        Err(problem) => {
-            let refusal = (gate.refusal)(request.path(), problem);
-            return Ok(request.into_response(refusal).map_into_right_body());
-        }
+            let answer = service.call(request).await?;
+            if let Some(spent) = answer.response().extensions().get::<Spent>()
+                && let Some(caller) = answer.request().extensions().get::<Caller>()
+            {
+                record(answer.request(), caller, Some(spent));
+            }
+            Ok(answer.map_into_left_body())
+        })
     }
-    let answer = next.call(request).await?;
-    if let Some(caller) = answer.request().extensions().get::<Caller>() {
-        record(answer.request(), caller, answer.response().extensions().get());
-    }
-    Ok(answer.map_into_left_body())
 }
 
 /// Handlers take the caller; on an open path there is none, and asking for one is refused.

@@ -73,7 +73,7 @@ pub async fn me(
         teams: Vec::new(),
         home_team: None,
         token: caller.token.map(|id| id.to_string()),
-        scopes: caller.scopes.map(|all| all.iter().map(ToString::to_string).collect()),
+        scopes: caller.scopes.as_ref().map(|all| all.iter().map(ToString::to_string).collect()),
         session: caller.session.map(|id| id.to_string()),
         must_change_password: false,
     };

@@ -19,7 +19,7 @@ mod usage;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use guard::{Gate, guard};
+pub use guard::{Gate, Guard};
 pub use jwt::well_known;
 pub use oidc::OPEN;
 pub use proxies::{Origin, Proxies};

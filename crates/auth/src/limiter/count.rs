@@ -63,13 +63,15 @@ impl Count {
         }
     }
 
-    fn has(&self, now: Timestamp, amount: u64) -> bool {
+    /// Uses `amount` of the last lease, if so much is left.
+    pub(super) fn has(&self, now: Timestamp, amount: u64) -> bool {
         let take = |left: u64| left.checked_sub(amount);
-        now.timestamp_millis() < self.ends_at.load(Relaxed)
-            && self.left.fetch_update(Relaxed, Relaxed, take).is_ok()
+        amount == 0
+            || now.timestamp_millis() < self.ends_at.load(Relaxed)
+                && self.left.fetch_update(Relaxed, Relaxed, take).is_ok()
     }
 
-    /// Uses `amount`.
+    /// Uses `amount`, of which not so much was left.
     pub(super) async fn take(
         &self,
         link: &Link,
@@ -77,9 +79,6 @@ impl Count {
         meter: &Meter,
         amount: u64,
     ) -> Result<(), Problem> {
-        if amount == 0 || self.has(database.now(), amount) {
-            return Ok(());
-        }
         let mut ledger = self.ledger.lock().await;
         let now = database.now();
         if self.has(now, amount) {

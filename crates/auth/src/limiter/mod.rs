@@ -142,7 +142,11 @@ impl Limiter {
     async fn pass(&self, meter: Option<Arc<Meter>>) -> Result<(), Problem> {
         let Some(meter) = meter else { return Ok(()) };
         let Some(tap) = &meter.tap else { return Ok(()) };
-        tap.pass(&self.link, &self.database, &meter).await
+        if tap.take(self.link.now()) {
+            return Ok(());
+        }
+        // Boxed: who need not wait does not carry what waiting takes.
+        Box::pin(tap.wait(&self.link, &self.database, &meter)).await
     }
 
     /// Counts `amount` of what a quota limits: against the account, and against the team that owns
@@ -163,8 +167,9 @@ impl Limiter {
             (known.accounts.get(actor).cloned(), team.cloned())
         };
         for meter in [account, team].into_iter().flatten() {
-            if let Some(count) = meter.counts.iter().find(|count| count.key == key) {
-                count.take(&self.link, &self.database, &meter, amount).await?;
+            let Some(count) = meter.counts.iter().find(|count| count.key == key) else { continue };
+            if !count.has(self.database.now(), amount) {
+                Box::pin(count.take(&self.link, &self.database, &meter, amount)).await?;
             }
         }
         Ok(())

@@ -75,7 +75,8 @@ impl Tap {
         self.bucket
     }
 
-    fn take(&self, now: u64) -> bool {
+    /// Takes a token of the last lease, if one is left.
+    pub(super) fn take(&self, now: u64) -> bool {
         let one = |tokens: u64| tokens.checked_sub(1);
         now < self.good_until.load(Relaxed)
             && self.tokens.fetch_update(Relaxed, Relaxed, one).is_ok()
@@ -87,16 +88,13 @@ impl Tap {
         Some(Duration::from_nanos(left))
     }
 
-    /// Lets one request through.
-    pub(super) async fn pass(
+    /// Lets one request through for which no token was left.
+    pub(super) async fn wait(
         &self,
         link: &Link,
         database: &Database,
         meter: &Meter,
     ) -> Result<(), Problem> {
-        if self.take(link.now()) {
-            return Ok(());
-        }
         if self.bucket.rate == 0 {
             return Err(self.refusal(meter, Duration::from_secs(60)));
         }

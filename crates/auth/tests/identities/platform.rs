@@ -5,14 +5,13 @@ use std::{net::SocketAddr, sync::Arc};
 use actix_web::{
     App,
     http::{Method, header},
-    middleware::from_fn,
     test::{self, TestRequest},
     web::Data,
 };
 use auth::{
     Access, Authenticator, SecretKey,
     audit::Trail,
-    http::{Gate, guard, routes},
+    http::{Gate, Guard, routes},
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeDelta;
@@ -143,13 +142,12 @@ impl Process {
         }
         let (app, _) = App::new()
             .into_utoipa_app()
-            .app_data(Data::new(gate))
             .app_data(Data::new(self.access.clone()))
             .app_data(Data::new(self.database.clone()))
             .app_data(Data::from(Arc::clone(&self.authenticator)))
             .service(scope("/api/v1").configure(routes))
             .split_for_parts();
-        let app = test::init_service(app.wrap(from_fn(guard))).await;
+        let app = test::init_service(app.wrap(Guard::new(gate))).await;
         let answer = test::call_service(&app, request.to_request()).await;
         let text = |name| {
             let value = answer.headers().get(name)?;

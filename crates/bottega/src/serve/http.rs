@@ -6,10 +6,9 @@ use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
     dev::Server,
     http::Method,
-    middleware::{DefaultHeaders, from_fn},
     web::{self, Data},
 };
-use auth::http::{Gate, guard};
+use auth::http::{Gate, Guard};
 use domain::Problem;
 use rest::{
     ApiError, RequestContext, fallback,
@@ -65,7 +64,7 @@ pub fn start(
     let is_open = if metrics_open { is_open_with_metrics } else { is_open };
     let proxies = settings.trusted_proxies.as_deref().map(str::parse).transpose()?;
     let gate = Gate::new(authenticator, is_open, refusal).trusting(proxies.unwrap_or_default());
-    let gate = Data::new(gate.limited(Arc::clone(&services.limiter)));
+    let guard = Guard::new(gate.limited(Arc::clone(&services.limiter)));
     let document = document(&services);
     let methods = fallback::AllowedMethods::of(&document);
     let document = Data::new(health::Document(
@@ -74,7 +73,6 @@ pub fn start(
     let server = HttpServer::new(move || {
         App::new()
             .into_utoipa_app()
-            .app_data(gate.clone())
             .app_data(document.clone())
             .app_data(methods.clone())
             .configure(|config| routes(config, &services))
@@ -84,8 +82,7 @@ pub fn start(
             .service(SwaggerUi::new("/docs/{_:.*}").config(Config::from("/api/v1/openapi.json")))
             .service(health::front)
             .default_service(web::to(unmatched))
-            .wrap(from_fn(guard))
-            .wrap(DefaultHeaders::new().add(("x-content-type-options", "nosniff")))
+            .wrap(guard.clone())
             .wrap(RequestContext::new(services.http_metrics.clone()))
     });
     let server = server

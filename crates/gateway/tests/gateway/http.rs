@@ -8,11 +8,10 @@ use actix_web::{
     body::MessageBody,
     dev::{Service, ServiceResponse},
     http::{Method, StatusCode, header},
-    middleware::from_fn,
     test::{self, TestRequest},
     web::Data,
 };
-use auth::http::{Gate, guard};
+use auth::http::{Gate, Guard};
 use domain::Digest;
 use gateway::{Settings, State};
 use inference::ReplicaOptions;
@@ -51,11 +50,10 @@ async fn app(
     let (app, _) = App::new()
         .into_utoipa_app()
         .app_data(Data::new(state.clone()))
-        .app_data(Data::new(gate))
         .configure(gateway::routes)
         .service(scope("/api/v1").configure(gateway::api_routes))
         .split_for_parts();
-    test::init_service(app.wrap(from_fn(guard))).await
+    test::init_service(app.wrap(Guard::new(gate))).await
 }
 
 /// Sends a request with the token.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use actix_web::{
     App, HttpResponse,
     http::{Method, StatusCode},
-    middleware::from_fn,
     test::{self, TestRequest},
     web,
 };
 use artifacts::{Artifacts, Location, S3Settings};
-use auth::{Access, Authenticator, SecretKey, http::Gate};
+use auth::{
+    Access, Authenticator, SecretKey,
+    http::{Gate, Guard},
+};
 use mlflow::refusal;
 use prometheus_client::registry::Registry;
 use rest::{RequestContext, metrics::HttpMetrics};
@@ -23,7 +25,7 @@ use tracking::State;
 pub struct Server {
     pub state: web::Data<State>,
     pub access: web::Data<Access>,
-    gate: web::Data<Gate>,
+    guard: Guard,
     token: SecretString,
     _database: TestDatabase,
     _folder: TempDir,
@@ -46,7 +48,7 @@ impl Server {
         Self {
             state: web::Data::new(state),
             access: web::Data::new(access),
-            gate: web::Data::new(Gate::new(authenticator, |_, _| false, refusal)),
+            guard: Guard::new(Gate::new(authenticator, |_, _| false, refusal)),
             token,
             _database: database,
             _folder: folder,
@@ -55,11 +57,10 @@ impl Server {
 
     async fn send(&self, request: TestRequest) -> (StatusCode, Value) {
         let app = App::new()
-            .wrap(from_fn(auth::http::guard))
+            .wrap(self.guard.clone())
             .wrap(RequestContext::new(HttpMetrics::register(&mut Registry::default())))
             .app_data(self.state.clone())
             .app_data(self.access.clone())
-            .app_data(self.gate.clone())
             .configure(mlflow::routes);
         let app = test::init_service(app).await;
         let answer = test::call_service(&app, request.to_request()).await;

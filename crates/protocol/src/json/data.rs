@@ -61,10 +61,26 @@ impl<'de> DeserializeSeed<'de> for DataSeed {
     type Value = Data;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Data, D::Error> {
-        let mut data = empty(self.0);
+        Expecting(self, 0).deserialize(deserializer)
+    }
+}
+
+/// The same, where about so many elements are to come.
+pub(crate) struct Expecting(pub DataSeed, pub usize);
+
+/// No more is set aside on the word of a shape.
+const MOST_EXPECTED: usize = 1024;
+
+impl<'de> DeserializeSeed<'de> for Expecting {
+    type Value = Data;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Data, D::Error> {
+        let Self(DataSeed(datatype, dialect), count) = self;
+        let mut data = empty(datatype);
         let mut lengths = Vec::new();
         with_elements!(&mut data, elements => {
-            let (lengths, dialect) = (&mut lengths, self.1);
+            elements.reserve_exact(count.min(MOST_EXPECTED));
+            let lengths = &mut lengths;
             Reader { elements, lengths, depth: 0, dialect }.deserialize(deserializer)?
         });
         Ok(Data { elements: data, nesting: lengths.into_iter().flatten().collect() })

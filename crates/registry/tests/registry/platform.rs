@@ -6,12 +6,15 @@ use actix_web::{
     App, HttpResponse, ResponseError as _,
     body::{BodySize, MessageBody as _},
     http::{Method, StatusCode, header::HeaderMap},
-    middleware::from_fn,
     test::{self, TestRequest},
     web,
 };
 use artifacts::{Artifacts, Location, S3Settings};
-use auth::{Access, Authenticator, SecretKey, http::Gate, verbs};
+use auth::{
+    Access, Authenticator, SecretKey,
+    http::{Gate, Guard},
+    verbs,
+};
 use bytes::Bytes;
 use domain::{Digest, EndpointRef, Limit, ReleaseState, Resource, SystemClock};
 use prometheus_client::registry::Registry;
@@ -34,7 +37,7 @@ use crate::onnx;
 pub struct Platform {
     pub state: web::Data<State>,
     access: web::Data<Access>,
-    gate: web::Data<Gate>,
+    guard: Guard,
     token: SecretString,
     database: TestDatabase,
     folder: TempDir,
@@ -99,7 +102,7 @@ impl Platform {
         Self {
             state: web::Data::new(state),
             access: web::Data::new(access),
-            gate: web::Data::new(Gate::new(authenticator, |_, _| false, refusal)),
+            guard: Guard::new(Gate::new(authenticator, |_, _| false, refusal)),
             token,
             database,
             folder,
@@ -147,11 +150,10 @@ impl Platform {
     /// Sends a request without credentials.
     pub async fn send(&self, request: TestRequest) -> Answer {
         let app = App::new()
-            .wrap(from_fn(auth::http::guard))
+            .wrap(self.guard.clone())
             .wrap(RequestContext::new(HttpMetrics::register(&mut Registry::default())))
             .app_data(self.state.clone())
             .app_data(self.access.clone())
-            .app_data(self.gate.clone())
             .into_utoipa_app()
             .service(scope::scope("/api/v1").configure(registry::routes))
             .default_service(web::to(fallback::answer))

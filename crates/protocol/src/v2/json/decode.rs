@@ -11,7 +11,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     json::{
-        data::{Data, DataSeed, Dialect},
+        data::{Data, DataSeed, Dialect, Expecting},
         explain::{explain, explain_data},
     },
     v2::{
@@ -161,7 +161,8 @@ impl<'de> Visitor<'de> for InputVisitor {
                     let value = match datatype {
                         Some(datatype) => {
                             let seed = DataSeed(datatype, Dialect::Plain);
-                            WireData::Read(map.next_value_seed(seed)?)
+                            let about = shape.as_deref().map_or(0, elements);
+                            WireData::Read(map.next_value_seed(Expecting(seed, about))?)
                         }
                         None => WireData::Unread(map.next_value()?),
                     };
@@ -177,6 +178,12 @@ impl<'de> Visitor<'de> for InputVisitor {
             data,
         })
     }
+}
+
+/// How many elements a shape promises; none where it makes no sense.
+fn elements(shape: &[i64]) -> usize {
+    let size = |&size: &i64| usize::try_from(size).ok();
+    shape.iter().try_fold(1_usize, |all, size_of| all.checked_mul(size(size_of)?)).unwrap_or(0)
 }
 
 fn once<T, E: Error>(slot: &mut Option<T>, field: &'static str, value: T) -> Result<(), E> {
