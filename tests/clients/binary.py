@@ -104,7 +104,7 @@ def refusals(client):
     assert ask(timeout=30_000_000).as_numpy("label") is not None
     cases.refused(lambda: ask(timeout=1), "504", "in time")
     cases.refused(lambda: ask(sequence_id=3, sequence_start=True), "sequence_", "send the whole sequence")
-    cases.refused(lambda: ask(priority=3), "priority", "order of their arrival")
+    cases.refused(lambda: ask(priority=4), "priority", "the highest")
     cases.refused(lambda: ask(parameters={"mine": "1"}), "parameters.mine", "leave it out")
     shared = [tritonclient.http.InferInput("features", [1, 30], "FP32").set_shared_memory("region", 120)]
     cases.refused(lambda: client.infer("breast-cancer", shared, headers=dict(cases.HEADERS)), "shared_memory", "in the request")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Reads `30s`, `5m`, `1h`, `30d`, `500ms`.
+/// Reads `30s`, `5m`, `1h`, `30d`, `500ms`, `100us`.
 ///
 /// # Errors
 /// It is none of these; the text says so.
@@ -12,6 +12,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no duration: expected 30s, 5m, 1h or 30d");
     let number: u64 = number.parse().map_err(|_| wrong())?;
     let milliseconds = match unit {
+        "us" => return Ok(Duration::from_micros(number)),
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
@@ -22,6 +23,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// Writes a short one as [`parse_duration`] reads it: `2ms`, or `1500us` where it is no whole number
+/// of milliseconds.
+#[must_use]
+pub fn write_duration(duration: Duration) -> String {
+    let micros = duration.as_micros();
+    if micros.is_multiple_of(1000) { format!("{}ms", micros / 1000) } else { format!("{micros}us") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,6 +39,10 @@ mod tests {
     fn durations_carry_their_unit() {
         for (text, seconds) in [("30s", 30), ("5m", 300), ("1h", 3_600), ("30d", 2_592_000)] {
             assert_eq!(parse_duration(text).unwrap(), Duration::from_secs(seconds));
+        }
+        for (text, micros) in [("1500us", 1500), ("2ms", 2000), ("0ms", 0)] {
+            let duration = parse_duration(text).unwrap();
+            assert_eq!((duration.as_micros(), write_duration(duration).as_str()), (micros, text));
         }
         for wrong in ["", "30", "s", "1y", "-1s", "99999999999999999999s", "18446744073709551615d"]
         {

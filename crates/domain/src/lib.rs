@@ -11,6 +11,7 @@ pub mod access;
 mod action;
 mod actor;
 pub mod audit;
+pub mod batching;
 mod clock;
 pub mod contract;
 mod digest;
@@ -43,9 +44,10 @@ pub mod zip;
 pub use action::{Action, Resource};
 pub use actor::{Actor, ActorKind, RequestId};
 pub use audit::{AuditEvent, Decision};
+pub use batching::Batching;
 pub use clock::{Clock, FixedClock, SystemClock, Timestamp};
 pub use digest::{Digest, Hasher};
-pub use duration::parse_duration;
+pub use duration::{parse_duration, write_duration};
 pub use endpoint::{Follows, Pointer, ReleaseState, ReplicaState, WeightedVersion};
 pub use id::{
     BlobKey, DeliveryId, EndpointId, GrantId, IdentityId, ImportSourceId, MappingId, ModelId,

@@ -17,6 +17,7 @@
 //! the wire (`protocol`).
 
 mod admission;
+mod batching;
 pub mod grpc;
 pub mod http;
 mod identity;

@@ -60,7 +60,7 @@ pub(crate) fn config(
         platform: PLATFORM.to_owned(),
         backend: BACKEND.to_owned(),
         version_policy: VersionPolicy { specific: Versions { versions } },
-        max_batch_size: if is_batched { count(profile.max_batch) } else { 0 },
+        max_batch_size: if is_batched { count(served.replica.max_batch()) } else { 0 },
         input: ModelConfig::tensors(&signature.inputs, is_batched),
         output: ModelConfig::tensors(&signature.outputs, is_batched),
         instance_group: vec![InstanceGroup {
@@ -68,6 +68,9 @@ pub(crate) fn config(
             kind: "KIND_CPU".to_owned(),
         }],
         default_model_filename: served.model_file.clone(),
-        dynamic_batching: is_batched.then_some(DynamicBatching { max_queue_delay_microseconds: 0 }),
+        dynamic_batching: is_batched.then(|| {
+            let wait = u64::try_from(served.replica.batch_wait().as_micros()).unwrap_or(u64::MAX);
+            DynamicBatching { max_queue_delay_microseconds: wait }
+        }),
     })
 }

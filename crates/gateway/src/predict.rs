@@ -7,7 +7,7 @@ use std::{
 
 use auth::{Permit, verbs};
 use domain::{Problem, Resource, Signature, Tensor, quota::Key};
-use inference::Answer;
+use inference::{Answer, Ask, Priority};
 use protocol::v2::{InferRequest, RequestedOutput};
 use store::usage::Counts;
 use tokio::time::timeout;
@@ -129,8 +129,8 @@ async fn answer<T>(
     let longest = begun + state.given.settings.deadline;
     let theirs = request.timeout().and_then(|timeout| begun.checked_add(timeout));
     let deadline = [asked.until, theirs].into_iter().flatten().fold(longest, Instant::min);
-    let Answer { outputs, queued, batch, run, leads } =
-        served.replica.infer(inputs, deadline).await?;
+    let ask = Ask { priority: Priority::of_level(request.priority()), ..Ask::from(deadline) };
+    let Answer { outputs, queued, batch, run, leads } = served.replica.infer(inputs, ask).await?;
     let at = Instant::now();
     let outputs = select(outputs, &request.outputs);
     let (value, bytes_out) = encode(Answered { served, request, outputs })?;

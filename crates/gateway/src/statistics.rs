@@ -109,7 +109,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn times(rows: usize, leads: bool) -> Times {
-        let run = Run { rows, joined: MS, computed: 4 * MS, split: MS };
+        let run = Run { rows, collected: Duration::ZERO, joined: MS, computed: 4 * MS, split: MS };
         Times { rows: 1, decoded: MS, queued: 2 * MS, run, leads, encoded: MS }
     }
 

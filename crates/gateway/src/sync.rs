@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    State,
+    State, batching,
     live::{Route, Routes, Served, Share, Standing},
     load::{Failure, load},
 };
@@ -70,6 +70,8 @@ struct Keeper {
     troubles: HashMap<VersionId, Trouble>,
     loads: JoinSet<(VersionId, Result<Served, Failure>)>,
     drains: JoinSet<VersionId>,
+    /// How requests share runs, of the versions that are loaded or on their way.
+    batching: batching::Settings,
     away: Streak,
 }
 
@@ -82,20 +84,34 @@ impl Keeper {
             troubles: HashMap::new(),
             loads: JoinSet::new(),
             drains: JoinSet::new(),
+            batching: batching::Settings::default(),
             away: Streak::default(),
         }
     }
 
     /// One look: reads, puts right, reports.
     async fn look(&mut self) {
-        let read = in_time(serving::routes(&self.state.given.database)).await;
-        let read = read.map(|routes| self.wanted = Some(routes));
+        let read = in_time(self.read()).await;
         self.put_right();
         let done = match read {
             Ok(()) => in_time(self.report()).await,
             Err(why) => Err(why),
         };
         self.note(done);
+    }
+
+    /// Reads what is wanted. Batching is read for what is loaded by now and set at once; what is loaded
+    /// later is looked at when it is taken in.
+    async fn read(&mut self) -> store::Result<()> {
+        self.wanted = Some(serving::routes(&self.state.given.database).await?);
+        let versions: Vec<_> = self.slots.keys().copied().collect();
+        self.batching = batching::Settings::read(&self.state, &versions).await?;
+        for slot in self.slots.values() {
+            if let Slot::Ready(served) = slot {
+                self.batching.apply(served);
+            }
+        }
+        Ok(())
     }
 
     /// Logs that the database went away or came back, once each.
@@ -274,7 +290,9 @@ impl Keeper {
                 self.troubles.remove(&version);
                 let (name, number) = (&served.model, served.number);
                 tracing::info!(version.id = %version, model.name = %name, number, "version ready");
-                self.slots.insert(version, Slot::Ready(Arc::new(served)));
+                let served = Arc::new(served);
+                self.batching.apply(&served);
+                self.slots.insert(version, Slot::Ready(served));
             }
             Err(failure) => {
                 self.slots.remove(&version);

@@ -9,18 +9,23 @@
 //! [`ModelCache`] puts a version's files on the node's disk.
 //!
 //! Invariants: an answer belongs to the request that it is given to, whatever was batched with it;
-//! one bad row never fails its neighbours; a run ends at its deadline; a queue is bounded and full
-//! means refused at once; a model that crashes, hangs or eats memory does it in its trial.
+//! one bad row never fails its neighbours; a run ends at its deadline; a queue is bounded, full
+//! means refused at once, and so does a queue that grows faster than it is served; a model that
+//! crashes, hangs or eats memory does it in its trial.
 //!
 //! Not here: which versions a node serves, routes and weights (`gateway`), and what happens after
 //! a trial (`deployer`).
 
+mod ask;
 mod batch;
 mod cache;
 mod direct;
 mod engine;
 mod error;
+mod gauge;
+mod lanes;
 pub mod onnx;
+mod pace;
 mod plan;
 mod probe;
 mod queue;
@@ -33,9 +38,10 @@ mod watchdog;
 mod wire;
 pub mod worker;
 
+pub use ask::{Ask, Priority};
 pub use cache::ModelCache;
 pub use engine::{Engine, ModelFolder, arrange};
 pub use error::Error;
 pub use probe::{Profile, probe};
-pub use replica::{Answer, Replica, ReplicaOptions, Run};
+pub use replica::{Answer, Replica, ReplicaOptions, Run, Shed};
 pub use runtime::Runtime;

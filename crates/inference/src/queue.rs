@@ -1,15 +1,25 @@
-//! The one queue of a version: bounded, and full means refused at once.
+//! The one queue of a version: bounded, by priority; what cannot be answered in time is refused at
+//! once, or dropped before it is computed.
+
+mod limits;
 
 use std::{
-    collections::VecDeque,
     sync::{Condvar, Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use domain::Tensor;
 use tokio::sync::oneshot;
 
-use crate::{Answer, Error, batch, sync::lock};
+pub(crate) use self::limits::Limits;
+use crate::{
+    Answer, Error, Shed,
+    ask::{Ask, Priority},
+    batch,
+    gauge::{Arrival, Gauge},
+    lanes::Lanes,
+    sync::lock,
+};
 
 /// One waiting request, arranged.
 pub(crate) struct Job {
@@ -17,14 +27,18 @@ pub(crate) struct Job {
     /// How many rows, if it may share a run with others.
     pub(crate) rows: Option<usize>,
     pub(crate) deadline: Instant,
+    pub(crate) priority: Priority,
     pub(crate) queued_at: Instant,
+    /// Its rows; as much as a full run where it has none, since it runs alone.
+    pub(crate) weight: usize,
     pub(crate) reply: oneshot::Sender<Result<Answer, Error>>,
 }
 
 impl Job {
-    /// Whether anybody still wants the answer: the caller is there, and not too late.
-    pub(crate) fn is_wanted(&self, now: Instant) -> bool {
-        !self.reply.is_closed() && now < self.deadline
+    /// Whether anybody still wants the answer: the caller is there, and would not be too late with a
+    /// run that takes so long.
+    pub(crate) fn is_wanted(&self, now: Instant, takes: Duration) -> bool {
+        !self.reply.is_closed() && now + takes < self.deadline
     }
 
     /// Gives the answer to the caller; false if they have left meanwhile.
@@ -36,96 +50,187 @@ impl Job {
 pub(crate) struct Queue {
     state: Mutex<State>,
     something: Condvar,
-    capacity: usize,
+    /// For threads that wait for company.
+    full: Condvar,
+    pub(crate) limits: Limits,
 }
 
-#[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    lanes: Lanes,
+    gauge: Gauge,
+    shed: Shed,
     /// Threads that wait for a job and that nobody has woken yet.
     sleeping: usize,
+    /// Threads that wait for company.
+    collecting: usize,
     closed: bool,
 }
 
 impl Queue {
-    pub(crate) fn new(capacity: usize) -> Self {
-        Self { state: Mutex::default(), something: Condvar::new(), capacity }
+    pub(crate) fn new(limits: Limits) -> Self {
+        let state = State {
+            lanes: Lanes::default(),
+            gauge: Gauge::new(Instant::now()),
+            shed: Shed::default(),
+            sleeping: 0,
+            collecting: 0,
+            closed: false,
+        };
+        let state = Mutex::new(state);
+        Self { state, something: Condvar::new(), full: Condvar::new(), limits }
     }
 
-    /// Puts a job at the end.
+    /// Puts a request in its place. The answer, or why there is none, comes by the receiver; it is
+    /// dropped where the request was given up because it would be late.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] if the queue is full, [`Error::Draining`] if it is closed.
-    pub(crate) fn push(&self, job: Job) -> Result<(), Error> {
+    /// [`Error::Overloaded`] if too many wait, or it would wait too long while more comes in than can
+    /// be answered; [`Error::Draining`] if the queue is closed.
+    pub(crate) fn push(
+        &self,
+        inputs: Vec<Tensor>,
+        rows: Option<usize>,
+        ask: &Ask,
+        now: Instant,
+    ) -> Result<oneshot::Receiver<Result<Answer, Error>>, Error> {
+        let max_batch = self.limits.max_batch();
+        let weight = rows.unwrap_or(max_batch);
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Error::Draining);
         }
-        if state.jobs.len() >= self.capacity {
-            // Those who left or are too late hold no place against those who can be served.
-            let now = Instant::now();
-            state.jobs.retain(|job| job.is_wanted(now));
-        }
-        if state.jobs.len() >= self.capacity {
-            return Err(Error::Overloaded);
-        }
-        state.jobs.push_back(job);
+        self.make_room(&mut state, ask, weight, now)?;
+        let (reply, answer) = oneshot::channel();
+        let Ask { deadline, priority, .. } = *ask;
+        state.lanes.push(Job { inputs, rows, deadline, priority, queued_at: now, weight, reply });
         // A thread that is busy looks here before it sleeps: waking costs a system call, so only
         // who sleeps is woken, and only once.
         if let Some(left) = state.sleeping.checked_sub(1) {
             state.sleeping = left;
             drop(state);
             self.something.notify_one();
+        } else if state.collecting > 0 && state.lanes.rows() >= max_batch {
+            drop(state);
+            self.full.notify_one();
+        }
+        Ok(answer)
+    }
+
+    /// Sees to it that there is room for one more.
+    fn make_room(
+        &self,
+        state: &mut State,
+        ask: &Ask,
+        rows: usize,
+        at: Instant,
+    ) -> Result<(), Error> {
+        let (limits, priority) = (&self.limits, ask.priority);
+        let (target, window) = limits.target_and_window();
+        let is_long = |lanes: &Lanes| limits.wait(lanes.rows_before(priority)) > target;
+        let waits_long = is_long(&state.lanes);
+        let slack = limits.max_batch() * limits.threads;
+        let arrival = Arrival { at, rows, waits_long, window, slack };
+        let (is_overloaded, begins) = state.gauge.comes(&arrival);
+        // Those who joined while it came about would wait too long as well.
+        while begins && limits.wait(state.lanes.rows()) > target {
+            let Some(job) = state.lanes.pop_last() else { break };
+            state.shed.slow += 1;
+            job.answer(Err(Error::Overloaded));
+        }
+        if is_overloaded && is_long(&state.lanes) {
+            state.shed.slow += 1;
+            return Err(Error::Overloaded);
+        }
+        let capacity = limits.capacity.min(ask.max_queue);
+        if state.lanes.len() >= capacity {
+            // Those who left or are too late hold no place against those who can be served.
+            let run = limits.pace.run(1);
+            state.lanes.retain(|job| job.is_wanted(at, run));
+        }
+        if state.lanes.len() >= capacity {
+            state.shed.full += 1;
+            return Err(Error::Overloaded);
         }
         Ok(())
     }
 
-    /// Sleeps until there is a job. False when the queue is closed and empty.
-    pub(crate) fn wait(&self) -> bool {
+    /// Sleeps until there is a job, and then, if that is wished, a little for company. Tells how long
+    /// that was; nothing when the queue is closed and empty.
+    pub(crate) fn wait(&self) -> Option<Duration> {
         let mut state = lock(&self.state);
         loop {
-            if !state.jobs.is_empty() {
-                return true;
+            if !state.lanes.is_empty() {
+                break;
             }
             if state.closed {
-                return false;
+                return None;
             }
             state.sleeping += 1;
             state = self.something.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        let longest = self.limits.company();
+        if longest.is_zero() {
+            return Some(Duration::ZERO);
+        }
+        let begun = Instant::now();
+        loop {
+            let (rows, first) = (state.lanes.rows(), state.lanes.first());
+            let Some(first) = first.filter(|_| rows < self.limits.max_batch() && !state.closed)
+            else {
+                break;
+            };
+            // Nobody is made late by it.
+            let late = first.deadline.checked_sub(self.limits.pace.run(rows) * 2);
+            let until = late.map_or(begun, |late| late.min(first.queued_at + longest));
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            state.collecting += 1;
+            state = self.full.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.collecting -= 1;
+        }
+        Some(begun.elapsed())
     }
 
-    /// Takes what can share one run: the oldest job and those behind it that fit, up to
-    /// `max_rows`. Jobs that nobody wants any more are dropped on the way; those who wait too long
-    /// have been told so by their own clocks.
-    pub(crate) fn take(&self, max_rows: usize) -> Vec<Job> {
+    /// Takes what can share one run: who is next and those behind that fit, up to `max_batch` rows
+    /// and as long as nobody becomes late by the company. Jobs that nobody wants any more, or that
+    /// would be late even alone, are dropped on the way.
+    pub(crate) fn take(&self, now: Instant) -> Vec<Job> {
+        let (limits, max_rows) = (&self.limits, self.limits.max_batch());
         let mut taken: Vec<Job> = Vec::new();
-        let mut rows = 0;
-        let now = Instant::now();
+        let (mut rows, mut earliest) = (0, None::<Instant>);
         let mut state = lock(&self.state);
-        while let Some(job) = state.jobs.pop_front() {
-            if !job.is_wanted(now) {
+        while let Some(job) = state.lanes.first() {
+            if !job.is_wanted(now, limits.pace.run(job.weight)) {
+                if !job.reply.is_closed() {
+                    state.shed.late += 1;
+                    limits.pace.gave_up();
+                }
+                state.lanes.pop();
                 continue;
             }
+            let until = earliest.map_or(job.deadline, |earliest| earliest.min(job.deadline));
             let room = match (job.rows, taken.first()) {
                 (_, None) => true,
                 (Some(more), Some(first)) => {
                     rows + more <= max_rows
                         && first.rows.is_some()
+                        && now + limits.pace.run(rows + more) < until
                         && batch::fit(&first.inputs, &job.inputs)
                 }
                 (None, Some(_)) => false,
             };
             if !room {
-                state.jobs.push_front(job);
                 break;
             }
-            rows += job.rows.unwrap_or(max_rows);
-            taken.push(job);
+            (rows, earliest) = (rows + job.weight, Some(until));
+            taken.extend(state.lanes.pop());
             if rows >= max_rows {
                 break;
             }
         }
+        state.gauge.goes(rows);
         taken
     }
 
@@ -133,86 +238,19 @@ impl Queue {
     pub(crate) fn close(&self) {
         lock(&self.state).closed = true;
         self.something.notify_all();
+        self.full.notify_all();
     }
 
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
-        lock(&self.state).jobs.len()
+        lock(&self.state).lanes.len()
+    }
+
+    /// Whom it refused or gave up so far.
+    pub(crate) fn shed(&self) -> Shed {
+        lock(&self.state).shed
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use domain::TensorData;
-
-    use super::*;
-
-    type Reply = oneshot::Receiver<Result<Answer, Error>>;
-
-    fn job(width: usize, rows: Option<usize>, wait: Duration) -> (Job, Reply) {
-        let (reply, receiver) = oneshot::channel();
-        let count = rows.unwrap_or(1);
-        let data = TensorData::F32(vec![0.0; count * width]);
-        let inputs = vec![Tensor::new("x", vec![count, width], data).unwrap()];
-        let now = Instant::now();
-        (Job { inputs, rows, deadline: now + wait, queued_at: now, reply }, receiver)
-    }
-
-    fn filled(jobs: &[(usize, Option<usize>)]) -> (Queue, Vec<Reply>) {
-        let queue = Queue::new(64);
-        let mut replies = Vec::new();
-        for &(width, rows) in jobs {
-            let (job, reply) = job(width, rows, Duration::from_secs(60));
-            queue.push(job).unwrap();
-            replies.push(reply);
-        }
-        (queue, replies)
-    }
-
-    #[test]
-    fn what_fits_is_taken_at_once_and_in_order() {
-        let (queue, _replies) = filled(&[(2, Some(1)), (2, Some(3)), (3, Some(1)), (2, Some(1))]);
-        assert_eq!([2, 1, 1, 0].map(|_| queue.take(8).len()), [2, 1, 1, 0]);
-    }
-
-    #[test]
-    fn a_batch_has_at_most_max_rows_but_a_large_request_runs_alone() {
-        let (queue, _replies) = filled(&[(2, Some(2)), (2, Some(2)), (2, Some(1)), (2, Some(9))]);
-        assert_eq!([0; 3].map(|_| queue.take(4).len()), [2, 1, 1]);
-    }
-
-    #[test]
-    fn what_may_not_be_joined_runs_alone() {
-        let (queue, _replies) = filled(&[(2, None), (2, Some(1)), (2, None), (2, None)]);
-        assert_eq!([0; 4].map(|_| queue.take(8).len()), [1, 1, 1, 1]);
-    }
-
-    #[test]
-    fn a_full_queue_refuses_at_once_and_a_closed_one_says_so() {
-        let queue = Queue::new(1);
-        let minute = Duration::from_secs(60);
-        let (first, _reply) = job(1, Some(1), minute);
-        queue.push(first).unwrap();
-        assert!(matches!(queue.push(job(1, Some(1), minute).0), Err(Error::Overloaded)));
-        queue.close();
-        assert!(matches!(queue.push(job(1, Some(1), minute).0), Err(Error::Draining)));
-        assert!(queue.wait(), "what was queued before is still served");
-        assert_eq!(queue.take(1).len(), 1);
-        assert!(!queue.wait());
-    }
-
-    #[test]
-    fn who_left_or_is_too_late_is_not_computed_and_holds_no_place() {
-        let queue = Queue::new(2);
-        let (left, reply) = job(1, Some(1), Duration::from_secs(60));
-        let (late, _late_reply) = job(1, Some(1), Duration::ZERO);
-        queue.push(left).unwrap();
-        queue.push(late).unwrap();
-        drop(reply);
-        let (next, _reply) = job(1, Some(1), Duration::from_secs(60));
-        queue.push(next).unwrap();
-        assert_eq!((queue.len(), queue.take(8).len()), (1, 1));
-    }
-}
+mod tests;

@@ -3,7 +3,7 @@
 //! A fast model has one engine, shared by its inference thread and, while requests come one at a
 //! time, by the callers' own threads ([`direct`](crate::direct)). A slow one has as many engines as
 //! cores and always the hop, so that no run holds up an HTTP thread. Inference threads take what
-//! is queued and never wait for more to come.
+//! is queued and wait for more only where that is wished.
 
 mod serving;
 
@@ -16,17 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Signature, Tensor};
-use tokio::sync::{oneshot, watch};
+use domain::{Batching, Signature, Tensor};
+use tokio::sync::watch;
 
 use self::serving::Shared;
 use crate::{
-    Engine, Error, ModelFolder, Profile, Runtime, arrange, batch,
+    Ask, Engine, Error, ModelFolder, Profile, Runtime, arrange, batch,
     direct::Direct,
     onnx::{OnnxEngine, OnnxOptions},
+    pace::Pace,
     plan::Plan,
     probe::probe,
-    queue::{Job, Queue},
+    queue::{Limits, Queue},
 };
 
 /// How a version is run. The default lets the model's own speed decide.
@@ -40,6 +41,9 @@ pub struct ReplicaOptions {
     pub max_batch: Option<usize>,
     /// Requests that wait at most.
     pub queue: usize,
+    /// How long they wait at most while more come than can be answered; by default as long as two full
+    /// runs take. Who would wait longer is refused then.
+    pub queue_time: Option<Duration>,
     /// The most bytes that one answer may have.
     pub max_output_bytes: usize,
     /// The longest that the first look at the model may take.
@@ -53,6 +57,7 @@ impl Default for ReplicaOptions {
             threads: None,
             max_batch: None,
             queue: 1024,
+            queue_time: None,
             max_output_bytes: OnnxOptions::default().max_output_bytes,
             probe_time: Duration::from_secs(60),
         }
@@ -79,6 +84,8 @@ pub struct Answer {
 pub struct Run {
     /// How many rows it had in all; 1 where the model knows no rows.
     pub rows: usize,
+    /// How long it waited for company, which those in it waited at most.
+    pub collected: Duration,
     /// How long it took to put the requests' inputs together; nothing for one request.
     pub joined: Duration,
     /// How long the model took.
@@ -88,11 +95,22 @@ pub struct Run {
 }
 
 impl Run {
-    /// All of it.
+    /// All of it but the wait for company.
     #[must_use]
     pub fn took(&self) -> Duration {
         self.joined + self.computed + self.split
     }
+}
+
+/// Those whom a replica did not serve since it was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shed {
+    /// Refused as too many waited.
+    pub full: u64,
+    /// Refused as they would have waited too long.
+    pub slow: u64,
+    /// Given up as their answer would have come too late.
+    pub late: u64,
 }
 
 /// One loaded version. Dropping it lets what is queued finish and then frees the model;
@@ -144,9 +162,12 @@ impl Replica {
             return Err(Error::Model("it has no engine".to_owned()));
         };
         profile.max_batch = options.max_batch.unwrap_or(profile.max_batch).max(1);
+        let (pace, threads) = (Pace::new(&profile), engines.len());
+        let limits =
+            Limits::new(options.queue, threads, pace, profile.max_batch, options.queue_time);
         let shared = Arc::new(Shared {
             signature: first.signature().clone(),
-            queue: Queue::new(options.queue),
+            queue: Queue::new(limits),
             direct: Direct::new(Plan::runs_on_callers_threads(&profile)),
             may_join: AtomicBool::new(profile.batchable),
             profile,
@@ -182,6 +203,23 @@ impl Replica {
         &self.shared.profile
     }
 
+    /// Puts requests together like this from now on.
+    pub fn set_batching(&self, batching: &Batching) {
+        self.shared.queue.limits.set(batching);
+    }
+
+    /// Rows that share one run at most, as things stand.
+    #[must_use]
+    pub fn max_batch(&self) -> usize {
+        self.shared.queue.limits.max_batch()
+    }
+
+    /// How long the first of a run waits for company, as things stand.
+    #[must_use]
+    pub fn batch_wait(&self) -> Duration {
+        self.shared.queue.limits.company()
+    }
+
     /// How many runs go on at once.
     #[must_use]
     pub fn threads(&self) -> usize {
@@ -194,21 +232,27 @@ impl Replica {
         self.shared.queue.len()
     }
 
+    /// Whom it did not serve.
+    #[must_use]
+    pub fn shed(&self) -> Shed {
+        self.shared.queue.shed()
+    }
+
     /// Answers one request, in the company of others where that is faster. Dropping the future
     /// withdraws the request. Needs a tokio runtime with time.
     ///
     /// # Errors
-    /// Inputs that do not fit the signature, a failing model, [`Error::Timeout`] at the deadline,
-    /// [`Error::Overloaded`] at once when too many wait, [`Error::Draining`].
-    pub async fn infer(&self, inputs: Vec<Tensor>, deadline: Instant) -> Result<Answer, Error> {
-        let inputs = arrange(&self.shared.signature, inputs)?;
-        if let Some(result) = self.shared.run_here(&inputs, deadline) {
+    /// Inputs that do not fit the signature, a failing model, [`Error::Timeout`] at the deadline, or
+    /// before it where the answer would be late, [`Error::Overloaded`] at once when too many wait or
+    /// waiting takes too long, [`Error::Draining`].
+    pub async fn infer(&self, inputs: Vec<Tensor>, ask: impl Into<Ask>) -> Result<Answer, Error> {
+        let (inputs, ask) = (arrange(&self.shared.signature, inputs)?, ask.into());
+        if let Some(result) = self.shared.run_here(&inputs, ask.deadline) {
             return result;
         }
         let rows = self.shared.may_join.load(Relaxed).then(|| batch::rows(&inputs)).flatten();
-        let (reply, answer) = oneshot::channel();
-        self.shared.queue.push(Job { inputs, rows, deadline, queued_at: Instant::now(), reply })?;
-        match tokio::time::timeout_at(deadline.into(), answer).await {
+        let answer = self.shared.queue.push(inputs, rows, &ask, Instant::now())?;
+        match tokio::time::timeout_at(ask.deadline.into(), answer).await {
             Ok(Ok(result)) => result,
             // The thread drops a job unanswered only when it came too late.
             Ok(Err(_)) | Err(_) => Err(Error::Timeout),

@@ -5,8 +5,8 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use artifacts::Download;
 use auth::{Permit, verbs};
 use domain::{
-    AliasName, AuditEvent, Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest, ModelName,
-    Page, Problem, TagKey, TagValue, VersionId, VersionStatus,
+    AliasName, AuditEvent, Batching, Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest,
+    ModelName, Page, Problem, Servable, TagKey, TagValue, VersionId, VersionStatus,
 };
 use serde_json::json;
 use store::{
@@ -32,6 +32,8 @@ pub struct Edit {
     pub description: Option<String>,
     /// All its tags.
     pub tags: Option<Tags>,
+    /// How requests for it share runs.
+    pub batching: Option<Batching>,
 }
 
 /// Lists a model's versions, newest first.
@@ -196,11 +198,29 @@ pub async fn update(
     let description = edit.description.unwrap_or_else(|| before.description.clone());
     let tags = edit.tags.unwrap_or_else(|| before.tags.clone());
     versions::update(&mut change, before.id, &description, &tags).await?;
+    if let Some(batching) = edit.batching.filter(|batching| *batching != before.batching) {
+        may_batch(&before, &batching)?;
+        versions::set_batching(&mut change, before.id, &batching).await?;
+    }
     let after = lock(&mut change, &model, number).await?;
     let event = permit.event("version.edited", json!({"model": model.name, "version": number}));
     tell_tags(&mut change, &event, &before, &after).await?;
     publish(change, event.changed(Some(&before.describe()), Some(&after.describe()))).await?;
     Ok(after)
+}
+
+/// Whether a version's requests may share runs like that.
+fn may_batch(version: &Version, batching: &Batching) -> Result<()> {
+    let is_tried = version.status == VersionStatus::Ready && version.servable != Servable::Checking;
+    let is_alone = batching.max_batch.is_none_or(|rows| rows.get() == 1) && batching.wait.is_zero();
+    if !is_tried || version.batchable || is_alone {
+        return Ok(());
+    }
+    let message = format!(
+        "requests for `{}/{}` never share a run: its trial found that rows run together do not get the answers that each gets alone, or that its tensors have no common first dimension of any size",
+        version.model, version.number
+    );
+    Err(Problem::conflict(message).at("batching").hint("leave `batching` out").into())
 }
 
 /// Tells of each tag that is another now as if it had been set or deleted by itself.

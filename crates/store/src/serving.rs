@@ -1,12 +1,12 @@
 //! What gateways must hold and answer: read whole, as often as anything changes.
 
 use domain::{
-    EndpointId, EndpointRef, FilePath, ModelName, Signature, SubjectId, VersionId, WeightedVersion,
-    access::Target,
+    Batching, EndpointId, EndpointRef, FilePath, ModelName, Signature, SubjectId, VersionId,
+    WeightedVersion, access::Target,
 };
 use serde_json::Value;
 
-use crate::{Database, Error, Result, access};
+use crate::{Database, Error, Result, access, versions};
 
 /// An endpoint as a gateway sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +63,30 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                 live: row.live_release.map(|number| (number, live)),
                 target: row.target.into_iter().map(VersionId).collect(),
             })
+        })
+        .collect()
+}
+
+/// How requests share runs, of those of these versions for which that was set.
+///
+/// # Errors
+/// The database is away.
+pub async fn batching(
+    database: &Database,
+    ids: &[VersionId],
+) -> Result<Vec<(VersionId, Batching)>> {
+    let ids: Vec<uuid::Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        "SELECT id, max_batch, batch_wait_micros FROM model_versions
+         WHERE id = ANY($1) AND (max_batch IS NOT NULL OR batch_wait_micros > 0)",
+        &ids
+    )
+    .fetch_all(database.pool())
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let batching = versions::batching(row.id, row.max_batch, row.batch_wait_micros)?;
+            Ok((VersionId(row.id), batching))
         })
         .collect()
 }

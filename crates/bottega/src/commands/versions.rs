@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use client::{Connection, path};
+use domain::Problem;
 use serde_json::{Value, json};
 
 use super::{
@@ -28,6 +29,18 @@ pub enum Verb {
         /// With the stage and the aliases that it had at this instant, also if it is deleted by now
         #[arg(long, value_name = "2026-11-17T14:00:00Z")]
         as_of: Option<String>,
+    },
+    /// Set how requests for a version share runs; it is taken over while it serves
+    Set {
+        /// The version
+        #[arg(value_name = "NAME/VERSION")]
+        version: String,
+        /// Rows that share a run at most, or auto for as many as pay
+        #[arg(long, value_name = "ROWS|auto", required_unless_present = "batch_wait")]
+        max_batch: Option<String>,
+        /// How long the first of a run waits for company, like 2ms; 0ms waits for nobody
+        #[arg(long, value_name = "DURATION")]
+        batch_wait: Option<String>,
     },
     /// Show where a version comes from and what serves it
     Lineage {
@@ -85,6 +98,8 @@ pub const FIELDS: &[Column<'_>] = &[
     ("lineage", "/lineage"),
     ("inputs", "/signature/inputs"),
     ("outputs", "/signature/outputs"),
+    ("max batch", "/batching/max_batch"),
+    ("batch wait", "/batching/wait"),
     ("flavours", "/flavors"),
     ("loader module", "/loader_module"),
     ("written by MLflow", "/mlmodel/mlflow_version"),
@@ -127,6 +142,14 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             let version: Value = server.get(&url, &super::moment(as_of)).await?;
             Ok(output.object(&version, FIELDS))
         }
+        Verb::Set { version, max_batch, batch_wait } => {
+            let path = below(&version, &[])?;
+            let present: Value = server.get(&path, &[]).await?;
+            let batching = batching(&present["batching"], max_batch, batch_wait)?;
+            let edit = json!({ "batching": batching });
+            let version: Value = server.patch(&path, &edit).await?;
+            Ok(output.object(&version, FIELDS))
+        }
         Verb::Lineage { version, depth } => {
             let query = [("depth", depth.to_string())];
             let graph: Value = server.get(&below(&version, &["lineage"])?, &query).await?;
@@ -160,6 +183,24 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             Ok(output.done(&restored, &format!("version {version} is restored")))
         }
     }
+}
+
+/// How requests share runs now, but for what is given.
+fn batching(
+    present: &Value,
+    max_batch: Option<String>,
+    wait: Option<String>,
+) -> Result<Value, Failure> {
+    let max_batch = match max_batch.as_deref() {
+        None => present["max_batch"].clone(),
+        Some("auto") => Value::Null,
+        Some(rows) => rows.parse::<u64>().map(Value::from).map_err(|_| {
+            Problem::invalid("max_batch", format!("`{rows}` is no number of rows"))
+                .hint("give a number like 32, or auto for as many as pay")
+        })?,
+    };
+    let wait = wait.map_or_else(|| present["wait"].clone(), Value::from);
+    Ok(json!({"max_batch": max_batch, "wait": wait}))
 }
 
 /// Where something of a version is.

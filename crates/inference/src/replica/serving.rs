@@ -37,7 +37,7 @@ impl Shared {
         inputs: &[Tensor],
         deadline: Instant,
     ) -> Option<Result<Answer, Error>> {
-        if !self.direct.is_allowed() {
+        if !self.direct.is_allowed() || !self.queue.limits.company().is_zero() {
             return None;
         }
         let Some(mut engine) = self.engines.first().and_then(|engine| engine.try_lock().ok())
@@ -56,12 +56,13 @@ impl Shared {
     /// One inference thread's life.
     pub(super) fn serve(&self, at: usize) {
         let Some(slot) = self.engines.get(at) else { return };
-        while self.queue.wait() {
+        while let Some(collected) = self.queue.wait() {
             // The engine first, so that what arrives while a caller uses it joins the batch.
             let mut engine = lock(slot);
-            let jobs = self.queue.take(self.profile.max_batch);
+            let start = Instant::now();
+            let jobs = self.queue.take(start);
             match engine.as_deref_mut() {
-                Some(engine) if !jobs.is_empty() => self.run_jobs(engine, jobs),
+                Some(engine) if !jobs.is_empty() => self.run_jobs(engine, jobs, start, collected),
                 _ => {}
             }
         }
@@ -70,19 +71,32 @@ impl Shared {
         drop(engine);
     }
 
-    fn run_jobs(&self, engine: &mut dyn Engine, jobs: Vec<Job>) {
-        let (start, count) = (Instant::now(), jobs.len());
+    fn run_jobs(
+        &self,
+        engine: &mut dyn Engine,
+        jobs: Vec<Job>,
+        start: Instant,
+        collected: Duration,
+    ) {
+        let (count, rows) = (jobs.len(), jobs.iter().map(|job| job.weight).sum());
         if count > 1 {
-            self.run_together(engine, jobs);
+            self.run_together(engine, jobs, start, collected);
         } else {
-            jobs.into_iter().for_each(|job| run_alone(engine, job));
+            jobs.into_iter().for_each(|job| run_alone(engine, job, start, collected));
         }
-        self.direct.ran(count, start.elapsed());
+        let took = start.elapsed();
+        self.queue.limits.pace.ran(rows, took);
+        self.direct.ran(count, took);
     }
 
     /// Runs several requests as one; if that fails, each alone, so that only the bad one fails.
-    fn run_together(&self, engine: &mut dyn Engine, jobs: Vec<Job>) {
-        let start = Instant::now();
+    fn run_together(
+        &self,
+        engine: &mut dyn Engine,
+        jobs: Vec<Job>,
+        start: Instant,
+        collected: Duration,
+    ) {
         let requests: Vec<&[Tensor]> = jobs.iter().map(|job| job.inputs.as_slice()).collect();
         let rows: Vec<usize> = jobs.iter().filter_map(|job| job.rows).collect();
         // Those who cannot wait as long as the last one are told so by their own clocks.
@@ -98,12 +112,12 @@ impl Shared {
             Ok((parts, computed))
         });
         let Ok((parts, computed)) = parts else {
-            jobs.into_iter().for_each(|job| run_alone(engine, job));
+            jobs.into_iter().for_each(|job| run_alone(engine, job, Instant::now(), collected));
             return;
         };
         let (split, rows) = (start.elapsed().saturating_sub(computed), rows.iter().sum());
         let computed = computed.saturating_sub(joined);
-        let (run, batch) = (Run { rows, joined, computed, split }, jobs.len());
+        let (run, batch) = (Run { rows, collected, joined, computed, split }, jobs.len());
         let mut leads = true;
         for (job, outputs) in jobs.into_iter().zip(parts) {
             let queued = start.duration_since(job.queued_at);
@@ -113,22 +127,26 @@ impl Shared {
     }
 }
 
-fn run_alone(engine: &mut dyn Engine, job: Job) {
-    let start = Instant::now();
-    if !job.is_wanted(start) {
+fn run_alone(engine: &mut dyn Engine, job: Job, start: Instant, collected: Duration) {
+    if !job.is_wanted(start, Duration::ZERO) {
         return;
     }
     let queued = start.duration_since(job.queued_at);
     let result = run(engine, &job.inputs, job.deadline);
     let ran = start.elapsed();
-    let answer = result.map(|outputs| alone(outputs, queued, &job.inputs, ran));
+    let answer = result.map(|outputs| {
+        let mut answer = alone(outputs, queued, &job.inputs, ran);
+        answer.run.collected = collected;
+        answer
+    });
     job.answer(answer);
 }
 
 /// The answer of a run that no other request shares.
 fn alone(outputs: Vec<Tensor>, queued: Duration, inputs: &[Tensor], computed: Duration) -> Answer {
     let rows = batch::rows(inputs).unwrap_or(1);
-    let run = Run { rows, joined: Duration::ZERO, computed, split: Duration::ZERO };
+    let none = Duration::ZERO;
+    let run = Run { rows, collected: none, joined: none, computed, split: none };
     Answer { outputs, queued, batch: 1, run, leads: true }
 }
 

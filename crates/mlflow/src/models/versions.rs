@@ -122,7 +122,7 @@ async fn update(
 ) -> Answer {
     let (name, number) = (name(update.name, "name")?, version(update.version)?);
     let permit = permit::<verbs::Edit>(&access, &caller, &name).await?;
-    let edit = Edit { description: Some(description(update.description)?), tags: None };
+    let edit = Edit { description: Some(description(update.description)?), ..Edit::default() };
     let edited = versions::update(&state, &permit, &name, number, edit)
         .await
         .map_err(told(&name, Some(number)))?;

@@ -12,6 +12,10 @@ pub(super) const BINARY_DATA_OUTPUT: &str = "binary_data_output";
 pub(super) const BINARY_DATA_SIZE: &str = "binary_data_size";
 /// On a request: the longest that it may take, in microseconds; 0 is no limit of its own.
 pub(super) const TIMEOUT: &str = "timeout";
+/// On a request: 1 to [`PRIORITIES`], the highest first; 0 is the default.
+pub(super) const PRIORITY: &str = "priority";
+/// The lowest priority.
+const PRIORITIES: u64 = 3;
 /// On a request of a gRPC stream: whether the last answer to it is marked as such.
 pub(super) const MARK_FINAL: &str = "triton_enable_empty_final_response";
 /// Anywhere: a hint on how the elements were made, which the datatype tells already.
@@ -28,7 +32,7 @@ pub(super) enum On {
 impl On {
     const fn known(self) -> &'static [&'static str] {
         match self {
-            Self::Request => &[BINARY_DATA_OUTPUT, TIMEOUT, MARK_FINAL, CONTENT_TYPE],
+            Self::Request => &[BINARY_DATA_OUTPUT, TIMEOUT, PRIORITY, MARK_FINAL, CONTENT_TYPE],
             Self::Input => &[BINARY_DATA_SIZE, CONTENT_TYPE],
             Self::Output => &[BINARY_DATA, CONTENT_TYPE],
         }
@@ -56,6 +60,10 @@ pub(super) fn check(parameters: &Map<String, Value>, on: On, field: &str) -> Res
         let (fits, expected) = match name.as_str() {
             BINARY_DATA | BINARY_DATA_OUTPUT | MARK_FINAL => (value.is_boolean(), "true or false"),
             BINARY_DATA_SIZE | TIMEOUT => (value.is_u64(), "a whole number of 0 or more"),
+            PRIORITY => (
+                value.as_u64().is_some_and(|level| level <= PRIORITIES),
+                "1 (the highest), 2 (the default), 3, or 0 for the default",
+            ),
             _ => (value.is_string(), "a string"),
         };
         if !on.known().contains(&name.as_str()) {
@@ -79,7 +87,6 @@ fn instead(name: &str, value: &Value) -> Option<&'static str> {
         CONTENT_TYPE if value == "base64" => {
             Some("send text in `data`, or any bytes in the binary form or by gRPC")
         }
-        "priority" => Some("leave it out: requests are served in the order of their arrival"),
         "sequence_end" | "sequence_id" | "sequence_start" => {
             Some("leave it out: a model keeps no state between requests; send the whole sequence")
         }
@@ -104,7 +111,6 @@ mod tests {
     fn parameters_that_would_change_the_answer_are_refused_by_name() {
         for name in [
             "classification",
-            "priority",
             "sequence_end",
             "sequence_id",
             "sequence_start",
@@ -124,7 +130,10 @@ mod tests {
     #[test]
     fn each_is_taken_where_it_belongs_and_nowhere_else() {
         let all = [
-            (On::Request, json!({"binary_data_output": true, "timeout": 5, "content_type": "np"})),
+            (
+                On::Request,
+                json!({"binary_data_output": true, "timeout": 5, "priority": 3, "content_type": "np"}),
+            ),
             (On::Input, json!({"binary_data_size": 0, "content_type": "np"})),
             (On::Output, json!({"binary_data": false, "content_type": "np"})),
         ];
@@ -135,6 +144,7 @@ mod tests {
             (On::Request, "binary_data"),
             (On::Input, "binary_data_output"),
             (On::Output, "timeout"),
+            (On::Input, "priority"),
             (On::Request, "mine"),
         ] {
             let problem = check(&map(json!({name: true})), on, "p").unwrap_err();
@@ -148,6 +158,7 @@ mod tests {
         for (on, parameters, expected) in [
             (On::Request, json!({"binary_data_output": 1}), "is 1: expected true or false"),
             (On::Request, json!({"timeout": -1}), "is -1: expected a whole number of 0 or more"),
+            (On::Request, json!({"priority": 4}), "is 4: expected 1 (the highest), 2"),
             (On::Input, json!({"binary_data_size": 1.5}), "is 1.5: expected a whole number"),
             (On::Input, json!({"binary_data_size": "8"}), "is \"8\": expected a whole number"),
             (On::Output, json!({"content_type": 3}), "is 3: expected a string"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::{Problem, Signature, Tensor};
 use serde_json::{Map, Value};
 
-use super::parameters::{self, BINARY_DATA, BINARY_DATA_OUTPUT, MARK_FINAL, On, TIMEOUT};
+use super::parameters::{self, BINARY_DATA, BINARY_DATA_OUTPUT, MARK_FINAL, On, PRIORITY, TIMEOUT};
 
 /// The longest text that a refusal carries: names and values in it are the caller's.
 const MAX_TEXT: usize = 500;
@@ -92,6 +92,12 @@ impl InferRequest {
         parameters::count(&self.parameters, TIMEOUT)
             .filter(|&micros| micros > 0)
             .map(Duration::from_micros)
+    }
+
+    /// Its place among those who wait: 1 is the highest, 3 the lowest, and 0 the default.
+    #[must_use]
+    pub fn priority(&self) -> u64 {
+        parameters::count(&self.parameters, PRIORITY).unwrap_or(0)
     }
 
     /// Whether the last answer to it, in a stream, is to be marked as the last.

@@ -77,7 +77,7 @@ async fn until(platform: &Platform, state: &State, expected: &str) {
 
 async fn describe(platform: &Platform, state: &State, version: i32, text: &str) {
     let permit = platform.permit_to::<verbs::Edit>("fraud");
-    let edit = Edit { description: Some(text.to_owned()), tags: None };
+    let edit = Edit { description: Some(text.to_owned()), ..Edit::default() };
     versions::update(state, &permit, &"fraud".parse().unwrap(), version, edit).await.unwrap();
 }
 

@@ -4,8 +4,8 @@ mod read;
 mod write;
 
 use domain::{
-    Digest, Manifest, ModelId, ModelName, Problem, Runtime, Servable, Signature, Stage, Timestamp,
-    VersionId, VersionStatus,
+    Batching, Digest, Manifest, ModelId, ModelName, Problem, Runtime, Servable, Signature, Stage,
+    Timestamp, VersionId, VersionStatus,
     mlmodel::Facts,
     onnx::OnnxFacts,
     pickle::{Findings, Policy},
@@ -13,6 +13,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 
+pub(crate) use self::read::batching;
 pub use self::{
     read::{
         Deleted, deleted, find, find_by_digest, get, get_by_aliases, get_by_id, get_by_stage,
@@ -20,8 +21,8 @@ pub use self::{
         manifest, newest, newest_in_stages,
     },
     write::{
-        TrialOutcome, delete, delete_tag, finish_trial, insert, restore, set_findings, set_tag,
-        update,
+        TrialOutcome, delete, delete_tag, finish_trial, insert, restore, set_batching,
+        set_findings, set_tag, update,
     },
 };
 use crate::{Error, Result, models::Tags};
@@ -102,6 +103,8 @@ pub struct Version {
     pub policy: Policy,
     /// Whether rows of several requests may be run together, as the trial found.
     pub batchable: bool,
+    /// How requests for it share runs.
+    pub batching: Batching,
     /// MLflow's stage.
     pub stage: Stage,
     /// What is special about it.
@@ -153,6 +156,7 @@ impl Version {
         json!({
             "model": self.model, "version": self.number, "digest": self.digest, "status": self.status,
             "servable": self.servable, "stage": self.stage, "description": self.description, "tags": self.tags,
+            "batching": self.batching,
         })
     }
 }

@@ -1,10 +1,10 @@
 //! Reading versions.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use domain::{
-    AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Stage,
-    Timestamp, VersionId, pickle::Policy, tracking::LoggedModelId,
+    AliasName, Batching, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page,
+    Stage, Timestamp, VersionId, pickle::Policy, tracking::LoggedModelId,
 };
 use serde_json::Value;
 
@@ -29,6 +29,8 @@ struct Row {
     findings: Option<Value>,
     policy: Option<Value>,
     batchable: bool,
+    max_batch: Option<i32>,
+    batch_wait_micros: i32,
     stage: String,
     description: String,
     run_id: Option<String>,
@@ -88,6 +90,7 @@ impl TryFrom<Row> for Version {
                 None => Policy::default(),
             },
             batchable: row.batchable,
+            batching: batching(row.id, row.max_batch, row.batch_wait_micros)?,
             stage: row.stage.parse().map_err(wrong("stage"))?,
             description: row.description,
             lineage: Lineage {
@@ -121,6 +124,13 @@ impl TryFrom<Row> for Version {
     }
 }
 
+/// How a version's requests share runs, as its row says.
+pub(crate) fn batching(id: uuid::Uuid, max_batch: Option<i32>, micros: i32) -> Result<Batching> {
+    let rows = max_batch.map(|rows| u64::from(rows.unsigned_abs()));
+    Batching::new(rows, Duration::from_micros(micros.unsigned_abs().into()))
+        .map_err(|_| Error::inconsistent("model_versions", "max_batch", id))
+}
+
 /// `select_version!("WHERE …", arguments)`: every read of a version gathers the same columns,
 /// and finds those that are not deleted, of models that are not.
 macro_rules! select_version {
@@ -131,7 +141,7 @@ macro_rules! select_version {
         sqlx::query_as!(
             Row,
             r#"SELECT v.id, v.model_id, m.name AS model, v.number, v.digest, v.size, v.status, v.servable, v.runtime,
-                      v.reason, v.model_file, v.facts, v.signature, v.input_example, v.batchable, v.stage,
+                      v.reason, v.model_file, v.facts, v.signature, v.input_example, v.batchable, v.max_batch, v.batch_wait_micros, v.stage,
                       v.description, v.run_id, v.dataset_digest, v.git_commit, v.source_url, v.source, v.is_external,
                       v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.mlmodel, v.notes, v.findings, v.created_by,
                       v.created_at, v.updated_at,

@@ -2,7 +2,9 @@
 
 use domain::pickle::{Findings, suspects};
 use domain::quota::Key;
-use domain::{Actor, Manifest, ModelId, Problem, Runtime, Servable, VersionId, VersionStatus};
+use domain::{
+    Actor, Batching, Manifest, ModelId, Problem, Runtime, Servable, VersionId, VersionStatus,
+};
 use serde_json::Value;
 
 use super::{NewVersion, Version, lock, size};
@@ -162,6 +164,24 @@ pub async fn update(
         .execute(change.connection())
         .await?;
     insert_tags(change, id, tags).await
+}
+
+/// Sets how requests for a version share runs.
+///
+/// # Errors
+/// The version is gone; the database is away.
+pub async fn set_batching(change: &mut Change, id: VersionId, batching: &Batching) -> Result<()> {
+    let micros = i32::try_from(batching.wait.as_micros()).unwrap_or(i32::MAX);
+    let done = sqlx::query!(
+        "UPDATE model_versions SET max_batch = $2, batch_wait_micros = $3, updated_at = $4 WHERE id = $1",
+        id.0,
+        batching.max_batch.map(|rows| i32::from(rows.get().cast_signed())),
+        micros,
+        change.now()
+    )
+    .execute(change.connection())
+    .await?;
+    one("model_versions", done.rows_affected())
 }
 
 /// Sets one tag of a version.

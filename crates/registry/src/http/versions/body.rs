@@ -37,7 +37,7 @@ use crate::text;
         "run_id": "9d1c2d5f1e0b4d0c8f3a5b6c7d8e9f00", "inputs": ["float32 [-1, 30]"], "outputs": ["float32 [-1, 1]"],
     },
     "notes": ["the input example `input_example.json` is left out: the file is not given"],
-    "batchable": true, "stage": "None", "is_external": false, "description": "Trained on June",
+    "batchable": true, "batching": {"max_batch": null, "wait": "0ms"}, "stage": "None", "is_external": false, "description": "Trained on June",
     "lineage": {"run_id": "9d1c2d5f1e0b4d0c8f3a5b6c7d8e9f00", "git_commit": "3e088bc"},
     "tags": {"ticket": "R-12"}, "aliases": ["champion"], "created_by": "user:ana",
     "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z",
@@ -81,6 +81,7 @@ pub struct Version {
     findings: Option<Findings>,
     /// Whether rows of several requests may be run together.
     batchable: bool,
+    batching: Batching,
     /// The stage that it is in: one of its model's.
     #[schema(value_type = String)]
     stage: Stage,
@@ -124,6 +125,42 @@ impl Version {
     /// The same, told as of a moment.
     pub fn told_of(self, at: DateTime<Utc>) -> Self {
         Self { as_of: Some(at), ..self }
+    }
+}
+
+/// How requests for a version share runs.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"max_batch": 32, "wait": "2ms"}))]
+pub struct Batching {
+    /// Rows that share a run at most; null: as many as pay, by a short measurement at loading.
+    #[serde(default)]
+    #[schema(required, minimum = 1, maximum = 4096)]
+    max_batch: Option<u64>,
+    /// How long the first of a run waits for company, at most `1s`; `0ms`: it is never made to wait.
+    #[serde(default = "no_wait")]
+    wait: String,
+}
+
+fn no_wait() -> String {
+    "0ms".to_owned()
+}
+
+impl From<domain::Batching> for Batching {
+    fn from(batching: domain::Batching) -> Self {
+        let max_batch = batching.max_batch.map(|rows| u64::from(rows.get()));
+        Self { max_batch, wait: domain::write_duration(batching.wait) }
+    }
+}
+
+impl TryFrom<Batching> for domain::Batching {
+    type Error = Problem;
+
+    fn try_from(batching: Batching) -> Result<Self, Problem> {
+        let wait = domain::parse_duration(&batching.wait).map_err(|error| {
+            Problem::invalid("batching.wait", error).hint("like 2ms, or 0ms for no wait")
+        })?;
+        Self::new(batching.max_batch, wait)
     }
 }
 
@@ -177,6 +214,7 @@ impl From<store::versions::Version> for Version {
             input_example: version.input_example,
             findings: version.findings,
             batchable: version.batchable,
+            batching: version.batching.into(),
             stage: version.stage,
             source: version.origin.source,
             is_external: version.origin.is_external,

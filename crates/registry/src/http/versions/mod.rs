@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use self::body::Version;
+pub use self::body::{Batching, Version};
 use super::{
     path::{self, ModelPath, VersionPath},
     wait::Wait,
@@ -94,11 +94,17 @@ pub async fn show(
 /// What shall be different; what is absent stays.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"description": "Trained on June", "tags": {"ticket": "R-12"}}))]
+#[schema(example = json!({
+    "description": "Trained on June", "tags": {"ticket": "R-12"},
+    "batching": {"max_batch": 32, "wait": "2ms"},
+}))]
 pub struct VersionEdit {
     description: Option<String>,
     /// All tags; those that are not named go.
     tags: Option<BTreeMap<String, String>>,
+    /// How requests for it share runs, on every node within moments; what is absent in it goes back to
+    /// what is measured and to no wait.
+    batching: Option<Batching>,
 }
 
 impl TryFrom<VersionEdit> for versions::Edit {
@@ -108,11 +114,12 @@ impl TryFrom<VersionEdit> for versions::Edit {
         Ok(Self {
             description: text::optional("description", edit.description, text::DESCRIPTION)?,
             tags: edit.tags.map(text::tags).transpose()?,
+            batching: edit.batching.map(TryInto::try_into).transpose()?,
         })
     }
 }
 
-/// Change a version's description or tags. Its files never change.
+/// Change a version's description, its tags, or how requests for it share runs. Its files never change.
 #[utoipa::path(
     tag = "versions",
     extensions(("x-bottega-action" = json!("edit:model"))),
