@@ -33,6 +33,7 @@ pub const KEYS: &[&str] = &[
     "http_workers",
     "max_body_bytes",
     "max_artifact_bytes",
+    "model_cache_bytes",
     "request_timeout",
     "trial_timeout",
     "trial_memory_bytes",
@@ -144,6 +145,8 @@ pub struct Settings {
     pub max_body_bytes: usize,
     /// The largest artifact.
     pub max_artifact_bytes: u64,
+    /// How much of the disk copies of models' files may take.
+    pub model_cache_bytes: u64,
     /// How long a prediction may take.
     #[serde(deserialize_with = "duration")]
     pub request_timeout: Duration,
@@ -205,6 +208,7 @@ struct Defaults {
     http_workers: usize,
     max_body_bytes: usize,
     max_artifact_bytes: u64,
+    model_cache_bytes: u64,
     request_timeout: &'static str,
     trial_timeout: &'static str,
     trial_memory_bytes: u64,
@@ -254,6 +258,7 @@ impl Layers {
             http_workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             max_body_bytes: 16 << 20,
             max_artifact_bytes: 64 << 30,
+            model_cache_bytes: 20 << 30,
             request_timeout: "30s",
             trial_timeout: "60s",
             trial_memory_bytes: 4 << 30,

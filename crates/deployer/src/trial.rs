@@ -13,6 +13,7 @@ use domain::{
     pickle::{Findings, suspects},
 };
 use inference::{
+    CachedFolder,
     scan::{self, ScanJob},
     trial::{self, TrialJob},
 };
@@ -179,15 +180,17 @@ async fn look(state: &State, version: VersionId) -> Result<Option<Findings>, Ver
     let Trials { cache, exe, limits, .. } = &state.trials;
     // What is to be loaded as well is needed here anyway; anything else only for now.
     let loaded = onnx.map(str::parse).transpose().map_err(|problem: Problem| ours(&problem))?;
-    let (folder, lent) = if let Some(file) = loaded {
-        (cache.folder(&manifest, &file).await.map_err(|error| ours(&error))?.path, None)
+    let (folder, held) = if let Some(file) = loaded {
+        let cached = cache.folder(&manifest, &file).await.map_err(|error| ours(&error))?;
+        (cached.path.clone(), (Some(cached), None))
     } else {
         let lent = cache.lent(&manifest).await.map_err(|error| ours(&error))?;
-        (lent.path().to_owned(), Some(lent))
+        (lent.path().to_owned(), (None, Some(lent)))
     };
     let job = ScanJob { folder, files };
     let findings = scan::run(exe, job, limits.clone()).await.map_err(|error| ours(&error))?;
-    drop(lent);
+    // The files stay until they are read.
+    drop(held);
     Ok(Some(findings))
 }
 
@@ -195,7 +198,8 @@ async fn look(state: &State, version: VersionId) -> Result<Option<Findings>, Ver
 async fn try_out(state: &State, claimed: &Claimed) -> Verdict {
     match prepare(state, claimed.version).await {
         Err(verdict) => verdict,
-        Ok(job) => {
+        // The files stay until the worker is done.
+        Ok((job, _folder)) => {
             let Trials { exe, limits, .. } = &state.trials;
             match trial::run(exe, job, limits.clone()).await {
                 Ok(trial::TrialOutcome::Ready(report)) => {
@@ -210,7 +214,7 @@ async fn try_out(state: &State, claimed: &Claimed) -> Verdict {
 }
 
 /// Gathers what a worker needs, the version's files on this machine among it.
-async fn prepare(state: &State, version: VersionId) -> Result<TrialJob, Verdict> {
+async fn prepare(state: &State, version: VersionId) -> Result<(TrialJob, CachedFolder), Verdict> {
     let Trials { cache, library, decode_example, .. } = &state.trials;
     let nothing = || rejected("it has no model file that could be loaded");
     let Loadable { model_file, signature, input_example, .. } =
@@ -222,7 +226,8 @@ async fn prepare(state: &State, version: VersionId) -> Result<TrialJob, Verdict>
     let manifest = versions::manifest(&state.database, version).await?;
     let folder = cache.folder(&manifest, &model_file).await;
     let folder = folder.map_err(|error| Verdict::OurFault(error.to_string()))?;
-    Ok(TrialJob { library: library.clone(), folder: folder.path, file: folder.file, example })
+    let (path, file) = (folder.path.clone(), folder.file.clone());
+    Ok((TrialJob { library: library.clone(), folder: path, file, example }, folder))
 }
 
 async fn settle(state: &State, claimed: &Claimed, verdict: &Verdict) -> store::Result<()> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use domain::{EndpointId, ModelName, Problem, Signature, VersionId, access::Target};
-use inference::Replica;
+use inference::{CachedFolder, Replica};
 use serde_json::Value;
 
 use crate::{identity::Labels, metrics::EndpointMetrics, statistics::Statistics};
@@ -35,6 +35,8 @@ pub struct Served {
     pub input_example: Option<Value>,
     /// What computes the answers.
     pub(crate) replica: Replica,
+    /// Its files, which stay on this machine while it is served.
+    pub(crate) _folder: CachedFolder,
 }
 
 /// A version's share of an endpoint's traffic, in percent.

@@ -64,9 +64,11 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
     let example =
         loadable.input_example.as_ref().and_then(|example| tensors(example, &loadable.signature));
     let (runtime, options) = (state.given.runtime.clone(), state.given.settings.replica.clone());
-    let loaded =
-        tokio::task::spawn_blocking(move || Replica::load(&runtime, &folder, &options, example));
-    let replica = loaded.await.map_err(|_| Failure::panicked())??;
+    let loaded = tokio::task::spawn_blocking(move || {
+        let replica = Replica::load(&runtime, &folder, &options, example)?;
+        Ok::<_, inference::Error>((replica, folder))
+    });
+    let (replica, folder) = loaded.await.map_err(|_| Failure::panicked())??;
     Ok(Served {
         version,
         labels: Labels::new(&loadable.model, loadable.number, &manifest.digest()),
@@ -76,6 +78,7 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
         signature: loadable.signature,
         input_example: loadable.input_example,
         replica,
+        _folder: folder,
     })
 }
 

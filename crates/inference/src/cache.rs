@@ -4,15 +4,21 @@
 //! digest and is on disk: what is in its place is complete. Nothing in it changes after, and
 //! several processes may share one cache. Disks rot, so a folder that is there is verified before
 //! it is served from, unless that is switched off; a rotten one is fetched anew, once.
+//!
+//! The cache is bounded ([`room`]): what was not used for longest goes first. Whoever uses a folder
+//! holds a shared lock on it, so that no process removes what another one is about to load.
+
+mod room;
 
 use std::{
     collections::HashMap,
     fs::{self, File, Permissions},
     io::{self, ErrorKind, Read},
-    os::unix::fs::PermissionsExt,
+    ops::Deref,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use artifacts::Artifacts;
@@ -27,26 +33,61 @@ const UNFINISHED: &str = ".unfinished-";
 /// An unfinished folder of this age belongs to a process that died.
 const ABANDONED: Duration = Duration::from_hours(24);
 
+/// What may be set of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheSettings {
+    /// Whether all files of a folder are read again before it is used (about 1.5 GB/s).
+    pub verify: bool,
+    /// How many bytes it may take. One version that is larger is kept while it is used.
+    pub limit: u64,
+}
+
+impl Default for CacheSettings {
+    /// Verified, 20 GiB.
+    fn default() -> Self {
+        Self { verify: true, limit: 20 << 30 }
+    }
+}
+
+/// A version's files in the cache. They stay there for as long as this is held.
+#[derive(Debug)]
+pub struct CachedFolder {
+    folder: ModelFolder,
+    /// Locked by all who use it.
+    _held: File,
+}
+
+impl Deref for CachedFolder {
+    type Target = ModelFolder;
+
+    fn deref(&self) -> &ModelFolder {
+        &self.folder
+    }
+}
+
 /// The cache of one node.
 pub struct ModelCache {
     folder: PathBuf,
     artifacts: Artifacts,
-    verify: bool,
+    settings: CacheSettings,
     /// Who looks after a folder holds its turn; the others wait and find it there.
     turns: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl ModelCache {
-    /// The cache in this folder, which is made if it is absent. `verify` reads all files of a
-    /// folder again before it is used (about 1.5 GB/s).
+    /// The cache in this folder, which is made if it is absent.
     ///
     /// # Errors
     /// The folder cannot be made or read.
-    pub fn new(folder: PathBuf, artifacts: Artifacts, verify: bool) -> Result<Self, Error> {
+    pub fn new(
+        folder: PathBuf,
+        artifacts: Artifacts,
+        settings: CacheSettings,
+    ) -> Result<Self, Error> {
         fs::create_dir_all(&folder)
             .and_then(|()| remove_abandoned(&folder))
             .map_err(|error| broken(&folder, error))?;
-        Ok(Self { folder, artifacts, verify, turns: Mutex::default() })
+        Ok(Self { folder, artifacts, settings, turns: Mutex::default() })
     }
 
     /// A version's files on this node's disk, fetched if they are not there yet. `file` is the one
@@ -54,14 +95,18 @@ impl ModelCache {
     ///
     /// # Errors
     /// The manifest has no such file; a blob is gone or damaged; the disk is full or broken.
-    pub async fn folder(&self, manifest: &Manifest, file: &FilePath) -> Result<ModelFolder, Error> {
+    pub async fn folder(
+        &self,
+        manifest: &Manifest,
+        file: &FilePath,
+    ) -> Result<CachedFolder, Error> {
         let digest = manifest.digest();
         let turn = Arc::clone(lock(&self.turns).entry(digest).or_default());
         let held = turn.lock().await;
         let fetch = |digest: Digest, to: PathBuf| async move {
             self.artifacts.fetch(&digest, &to).await.map(drop).map_err(Error::from)
         };
-        let folder = provide(&self.folder, manifest, file, self.verify, fetch).await;
+        let folder = provide(&self.folder, manifest, file, self.settings, fetch).await;
         drop(held);
         drop(turn);
         lock(&self.turns).retain(|_, turn| Arc::strong_count(turn) > 1);
@@ -86,30 +131,58 @@ async fn provide<F: Future<Output = Result<(), Error>>>(
     cache: &Path,
     manifest: &Manifest,
     file: &FilePath,
-    verify: bool,
+    CacheSettings { verify, limit }: CacheSettings,
     fetch: impl Fn(Digest, PathBuf) -> F,
-) -> Result<ModelFolder, Error> {
+) -> Result<CachedFolder, Error> {
     let digest = manifest.digest();
     if manifest.get(file).is_none() {
         return Err(Error::Model(format!("its files hold no `{file}`")));
     }
     let place = cache.join(digest.hex());
     let folder = ModelFolder { path: place, file: file.clone(), bytes: manifest.size() };
-    let present = folder.path.is_dir();
-    if present && (!verify || is_sound(&folder.path, manifest).await) {
-        return Ok(folder);
-    }
-    if present {
+    let present = hold(&folder.path).map_err(|error| broken(cache, error))?;
+    let damaged = match present {
+        Some(held) if !verify || is_sound(&folder.path, manifest).await => {
+            return Ok(CachedFolder { folder, _held: held });
+        }
+        present => present.is_some(),
+    };
+    if damaged {
         tracing::warn!(version.digest = %digest, "cached files are damaged: fetching them anew");
         remove(cache, &digest).await?;
     }
     fill(cache, manifest, fetch).await?;
-    if present && !is_sound(&folder.path, manifest).await {
+    if damaged && !is_sound(&folder.path, manifest).await {
         remove(cache, &digest).await?;
         let what = io::Error::other("files are damaged as soon as they are written");
         return Err(broken(cache, what));
     }
-    Ok(folder)
+    let gone = || io::Error::other("files are removed as soon as they are written");
+    let held = hold(&folder.path).and_then(|held| held.ok_or_else(gone));
+    let held = held.map_err(|error| broken(cache, error))?;
+    let place = cache.to_owned();
+    blocking(cache.to_owned(), move || room::make(&place, limit)).await?;
+    Ok(CachedFolder { folder, _held: held })
+}
+
+/// Locks a folder for use, and notes that it is used now; none if it is not there.
+fn hold(place: &Path) -> io::Result<Option<File>> {
+    loop {
+        let held = match File::open(place) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        held.lock_shared()?;
+        held.set_modified(SystemTime::now())?;
+        // Whoever removes a folder takes it out of its place: then this is another one, or none.
+        let there = match fs::metadata(place) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            found => found?,
+        };
+        if there.ino() == held.metadata()?.ino() {
+            return Ok(Some(held));
+        }
+    }
 }
 
 /// Makes a version's folder.

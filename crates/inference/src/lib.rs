@@ -39,7 +39,7 @@ mod wire;
 pub mod worker;
 
 pub use ask::{Ask, Priority};
-pub use cache::ModelCache;
+pub use cache::{CacheSettings, CachedFolder, ModelCache};
 pub use engine::{Engine, ModelFolder, arrange};
 pub use error::Error;
 pub use probe::{Profile, probe};

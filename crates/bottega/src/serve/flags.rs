@@ -75,6 +75,10 @@ pub struct Flags {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     max_artifact_bytes: Option<u64>,
+    /// How much of the disk copies of models' files may take [default: 21474836480]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_cache_bytes: Option<u64>,
     /// How long a prediction may take [default: 30s]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,7 @@ use auth::{
 use chrono::TimeDelta;
 use domain::{Problem, Signature, Tensor};
 use inference::trial::TrialLimits;
-use inference::{ModelCache, Runtime};
+use inference::{CacheSettings, ModelCache, Runtime};
 use prometheus_client::registry::Registry;
 use rest::metrics::HttpMetrics;
 use serde_json::Value;
@@ -107,8 +107,11 @@ impl Services {
             .map(|state| Arc::new(state.limited(Arc::clone(&limiter))));
         let notify =
             if roles.registry { Some(Arc::new(notify_state(platform, settings)?)) } else { None };
-        let cache = ModelCache::new(settings.data_dir.join("cache"), artifacts.clone(), true)
-            .map_err(|error| refused("data_dir", &error))?;
+        let limit = settings.model_cache_bytes;
+        let cache_settings = CacheSettings { limit, ..CacheSettings::default() };
+        let cache =
+            ModelCache::new(settings.data_dir.join("cache"), artifacts.clone(), cache_settings)
+                .map_err(|error| refused("data_dir", &error))?;
         let cache = Arc::new(cache);
         let gateway = if roles.gateway {
             let library = onnxruntime::find(settings)?;

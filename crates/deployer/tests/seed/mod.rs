@@ -15,7 +15,7 @@ use domain::{
     ReplicaState, RequestId, Resource, Runtime, Timestamp, VersionId, WeightedVersion,
 };
 use futures_util::stream;
-use inference::{ModelCache, trial::TrialLimits};
+use inference::{CacheSettings, ModelCache, trial::TrialLimits};
 use serde_json::json;
 use store::{
     Change, Database, aliases, audit, endpoints, models, nodes, releases,
@@ -40,7 +40,12 @@ impl World {
         let (database, folder) = (test.database().clone(), tempfile::tempdir().unwrap());
         let place = Location::Folder(folder.path().join("artifacts"));
         let artifacts = Artifacts::at(&place, &S3Settings::default(), database.clone()).unwrap();
-        let cache = ModelCache::new(folder.path().join("cache"), artifacts.clone(), true).unwrap();
+        let cache = ModelCache::new(
+            folder.path().join("cache"),
+            artifacts.clone(),
+            CacheSettings::default(),
+        )
+        .unwrap();
         let trials = Trials {
             cache: Arc::new(cache),
             exe: std::env::current_exe().unwrap(),

@@ -19,7 +19,7 @@ use gateway::{
     Metrics, Resources, Settings, State,
     predict::{Asked, predict},
 };
-use inference::ModelCache;
+use inference::{CacheSettings, ModelCache};
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ impl World {
 
     fn cache(&self, name: &str) -> Arc<ModelCache> {
         let folder = self.folder.path().join(name);
-        Arc::new(ModelCache::new(folder, self.artifacts.clone(), true).unwrap())
+        Arc::new(ModelCache::new(folder, self.artifacts.clone(), CacheSettings::default()).unwrap())
     }
 
     /// A deployer that ends releases; versions are found good without a trial here.

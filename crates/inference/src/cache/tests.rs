@@ -20,7 +20,16 @@ impl Source {
         Self(files, AtomicUsize::new(0))
     }
 
-    async fn folder(&self, cache: &Path, files: &[(&str, &str)]) -> Result<ModelFolder, Error> {
+    async fn folder(&self, cache: &Path, files: &[(&str, &str)]) -> Result<CachedFolder, Error> {
+        self.within(cache, files, u64::MAX).await
+    }
+
+    async fn within(
+        &self,
+        cache: &Path,
+        files: &[(&str, &str)],
+        limit: u64,
+    ) -> Result<CachedFolder, Error> {
         let fetch = |digest: Digest, to: PathBuf| async move {
             self.1.fetch_add(1, SeqCst);
             let found = self.0.iter().find(|(_, content)| Digest::of(content.as_bytes()) == digest);
@@ -29,7 +38,8 @@ impl Source {
             };
             tokio::fs::write(to, content).await.map_err(|error| broken(cache, error))
         };
-        provide(cache, &manifest(files), &"model.onnx".parse().unwrap(), true, fetch).await
+        let settings = CacheSettings { verify: true, limit };
+        provide(cache, &manifest(files), &"model.onnx".parse().unwrap(), settings, fetch).await
     }
 }
 
@@ -113,7 +123,7 @@ async fn rotten_files_that_cannot_be_replaced_are_not_served() {
 #[tokio::test]
 async fn who_comes_second_keeps_what_is_there() {
     let (cache, source) = (cache(), Source::new(&FILES));
-    let place = source.folder(cache.path(), &FILES).await.unwrap().path;
+    let place = source.folder(cache.path(), &FILES).await.unwrap().path.clone();
     let fetch = |_: Digest, to: PathBuf| async move {
         let file = FILES.iter().find(|(path, _)| to.ends_with(path)).unwrap();
         fs::write(&to, file.1).map_err(|error| broken(&to, error))
@@ -152,4 +162,55 @@ fn only_old_unfinished_folders_are_swept_away() {
     let mut left = names(cache.path());
     left.sort();
     assert_eq!(left, [".unfinished-new", "finished"]);
+}
+
+#[tokio::test]
+async fn what_was_not_used_for_longest_goes_when_room_is_short_but_never_what_is_used() {
+    const VERSIONS: [[(&str, &str); 1]; 4] = [
+        [("model.onnx", "one.")],
+        [("model.onnx", "two.")],
+        [("model.onnx", "new.")],
+        [("model.onnx", "last")],
+    ];
+    const ALL: [(&str, &str); 4] = [VERSIONS[0][0], VERSIONS[1][0], VERSIONS[2][0], VERSIONS[3][0]];
+    let (cache, source) = (cache(), Source::new(&ALL));
+    let name = |at: usize| manifest(&VERSIONS[at]).digest().hex().to_string();
+    let within = async |at: usize| source.within(cache.path(), &VERSIONS[at], 8).await.unwrap();
+    let aged = |at: usize, minutes: u64| {
+        let then = SystemTime::now() - Duration::from_secs(60 * minutes);
+        File::open(cache.path().join(name(at))).unwrap().set_modified(then).unwrap();
+    };
+    let left = || {
+        let mut left = names(cache.path());
+        left.sort();
+        left
+    };
+    let sorted = |mut names: Vec<String>| {
+        names.sort();
+        names
+    };
+    let used = within(0).await;
+    drop(within(1).await);
+    aged(0, 30);
+    aged(1, 20);
+    // The oldest is in use: the other one goes.
+    drop(within(2).await);
+    assert_eq!(left(), sorted(vec![name(0), name(2)]));
+    assert_eq!(fs::read_to_string(used.path.join("model.onnx")).unwrap(), "one.");
+    drop(used);
+    drop(within(3).await);
+    assert_eq!(left(), sorted(vec![name(2), name(3)]));
+    // What went is fetched again.
+    let again = within(0).await;
+    assert_eq!(fs::read_to_string(again.path.join("model.onnx")).unwrap(), "one.");
+}
+
+#[tokio::test]
+async fn a_version_larger_than_the_cache_is_there_while_it_is_used() {
+    let (cache, source) = (cache(), Source::new(&FILES));
+    let folder = source.within(cache.path(), &FILES, 1).await.unwrap();
+    assert!(folder.path.join("model.onnx").is_file());
+    drop(folder);
+    room::make(cache.path(), 1).unwrap();
+    assert_eq!(names(cache.path()), [""; 0]);
 }
