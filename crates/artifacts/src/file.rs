@@ -32,7 +32,8 @@ pub(crate) async fn run<T: Send + 'static>(
     ended(folder, spawn_blocking(work).await)
 }
 
-fn ended<T>(folder: &Path, work: Result<io::Result<T>, JoinError>) -> Result<T> {
+/// What came of work in this folder.
+pub(crate) fn ended<T>(folder: &Path, work: Result<io::Result<T>, JoinError>) -> Result<T> {
     work?.map_err(|source| Error::folder(folder, source))
 }
 

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::BlobKey;
 use futures_util::{StreamExt as _, stream};
+use tokio::task::spawn_blocking;
 
 use crate::{
     Error, Result,
@@ -23,9 +24,9 @@ use crate::{
     objects::{Object, Objects, Writer},
 };
 
-/// How much is read at once, and how many such pieces beside the one that is being sent.
-const CHUNK: usize = 1 << 20;
-const AHEAD: usize = 2;
+/// How much is read at once: one piece while the one before it is sent. Two at a time would look to
+/// the kernel like reading here and there, and it would not read ahead.
+const CHUNK: usize = 2 << 20;
 
 /// A folder of blobs.
 pub(crate) struct Folder {
@@ -90,13 +91,21 @@ impl Objects for Folder {
             Err(error) => Err(error),
         });
         let Some((file, size, range)) = opened.await? else { return Ok(None) };
-        let folder = Arc::clone(&self.blobs);
-        let end = range.end;
-        let chunks = stream::iter(range.step_by(CHUNK)).map(move |from| {
-            let (file, folder) = (Arc::clone(&file), Arc::clone(&folder));
-            async move { file::run(&folder, move || chunk(&file, from..end)).await }
+        let (folder, step) = (Arc::clone(&self.blobs), CHUNK as u64);
+        let begin = move |from: u64| {
+            let (file, range) = (Arc::clone(&file), from..range.end);
+            (!range.is_empty()).then(|| spawn_blocking(move || chunk(&file, range)))
+        };
+        let first = (begin(range.start), range.start + step);
+        let body = stream::unfold(first, move |(reading, next)| {
+            let (begin, folder) = (begin.clone(), Arc::clone(&folder));
+            async move {
+                let read = file::ended(&folder, reading?.await);
+                let ahead = read.is_ok().then(|| begin(next)).flatten();
+                Some((read, (ahead, next + step)))
+            }
         });
-        Ok(Some(Object { size, body: chunks.buffered(AHEAD).boxed() }))
+        Ok(Some(Object { size, body: body.boxed() }))
     }
 
     async fn delete(&self, key: BlobKey, _multipart_id: Option<&str>) -> Result<()> {
