@@ -219,6 +219,27 @@ impl Authenticator {
         Some(token.identity(self.now()).cloned())
     }
 
+    /// The secret that a token's holder signs requests with; absent for a token that is not known. It is
+    /// derived, so that it need not be kept where it could be read.
+    pub(crate) fn signing_secret(&self, id: TokenId) -> Option<SecretString> {
+        self.known
+            .load()
+            .hashes
+            .contains_key(&id)
+            .then(|| hex::encode(self.key.hash_bytes(format!("sigv4:{id}").as_bytes())).into())
+    }
+
+    /// Whom a token speaks for, by its id. For whoever proved to hold it.
+    ///
+    /// # Errors
+    /// It is worth nothing, or there is none such.
+    pub(crate) fn by_id(&self, id: TokenId) -> Result<Identity, Problem> {
+        let known = self.known.load();
+        let token = known.hashes.get(&id).and_then(|hash| known.tokens.get(hash));
+        let token = token.ok_or_else(|| unauthenticated("the token is not valid here"))?;
+        token.identity(self.now()).cloned()
+    }
+
     /// Whoever a signed token speaks for, as far as the API token that it was exchanged for still does.
     fn by_signed(&self, secret: &[u8]) -> Option<Result<Identity, Problem>> {
         let jwts = self.signed.as_ref().filter(|_| Jwts::is_one(secret))?;

@@ -37,6 +37,11 @@ impl Credentials {
                 return Ok(basic);
             }
         }
+        if scheme == "AWS4-HMAC-SHA256" {
+            let message =
+                "requests that are signed for AWS are taken at /endpoints/NAME/invocations only";
+            return Err(unauthenticated(message));
+        }
         Err(unauthenticated(
             "the Authorization header is neither `Bearer TOKEN` nor `Basic` with user and password or token",
         ))

@@ -58,6 +58,8 @@ pub struct Wanted {
     pub scopes: Option<Vec<Scope>>,
     /// How long it lasts; absent: until it is revoked.
     pub expires_in: Option<Duration>,
+    /// Whether what requests are signed by is shown with it, which the audit trail tells.
+    pub sigv4: bool,
 }
 
 impl Authenticator {
@@ -101,7 +103,7 @@ impl Authenticator {
             new.scopes.map(|scopes| scopes.iter().map(ToString::to_string).collect());
         let detail = json!({
             "token": new.id, "holder": actor.to_string(), "name": new.name, "prefix": prefix,
-            "scopes": scopes, "expires_at": expires_at,
+            "scopes": scopes, "expires_at": expires_at, "sigv4": wanted.sigv4,
         });
         change.emit("token.created", &actor.to_string(), &json!({"token": new.id})).await?;
         change.commit(&holder.event("token.created", detail)).await?;
@@ -224,7 +226,8 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let check = |name: &str, scopes: Option<usize>, expires_in: Option<Duration>| {
             let scopes = scopes.map(|count| vec!["view".parse().unwrap(); count]);
-            super::check(&Wanted { name: name.to_owned(), scopes, expires_in }, now)
+            let sigv4 = false;
+            super::check(&Wanted { name: name.to_owned(), scopes, expires_in, sigv4 }, now)
         };
         assert_eq!(check("ci", None, None), Ok(None));
         let day = Duration::from_hours(24);

@@ -1,16 +1,13 @@
 //! Bodies that stream.
 
-use actix_web::{
-    HttpRequest,
-    error::PayloadError,
-    http::header::CONTENT_LENGTH,
-    web::{Bytes, Payload},
-};
+use actix_web::{HttpRequest, error::PayloadError, http::header::CONTENT_LENGTH, web::Bytes};
 use domain::{ErrorCode, Problem};
 use futures_util::{Stream, TryStreamExt as _};
 
 /// A request's body as it comes in, however long it is.
-pub fn stream(payload: Payload) -> impl Stream<Item = Result<Bytes, Problem>> {
+pub fn stream(
+    payload: impl Stream<Item = Result<Bytes, PayloadError>>,
+) -> impl Stream<Item = Result<Bytes, Problem>> {
     payload.map_err(|error: PayloadError| {
         tracing::debug!(%error, "an upload broke off");
         Problem::new(ErrorCode::Invalid, "the body broke off before its end").hint("send it again")

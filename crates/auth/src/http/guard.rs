@@ -3,8 +3,10 @@
 
 use std::{
     future::{Ready, ready},
+    pin::pin,
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use actix_web::{
@@ -12,13 +14,16 @@ use actix_web::{
     body::{EitherBody, MessageBody},
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     http::{Method, header},
-    web,
+    web::{self, Bytes, BytesMut},
 };
 use domain::{ErrorCode, Problem, quota::Spent};
-use futures_util::future::LocalBoxFuture;
+use futures_util::{TryStreamExt as _, future::LocalBoxFuture};
 use rest::ApiError;
 
-use super::{Origin, Proxies};
+use super::{
+    Origin, Proxies,
+    sigv4::{self, Signature},
+};
 use crate::{Access, Authenticator, Caller, Identity, Limiter};
 
 /// The cookie of sessions.
@@ -30,6 +35,12 @@ const CSRF: &str = "x-csrf-token";
 /// What tells for whom a service account acts.
 const ON_BEHALF_OF: &str = "x-bottega-on-behalf-of";
 
+/// Where AWS's clients call.
+const SIGNED: &str = "/endpoints/";
+
+/// How long the body of a signed request may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Parameters of a query that others know for tokens.
 const TOKENS_IN_URLS: [&str; 3] = ["token", "access_token", "api_key"];
 
@@ -38,6 +49,8 @@ pub struct Gate {
     authenticator: Arc<Authenticator>,
     proxies: Proxies,
     limiter: Option<Arc<Limiter>>,
+    /// The longest body that is read to check a signature; absent: signed requests are not taken.
+    signed: Option<usize>,
     is_open: fn(&Method, &str) -> bool,
     refusal: fn(&str, Problem) -> HttpResponse,
 }
@@ -51,7 +64,14 @@ impl Gate {
         is_open: fn(&Method, &str) -> bool,
         refusal: fn(&str, Problem) -> HttpResponse,
     ) -> Self {
-        Self { authenticator, limiter: None, proxies: Proxies::default(), is_open, refusal }
+        let (limiter, proxies, signed) = (None, Proxies::default(), None);
+        Self { authenticator, limiter, proxies, signed, is_open, refusal }
+    }
+
+    /// Takes requests to SageMaker's runtime that are signed by SigV4, with bodies up to this limit.
+    #[must_use]
+    pub fn taking_signed(self, body_limit: usize) -> Self {
+        Self { signed: Some(body_limit), ..self }
     }
 
     /// The same, where callers may send no more than the limiter lets through.
@@ -67,7 +87,7 @@ impl Gate {
     }
 
     /// Lets a request through, with who sends it; nobody does where the path is open.
-    async fn admit(&self, request: &ServiceRequest) -> Result<(), Problem> {
+    async fn admit(&self, request: &mut ServiceRequest) -> Result<(), Problem> {
         let peer = request.peer_addr().map(|peer| peer.ip());
         let origin = self.proxies.origin(peer, request.headers())?;
         request.extensions_mut().insert(origin);
@@ -83,7 +103,11 @@ impl Gate {
         Ok(())
     }
 
-    async fn caller(&self, request: &ServiceRequest, origin: Origin) -> Result<Caller, Problem> {
+    async fn caller(
+        &self,
+        request: &mut ServiceRequest,
+        origin: Origin,
+    ) -> Result<Caller, Problem> {
         let identity = self.identify(request, origin).await?;
         let identity = match (request.method().as_str(), request.path()) {
             // What somebody needs who must change their password.
@@ -108,9 +132,15 @@ impl Gate {
 
     async fn identify(
         &self,
-        request: &ServiceRequest,
+        request: &mut ServiceRequest,
         origin: Origin,
     ) -> Result<Identity, Problem> {
+        if let Some(limit) = self.signed
+            && request.path().starts_with(SIGNED)
+            && sigv4::is_signed(request.head())
+        {
+            return Box::pin(self.by_signature(request, limit)).await;
+        }
         let header = request.headers().get(header::AUTHORIZATION);
         if let (None, Some(cookie)) = (header, cookie(request.headers(), COOKIE)) {
             let identity = Box::pin(self.authenticator.by_session(cookie)).await?;
@@ -124,6 +154,47 @@ impl Gate {
         let header = header.map(|value| value.to_str().unwrap_or_default());
         self.authenticator.identify(header, origin.address).await
     }
+
+    /// Whose token signed a request. Its body is read for that, and put back.
+    async fn by_signature(
+        &self,
+        request: &mut ServiceRequest,
+        limit: usize,
+    ) -> Result<Identity, Problem> {
+        let payload = request.take_payload();
+        let signature = Signature::read(request.head(), self.authenticator.now())?;
+        // Nothing is read for somebody whom nobody knows.
+        let secret = self.authenticator.signing_secret(signature.token);
+        let secret = secret.ok_or_else(sigv4::no_match)?;
+        let reading = read(payload, rest::body::length(request.request()), limit);
+        let body = tokio::time::timeout(PATIENCE, reading).await.map_err(|_| {
+            Problem::new(ErrorCode::Timeout, "the body did not come in time").hint("send it again")
+        })??;
+        signature.check(request.head(), &body, &secret)?;
+        let identity = self.authenticator.by_id(signature.token)?;
+        request.set_payload(body.into());
+        Ok(identity)
+    }
+}
+
+/// A body that is no longer than it may be.
+async fn read(payload: Payload, length: Option<u64>, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let message = format!("the body is larger than {limit} bytes");
+        Problem::new(ErrorCode::TooLarge, message).hint("send fewer rows at a time")
+    };
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    let mut chunks = pin!(rest::body::stream(payload));
+    let mut body = BytesMut::new();
+    while let Some(chunk) = chunks.try_next().await? {
+        if body.len() + chunk.len() > limit {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
 }
 
 /// Records that a quota refused the caller, if one did.
@@ -199,10 +270,10 @@ where
 
     forward_ready!(service);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let (service, gate) = (Rc::clone(&self.service), Arc::clone(&self.gate));
         Box::pin(async move {
-            if let Err(problem) = gate.admit(&request).await {
+            if let Err(problem) = gate.admit(&mut request).await {
                 let refusal = (gate.refusal)(request.path(), problem);
                 return Ok(request.into_response(refusal).map_into_right_body());
             }

@@ -13,6 +13,7 @@ mod proxies;
 mod quotas;
 mod secrets;
 mod sessions;
+mod sigv4;
 mod teams;
 mod tokens;
 mod usage;

@@ -81,6 +81,20 @@ pub struct NewToken {
     scopes: Option<Vec<String>>,
     /// `30d`, `12h`; absent: until it is revoked.
     expires_in: Option<String>,
+    /// Whether AWS's clients will sign their requests by it, to SageMaker's runtime.
+    #[serde(default)]
+    sigv4: bool,
+}
+
+/// What a token's holder signs requests to SageMaker's runtime by, as AWS's clients do.
+#[derive(Serialize, ToSchema)]
+pub struct SigningKey {
+    /// The token's id: `AWS_ACCESS_KEY_ID`.
+    #[schema(examples("0199f0a2-5f0c-7d2f-9d2f-4ad1a3a0b7c1"))]
+    access_key_id: String,
+    /// Shown this once: `AWS_SECRET_ACCESS_KEY`.
+    #[schema(examples("5f1d…"))]
+    secret_access_key: String,
 }
 
 /// A token with its secret.
@@ -88,18 +102,27 @@ pub struct NewToken {
 #[schema(example = json!({
     "id": "0199f0a2-5f0c-7d2f-9d2f-4ad1a3a0b7c1", "name": "nightly training", "holder": "service:ci",
     "prefix": "bt_1a2b3c4d", "scopes": null, "created_by": "user:admin", "created_at": "2026-01-02T03:04:05Z",
-    "expires_at": null, "last_used_at": null, "token": "bt_1a2b3c4d_…",
+    "expires_at": null, "last_used_at": null, "token": "bt_1a2b3c4d_…", "sigv4": null,
 }))]
 pub struct MadeToken {
     #[serde(flatten)]
     about: Token,
     /// Shown this once.
     token: String,
+    /// Where it was asked for.
+    #[schema(required)]
+    sigv4: Option<SigningKey>,
 }
 
 impl MadeToken {
     pub(super) fn of(made: tokens::Token, secret: &SecretString) -> Self {
-        Self { about: made.into(), token: secret.expose_secret().to_owned() }
+        Self { about: made.into(), token: secret.expose_secret().to_owned(), sigv4: None }
+    }
+
+    fn with_signing_key(self, secret: &SecretString) -> Self {
+        let secret_access_key = secret.expose_secret().to_owned();
+        let access_key_id = self.about.id.clone();
+        Self { sigv4: Some(SigningKey { access_key_id, secret_access_key }), ..self }
     }
 }
 
@@ -114,7 +137,7 @@ pub async fn create(
     caller: Caller,
     access: Data<Access>,
     authenticator: Data<Authenticator>,
-    Json(NewToken { name, holder, scopes, expires_in }): Json<NewToken>,
+    Json(NewToken { name, holder, scopes, expires_in, sigv4 }): Json<NewToken>,
 ) -> Result<HttpResponse, ApiError> {
     let subject: Option<Subject> = holder
         .map(|holder| holder.parse().map_err(|wrong: Problem| wrong.at("holder")))
@@ -131,9 +154,14 @@ pub async fn create(
     let read =
         |text: String| parse_duration(&text).map_err(|wrong| Problem::invalid("expires_in", wrong));
     let expires_in: Option<Duration> = expires_in.map(read).transpose()?;
-    let wanted = Wanted { name, scopes, expires_in };
+    let wanted = Wanted { name, scopes, expires_in, sigv4 };
     let (made, secret) = authenticator.create_token(&holder, subject.as_ref(), wanted).await?;
-    Ok(HttpResponse::Created().json(MadeToken::of(made, &secret)))
+    let signing = if sigv4 { authenticator.signing_secret(made.id) } else { None };
+    let mut token = MadeToken::of(made, &secret);
+    if let Some(signing) = signing {
+        token = token.with_signing_key(&signing);
+    }
+    Ok(HttpResponse::Created().json(token))
 }
 
 /// Which tokens.

@@ -72,7 +72,8 @@ impl Oidc {
             unauthenticated("the code is not good, or not any more").hint("log in again")
         })?;
         let caller = caller(id, &user, address);
-        let wanted = Wanted { name, scopes: None, expires_in: Some(expires_in) };
+        let expires_in = Some(expires_in);
+        let wanted = Wanted { name, scopes: None, expires_in, sigv4: false };
         self.authenticator.create_token(&Holder::Own(caller.own()?), None, wanted).await
     }
 

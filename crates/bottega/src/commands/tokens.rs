@@ -11,7 +11,7 @@ use crate::output::{Column, Output};
 pub enum Verb {
     /// Make a token; it is shown once
     #[command(
-        after_help = "Your own:             bottega tokens create --name laptop --expires-in 30d\nA service account's:  bottega tokens create --service ci --name deploys --scope deploy --scope view"
+        after_help = "Your own:             bottega tokens create --name laptop --expires-in 30d\nA service account's:  bottega tokens create --service ci --name deploys --scope deploy --scope view\nFor boto3:            bottega tokens create --name scoring --scope invoke --sigv4"
     )]
     Create {
         /// Whose it is [default: your own]
@@ -30,6 +30,9 @@ pub enum Verb {
         /// [default: all that its holder may do]
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
+        /// Show the access key and secret too that AWS's clients sign requests to SageMaker's runtime by
+        #[arg(long)]
+        sigv4: bool,
     },
     /// List tokens: all for an administrator, else your own
     List {
@@ -46,6 +49,8 @@ pub enum Verb {
 
 const FIELDS: &[Column<'_>] = &[
     ("token", "/token"),
+    ("access key", "/sigv4/access_key_id"),
+    ("secret", "/sigv4/secret_access_key"),
     ("id", "/id"),
     ("holder", "/holder"),
     ("name", "/name"),
@@ -65,12 +70,13 @@ const COLUMNS: &[Column<'_>] = &[
 
 pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
     match verb {
-        Verb::Create { user, service, name, expires_in, scopes } => {
+        Verb::Create { user, service, name, expires_in, scopes, sigv4 } => {
             let holder = user.map(|user| format!("user:{user}"));
             let holder = holder.or_else(|| service.map(|service| format!("service:{service}")));
             let scopes = (!scopes.is_empty()).then_some(scopes);
-            let new =
-                json!({"name": name, "holder": holder, "scopes": scopes, "expires_in": expires_in});
+            let new = json!({
+                "name": name, "holder": holder, "scopes": scopes, "expires_in": expires_in, "sigv4": sigv4,
+            });
             let token: Value = server.post("/tokens", &new).await?;
             Ok(output.object(&token, FIELDS))
         }

@@ -64,7 +64,11 @@ pub fn start(
     let is_open = if metrics_open { is_open_with_metrics } else { is_open };
     let proxies = settings.trusted_proxies.as_deref().map(str::parse).transpose()?;
     let gate = Gate::new(authenticator, is_open, refusal).trusting(proxies.unwrap_or_default());
-    let guard = Guard::new(gate.limited(Arc::clone(&services.limiter)));
+    let mut gate = gate.limited(Arc::clone(&services.limiter));
+    if services.gateway.is_some() {
+        gate = gate.taking_signed(settings.max_body_bytes);
+    }
+    let guard = Guard::new(gate);
     let document = document(&services);
     let methods = fallback::AllowedMethods::of(&document);
     let document = Data::new(health::Document(
