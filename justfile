@@ -23,7 +23,7 @@ build: (_install "rust postgres onnxruntime")
     @ln -sfn "$CARGO_TARGET_DIR/release/bottega" bottega
 
 # Every test; ARGS go to the runner, as in `./just test revoked`
-test *ARGS: (_install "rust postgres onnxruntime weed python mlflow3 mlflow2 oidc_provider")
+test *ARGS: (_install "rust postgres onnxruntime weed python mlflow3 mlflow2 mypy oidc_provider typescript")
     tools/dev-postgres run tools/test "$@"
 
 # What CI demands of the source: formatted, no warning, generated files as they would be made anew
@@ -50,7 +50,7 @@ models: (_install "python")
     PYTHONHASHSEED=0 "$BOTTEGA_PYTHON" -B tests/models/make.py
 
 # Install everything that recipes need, and do nothing else
-setup: (_install "rust lints postgres onnxruntime weed python mlflow3 mlflow2 oidc_provider")
+setup: (_install "rust lints postgres onnxruntime weed python mlflow3 mlflow2 mypy oidc_provider typescript")
 
 [no-exit-message]
 _install TOOLS:

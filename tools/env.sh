@@ -44,9 +44,20 @@ python_folder() (
 export BOTTEGA_PYTHON="${BOTTEGA_PYTHON:-$(python_folder python tests/requirements.txt)/bin/python}"
 export BOTTEGA_MLFLOW3="${BOTTEGA_MLFLOW3:-$(python_folder mlflow3 tests/requirements.mlflow3.txt)/bin/python}"
 export BOTTEGA_MLFLOW2="${BOTTEGA_MLFLOW2:-$(python_folder mlflow2 tests/requirements.mlflow2.txt)/bin/python}"
+# What checks the types of the Python package.
+export BOTTEGA_MYPY="${BOTTEGA_MYPY:-$(python_folder mypy tests/requirements.mypy.txt)/bin/python}"
+
+# Packages of npm that tests need: new ones are a new folder.
+node_folder() (
+    echo "$BOTTEGA_TOOLS/$1-$(sha256sum "$2/package-lock.json" | cut -c1-12)"
+)
 # The OpenID provider that logging in is tested against.
-export BOTTEGA_OIDC_PROVIDER="${BOTTEGA_OIDC_PROVIDER:-$(
-    echo "$BOTTEGA_TOOLS/oidc_provider-$(sha256sum tests/clients/oidc/package-lock.json | cut -c1-12)"
-)}"
+export BOTTEGA_OIDC_PROVIDER="${BOTTEGA_OIDC_PROVIDER:-$(node_folder oidc_provider tests/clients/oidc)}"
+# What compiles generated stubs.
+export BOTTEGA_TYPESCRIPT="${BOTTEGA_TYPESCRIPT:-$(node_folder typescript tests/clients/typescript)}"
 # What MLflow's own accounts need besides: the benchmarks ask a server that has them.
 export BOTTEGA_MLFLOW_AUTH="${BOTTEGA_MLFLOW_AUTH:-$(python_folder mlflow_auth benches/requirements.mlflow_auth.txt)/bin/python}"
+# What users would pick instead of us, for `./just bench peers`.
+export BOTTEGA_FASTAPI="${BOTTEGA_FASTAPI:-$(python_folder fastapi benches/requirements.fastapi.txt)/bin/python}"
+export BOTTEGA_MLSERVER="${BOTTEGA_MLSERVER:-$(python_folder mlserver benches/requirements.mlserver.txt)/bin/python}"
+export BOTTEGA_TRITON="${BOTTEGA_TRITON:-$(python_folder triton benches/requirements.triton.txt)/bin/python}"

@@ -1,8 +1,15 @@
 //! Clients that others wrote, as they come from PyPI. What they do is in `tests/clients`.
 
-use std::process::Command;
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use bottega_tests::{Server, model, tool};
+
+fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
 
 /// Runs a script against the server, until it ends well.
 fn run(server: &Server, script: &str, arguments: &[&str]) {
@@ -11,10 +18,9 @@ fn run(server: &Server, script: &str, arguments: &[&str]) {
 
 /// By the Python of this variable.
 fn run_by(python: &str, server: &Server, script: &str, arguments: &[&str]) {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
     let output = Command::new(tool(python))
         .arg("-B")
-        .arg(folder.join(script))
+        .arg(tests().join("clients").join(script))
         .args(arguments)
         .env("BOTTEGA_URL", &server.url)
         .env("BOTTEGA_GRPC", &server.grpc)
@@ -88,4 +94,34 @@ fn what_mlflows_scoring_server_takes_is_answered_as_it_answers() {
 fn boto3_calls_the_runtime_of_sagemaker() {
     let server = serving(&["breast_cancer"]);
     run_by("BOTTEGA_MLFLOW3", &server, "sagemaker.py", &[]);
+}
+
+/// The tests of the package in `clients/python`, by a Python that has NumPy and pandas.
+#[test]
+fn the_python_package_predicts_pushes_deploys_and_promotes() {
+    let server = Server::start();
+    let scratch = tempfile::tempdir().unwrap();
+    let output = Command::new(tool("BOTTEGA_MLFLOW3"))
+        .args(["-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"])
+        .arg(format!("--basetemp={}", scratch.path().join("pytest").display()))
+        .arg(tests().join("clients/package"))
+        .env("BOTTEGA_URL", &server.url)
+        .env("BOTTEGA_TOKEN", server.token)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_python_package_is_typed() {
+    let cache = tempfile::tempdir().unwrap();
+    let package = tests().join("../clients/python");
+    let output = Command::new(tool("BOTTEGA_MYPY"))
+        .args(["-B", "-m", "mypy", "--config-file", "pyproject.toml", "src"])
+        .arg(format!("--cache-dir={}", cache.path().display()))
+        .current_dir(package)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

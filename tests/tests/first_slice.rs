@@ -51,6 +51,8 @@ fn three_real_models_answer_as_python_does() {
             .cli(["deploy", &endpoint, "--model", &format!("{name}@champion"), "--wait"])
             .json();
         assert_eq!(deployed["state"], "completed");
+        let again = ["deploy", &endpoint, "--model", &format!("{name}@champion"), "--wait"];
+        assert_eq!(server.cli(again).json(), deployed);
         let answer = server.cli(["predict", &endpoint, "--file", example.to_str().unwrap()]).json();
         assert_eq!(
             (&answer["model_name"], &answer["model_version"]),

@@ -75,7 +75,10 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
     }
     let mut endpoint: Value = server.put(&path(&["endpoints", &wire]), &body).await?;
     // What this very call asked for; a later release by somebody else is not ours to wait for.
-    let release = endpoint["target"]["release"].clone();
+    // Where all was so already, there is no target, and the live release is the answer.
+    let on_its_way = &endpoint["target"]["release"];
+    let release = if on_its_way.is_null() { &endpoint["live"]["release"] } else { on_its_way };
+    let release = release.clone();
     if options.wait {
         let bar = output.progress();
         bar.waiting("loading and warming");
