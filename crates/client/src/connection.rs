@@ -81,7 +81,7 @@ impl Connection {
         self.request(method, &format!("/api/v1{path}"))
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.credentials {
             Credentials::Token(token) => request.bearer_auth(token.expose_secret()),
@@ -231,62 +231,6 @@ impl Connection {
     /// A refusal, or nobody there.
     pub async fn delete_asking<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         self.json(self.api(Method::DELETE, path)).await
-    }
-
-    /// Asks an endpoint for a prediction over Open Inference Protocol V2; the answer's bytes are
-    /// given back unchanged.
-    ///
-    /// # Errors
-    /// A refusal, or nobody there.
-    pub async fn infer(&self, endpoint: &str, body: Vec<u8>) -> Result<Vec<u8>, Error> {
-        /// This protocol's own error shape.
-        #[derive(Deserialize)]
-        struct V2Error {
-            error: String,
-        }
-        let request = self
-            .request(Method::POST, &format!("/v2{}/infer", path(&["models", endpoint])))
-            .header("content-type", "application/json")
-            .body(body);
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let status = response.status();
-        let request_id = response
-            .headers()
-            .get("x-request-id")
-            .and_then(|id| id.to_str().ok())
-            .map(ToOwned::to_owned);
-        let is_quota = response.headers().contains_key("x-bottega-quota");
-        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
-        if status.is_success() {
-            return Ok(body.to_vec());
-        }
-        let status = status.as_u16();
-        let Ok(V2Error { error: message }) = serde_json::from_slice(&body) else {
-            return Err(Error::NotBottega { url: self.base.clone(), status });
-        };
-        let code = match status {
-            401 => "unauthenticated",
-            429 => "rate_limited",
-            403 if is_quota => "quota_exceeded",
-            403 => "forbidden",
-            404 => "not_found",
-            413 => "too_large",
-            503 => "unavailable",
-            504 => "timeout",
-            400..=499 => "invalid",
-            _ => "internal",
-        };
-        let error = ApiError {
-            code: code.to_owned(),
-            message,
-            field: None,
-            hint: None,
-            rules: Vec::new(),
-            contract: None,
-            quota: None,
-            request_id,
-        };
-        Err(Error::Refused { status, error: Box::new(error) })
     }
 
     /// Says how well it is, without a token.

@@ -8,6 +8,8 @@
 //! take memory beyond a small multiple of the input's own length; callers limit that length. What
 //! `decode` returns fits the signature. A refusal is a [`domain::Problem`] that names the place.
 //!
+//! [`stub`] writes typed code for callers of a model.
+//!
 //! Not here: routes, status codes, headers (`gateway`), and running the model (`inference`).
 
 #![warn(clippy::indexing_slicing)]
@@ -15,8 +17,11 @@
 mod json;
 mod nested;
 pub mod scoring;
+pub mod stub;
 mod table;
 pub mod tensorflow;
 pub mod v2;
 
-pub use table::example as rows_example;
+pub use table::{
+    answer_schema as rows_answer_schema, example as rows_example, schema as rows_schema,
+};

@@ -1,13 +1,16 @@
 //! `bottega endpoints …`
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
 use super::{Done, contract, graph, ownership, wire_name};
-use crate::output::{Column, Output};
+use crate::{
+    cli::Format,
+    output::{Column, Failure, Output},
+};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -39,13 +42,16 @@ pub enum Verb {
         #[command(flatten)]
         to: ownership::To,
     },
-    /// Show what an endpoint takes and answers, with an example
+    /// Show what an endpoint takes and answers, with an example; or typed code that calls it
     Schema {
         /// The endpoint
         endpoint: String,
         /// Its environment [default: production]
         #[arg(long)]
         env: Option<String>,
+        /// Write code in this language, or the JSON Schemas
+        #[arg(long, value_enum)]
+        lang: Option<Language>,
     },
     /// Show what an endpoint serves, and where that comes from
     Lineage {
@@ -69,6 +75,29 @@ pub enum Verb {
         #[arg(long)]
         env: Option<String>,
     },
+}
+
+/// What to show an endpoint's schema as.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum Language {
+    Python,
+    Rust,
+    #[value(name = "typescript")]
+    TypeScript,
+    /// JSON Schemas of requests and answers.
+    Json,
+}
+
+impl Language {
+    /// Its name for the API, where it is code.
+    const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Python => Some("python"),
+            Self::Rust => Some("rust"),
+            Self::TypeScript => Some("typescript"),
+            Self::Json => None,
+        }
+    }
 }
 
 pub const FIELDS: &[Column<'_>] = &[
@@ -130,9 +159,16 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             let wire = wire_name(&endpoint, env.as_deref())?;
             ownership::give(server, ("endpoints", &wire), &to, output).await
         }
-        Verb::Schema { endpoint, env } => {
+        Verb::Schema { endpoint, env, lang } => {
             let wire = wire_name(&endpoint, env.as_deref())?;
-            let schema: Value = server.get(&path(&["endpoints", &wire, "schema"]), &[]).await?;
+            let at = path(&["endpoints", &wire, "schema"]);
+            if let Some(lang) = lang.and_then(Language::code) {
+                let code = server.bytes(&at, &[("lang", lang.to_owned())]).await?;
+                std::io::stdout().lock().write_all(&code).map_err(Failure::io)?;
+                return Ok(ExitCode::SUCCESS);
+            }
+            let schema: Value = server.get(&at, &[]).await?;
+            let is_json = output.is_json() || lang.is_some();
             let fields = [
                 ("inputs", "/signature/inputs"),
                 ("outputs", "/signature/outputs"),
@@ -140,8 +176,8 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             ];
             let mut shown = schema.clone();
             shown["example_text"] = json!(schema["example"].to_string());
-            Ok(if output.is_json() {
-                output.object(&schema, &[])
+            Ok(if is_json {
+                Output::new(Format::Json).object(&schema, &[])
             } else {
                 output.object(&shown, &fields)
             })

@@ -3,6 +3,7 @@
 pub(crate) mod data;
 pub(crate) mod element;
 pub(crate) mod explain;
+pub(crate) mod schema;
 
 use domain::{DataType, ErrorCode, Problem, Tensor, TensorData};
 use serde_json::{Value, json};

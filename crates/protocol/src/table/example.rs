@@ -14,9 +14,7 @@ const ELEMENTS: u64 = 1_000;
 #[must_use]
 pub fn example(signature: &Signature) -> Value {
     let specs = signature.inputs.as_slice();
-    let rows = specs.iter().map(|spec| spec.shape.first().map(size)).collect::<Option<Vec<_>>>();
-    let Some(rows) = rows.filter(|rows| rows.iter().all(|count| Some(count) == rows.first()))
-    else {
+    let Some(rows) = rows(specs) else {
         let whole = specs.iter().map(|spec| (spec.name.clone(), nested(spec, &spec.shape)));
         return json!({"inputs": whole.collect::<Map<_, _>>()});
     };
@@ -29,6 +27,12 @@ pub fn example(signature: &Signature) -> Value {
     };
     let count = rows.first().copied().filter(|&count| count <= ELEMENTS).unwrap_or(1);
     json!({"instances": (0..count).map(|_| row.clone()).collect::<Vec<_>>()})
+}
+
+/// The number of rows of each input, where all have as many.
+pub(super) fn rows(specs: &[TensorSpec]) -> Option<Vec<u64>> {
+    let rows = specs.iter().map(|spec| spec.shape.first().map(size)).collect::<Option<Vec<_>>>();
+    rows.filter(|rows| rows.iter().all(|count| Some(count) == rows.first()))
 }
 
 /// Zeros of a shape; an empty list if they are many.

@@ -5,6 +5,7 @@ mod example;
 mod frame;
 mod named;
 mod row;
+mod schema;
 
 use domain::{Dim, Problem, Tensor, TensorSpec};
 
@@ -14,6 +15,7 @@ pub use example::example;
 pub(crate) use frame::Frame;
 pub(crate) use named::{inputs, instances};
 pub(crate) use row::Row;
+pub use schema::{answer_schema, schema};
 
 /// The tensor of these elements, which stood in `field`. A list of single values is good for an input
 /// that wants one in each row.

@@ -15,14 +15,18 @@
 //! wants them aligned.
 
 mod bare;
+mod caller;
 mod tail;
 #[cfg(test)]
 mod tests;
 
 use domain::{Problem, Signature, Tensor, raw};
 
-pub use self::bare::decode_bare;
 pub(super) use self::tail::Tail;
+pub use self::{
+    bare::decode_bare,
+    caller::{decode_answer, encode_request},
+};
 use super::{BinaryOutputs, InferRequest, json, request::clipped};
 
 /// The header that tells how many bytes at the beginning of a body are JSON.

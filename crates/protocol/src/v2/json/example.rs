@@ -1,9 +1,12 @@
 //! What a request for a model looks like: an example of one, and the schema of all.
 
-use domain::{DataType, Dim, Signature, TensorSpec};
+use domain::{Dim, Signature, TensorSpec};
 use serde_json::{Value, json};
 
-use crate::json::zero;
+use crate::json::{
+    schema::{DIALECT, answered, any_of, element, sizes},
+    zero,
+};
 
 /// The most elements that an example spells out.
 const EXAMPLE_ELEMENTS: u64 = 10_000;
@@ -35,7 +38,7 @@ pub fn schema(signature: &Signature) -> Value {
     let inputs: Vec<_> = signature.inputs.iter().map(input_schema).collect();
     let outputs: Vec<_> = signature.outputs.iter().map(|spec| &spec.name).collect();
     json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DIALECT,
         "type": "object",
         "required": ["inputs"],
         "additionalProperties": false,
@@ -65,21 +68,41 @@ pub fn schema(signature: &Signature) -> Value {
     })
 }
 
+/// The JSON Schema (2020-12) of the answer to a request for all outputs.
+#[must_use]
+pub fn answer_schema(signature: &Signature) -> Value {
+    let count = signature.outputs.len();
+    let outputs: Vec<_> = signature.outputs.iter().map(output_schema).collect();
+    json!({
+        "$schema": DIALECT,
+        "type": "object",
+        "required": ["model_name", "model_version", "outputs"],
+        "properties": {
+            "id": { "type": "string" },
+            "model_name": { "type": "string" },
+            "model_version": { "type": "string" },
+            "outputs": {
+                "type": "array", "minItems": count, "maxItems": count, "items": any_of(outputs),
+            },
+        },
+    })
+}
+
+fn output_schema(spec: &TensorSpec) -> Value {
+    json!({
+        "type": "object",
+        "required": ["name", "shape", "datatype", "data"],
+        "properties": {
+            "name": { "const": spec.name },
+            "shape": sizes(&spec.shape),
+            "datatype": { "const": spec.datatype },
+            "data": { "type": "array", "items": answered(spec.datatype) },
+        },
+    })
+}
+
 fn input_schema(spec: &TensorSpec) -> Value {
-    let size = |dim: &Dim| match dim {
-        Dim::Fixed(size) => json!({ "const": size }),
-        Dim::Symbolic(name) => json!({ "type": "integer", "minimum": 0, "description": name }),
-        Dim::Any => json!({ "type": "integer", "minimum": 0 }),
-    };
-    let sizes: Vec<_> = spec.shape.iter().map(size).collect();
-    // `prefixItems` may not be empty.
-    let shape = match sizes.len() {
-        0 => json!({ "type": "array", "maxItems": 0 }),
-        rank => json!({
-            "type": "array", "prefixItems": sizes, "minItems": rank, "maxItems": rank,
-        }),
-    };
-    let element = element_schema(spec.datatype);
+    let element = element(spec.datatype);
     // Flat: an array of elements. Nested: an array of arrays, down to the elements.
     let mut data = vec![json!({ "type": "array", "items": element })];
     match spec.shape.len() {
@@ -93,7 +116,7 @@ fn input_schema(spec: &TensorSpec) -> Value {
         "additionalProperties": false,
         "properties": {
             "name": { "const": spec.name },
-            "shape": shape,
+            "shape": sizes(&spec.shape),
             "datatype": { "const": spec.datatype },
             "parameters": { "type": ["object", "null"] },
             "data": any_of(data),
@@ -101,40 +124,10 @@ fn input_schema(spec: &TensorSpec) -> Value {
     })
 }
 
-/// What fits any of these: a schema may not list none of them, and need not list one.
-fn any_of(mut schemas: Vec<Value>) -> Value {
-    match schemas.len() {
-        0 => json!(false),
-        1 => schemas.remove(0),
-        _ => json!({ "anyOf": schemas }),
-    }
-}
-
-fn element_schema(datatype: DataType) -> Value {
-    match datatype {
-        DataType::Bool => json!({ "type": "boolean" }),
-        DataType::U8 => integer(u8::MIN, u8::MAX),
-        DataType::U16 => integer(u16::MIN, u16::MAX),
-        DataType::U32 => integer(u32::MIN, u32::MAX),
-        DataType::U64 => integer(u64::MIN, u64::MAX),
-        DataType::I8 => integer(i8::MIN, i8::MAX),
-        DataType::I16 => integer(i16::MIN, i16::MAX),
-        DataType::I32 => integer(i32::MIN, i32::MAX),
-        DataType::I64 => integer(i64::MIN, i64::MAX),
-        DataType::F16 | DataType::BF16 | DataType::F32 | DataType::F64 => {
-            json!({ "type": "number" })
-        }
-        DataType::Bytes => json!({ "type": "string" }),
-    }
-}
-
-fn integer<T: Into<Value>>(min: T, max: T) -> Value {
-    let (min, max): (Value, Value) = (min.into(), max.into());
-    json!({ "type": "integer", "minimum": min, "maximum": max })
-}
-
 #[cfg(test)]
 mod tests {
+    use domain::DataType;
+
     use super::{super::decode, *};
 
     fn signature(datatype: &str, shape: Value) -> Signature {

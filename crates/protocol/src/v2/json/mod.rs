@@ -29,4 +29,4 @@ pub use decode::decode;
 pub(super) use decode::read;
 pub use encode::encode;
 pub(super) use encode::write;
-pub use example::{example, schema};
+pub use example::{answer_schema, example, schema};
