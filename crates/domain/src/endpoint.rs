@@ -36,6 +36,16 @@ pub enum Follows {
     Pinned(ModelName, i32),
 }
 
+impl Follows {
+    /// The model that it serves.
+    #[must_use]
+    pub const fn model(&self) -> &ModelName {
+        match self {
+            Self::Alias(model, _) | Self::Stage(model, _) | Self::Pinned(model, _) => model,
+        }
+    }
+}
+
 impl fmt::Display for Follows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -34,6 +34,7 @@ pub mod raw;
 mod reference;
 pub mod rollout;
 pub mod search;
+pub mod serving;
 mod signature;
 mod streak;
 mod tensor;

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use domain::{EndpointId, ModelName, Problem, Signature, VersionId, access::Target};
@@ -70,6 +71,8 @@ pub(crate) struct Route {
     pub(crate) release: Option<i32>,
     /// All loaded; empty without a release.
     pub(crate) shares: Vec<Share>,
+    /// How long a request may take.
+    pub(crate) deadline: Duration,
     /// Whether its first release is all loaded here, so that it may be completed by now.
     pub(crate) is_near: bool,
     /// How far it is without a release.
@@ -88,6 +91,7 @@ impl Route {
             metrics: self.metrics.clone(),
             release: self.release,
             shares: self.shares.clone(),
+            deadline: self.deadline,
             is_near: self.is_near,
             standing: self.standing.clone(),
             tickets: AtomicU64::default(),

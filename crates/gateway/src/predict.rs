@@ -65,7 +65,7 @@ pub async fn predict<T>(
     limiter.count(Key::PredictionsPerMonth, permit.actor(), team, 1).await?;
     let picked = route.pick(asked.version);
     let result = match &picked {
-        Ok(share) => answer(state, share, &asked, decode, encode, begun).await,
+        Ok(share) => answer(share, &asked, decode, encode, (begun, route.deadline)).await,
         Err(problem) => Err(problem.clone()),
     };
     let took = begun.elapsed();
@@ -112,12 +112,11 @@ impl<T> Done<T> {
 }
 
 async fn answer<T>(
-    state: &State,
     share: &Share,
     asked: &Asked<'_>,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
     encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
-    begun: Instant,
+    (begun, longest): (Instant, Duration),
 ) -> Result<Done<T>, Problem> {
     // The route's, which is the caller's until they are done: whoever drains the version waits for that.
     let served = share.served.as_ref();
@@ -126,7 +125,7 @@ async fn answer<T>(
     let decoded = at.elapsed();
     let inputs = std::mem::take(&mut request.inputs);
     let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
-    let longest = begun + state.given.settings.deadline;
+    let longest = begun + longest;
     let theirs = request.timeout().and_then(|timeout| begun.checked_add(timeout));
     let deadline = [asked.until, theirs].into_iter().flatten().fold(longest, Instant::min);
     let ask = Ask { priority: Priority::of_level(request.priority()), ..Ask::from(deadline) };

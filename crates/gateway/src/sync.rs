@@ -167,14 +167,14 @@ impl Keeper {
         let name = wanted.endpoint.to_string();
         let target = Arc::new(wanted.access_target());
         let old = current.get(&name).filter(|old| old.endpoint == wanted.id);
-        let live = wanted.live.as_ref().and_then(|(release, versions)| {
-            self.shares(versions, old.map(Arc::as_ref)).map(|shares| (*release, shares))
+        let live = wanted.live.as_ref().and_then(|live| {
+            self.shares(&live.versions, old.map(Arc::as_ref)).map(|shares| (live, shares))
         });
         let is_near = wanted.live.is_none() && self.is_loaded(&wanted.target);
         let standing = self.standing(wanted);
         match (live, old) {
-            (Some((release, _)), Some(old))
-                if old.release == Some(release) && old.target == target =>
+            (Some((live, _)), Some(old))
+                if old.release == Some(live.release) && old.target == target =>
             {
                 Arc::clone(old)
             }
@@ -189,7 +189,8 @@ impl Keeper {
             (None, Some(old)) if old.release.is_some() => Arc::new(old.owned(target)),
             (live, _) => {
                 let metrics = self.state.given.metrics.of(&name);
-                let (release, shares) = live.unzip();
+                let (live, shares) = live.unzip();
+                let release = live.map(|live| live.release);
                 if release.is_some() {
                     tracing::info!(endpoint.name = name, release, "serving");
                 }
@@ -200,6 +201,7 @@ impl Keeper {
                     metrics,
                     release,
                     shares: shares.unwrap_or_default(),
+                    deadline: self.deadline(live),
                     is_near,
                     standing,
                     tickets: AtomicU64::default(),
@@ -208,9 +210,15 @@ impl Keeper {
         }
     }
 
+    /// How long a request may take: as long as the release allows, and this node.
+    fn deadline(&self, live: Option<&serving::Live>) -> Duration {
+        let ours = self.state.given.settings.deadline;
+        live.and_then(|live| live.serving.timeout).map_or(ours, |theirs| theirs.get().min(ours))
+    }
+
     /// How far an endpoint is whose release is not all loaded here.
     fn standing(&self, wanted: &serving::Route) -> Standing {
-        let live = wanted.live.iter().flat_map(|(_, versions)| versions);
+        let live = wanted.live.iter().flat_map(|live| &live.versions);
         let live = live.map(|version| version.version);
         let mut versions = live.chain(wanted.target.iter().copied()).peekable();
         if versions.peek().is_none() {
@@ -362,7 +370,8 @@ pub(crate) async fn in_time<T>(asked: impl Future<Output = store::Result<T>>) ->
 }
 
 fn live_versions(wanted: &[serving::Route]) -> impl Iterator<Item = VersionId> {
-    let versions = wanted.iter().filter_map(|route| route.live.as_ref()).flat_map(|(_, it)| it);
+    let versions = wanted.iter().filter_map(|route| route.live.as_ref());
+    let versions = versions.flat_map(|live| &live.versions);
     versions.map(|version| version.version)
 }
 

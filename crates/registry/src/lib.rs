@@ -20,6 +20,7 @@ mod example;
 mod lookups;
 mod package;
 mod publish;
+mod serving;
 mod state;
 
 pub mod aliases;

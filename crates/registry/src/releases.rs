@@ -60,7 +60,7 @@ pub async fn newest(
     release.ok_or_else(|| absent(&found, found.last_release))
 }
 
-/// Goes back: a new release with the versions of an earlier one, by default of the newest completed
+/// Goes back: a new release with the versions and settings of an earlier one, by default of the newest completed
 /// one that served something else. If a release is on its way, it is given up, and what answers now
 /// stays. The endpoint does not follow its alias until that moves again.
 ///
@@ -136,7 +136,8 @@ async fn named(
 async fn earlier(change: &mut Change, endpoint: &Endpoint, current: &Release) -> Result<Release> {
     let mut number = current.number;
     while let Some(release) = releases::find_completed_before(change, endpoint.id, number).await? {
-        if weighted(&release.shares) != weighted(&current.shares) {
+        let is_same = weighted(&release.shares) == weighted(&current.shares);
+        if !is_same || release.serving != current.serving {
             return Ok(release);
         }
         number = release.number;
@@ -169,7 +170,14 @@ async fn restore(
     let back = format!("back to release {}", chosen.number);
     let why = reason.map_or(back.clone(), |reason| format!("{back}: {reason}"));
     let (by, request) = (permit.actor(), permit.request_id());
-    let release = releases::insert(change, endpoint, &versions, Some(&why), by, request).await?;
+    let new = releases::New {
+        versions: &versions,
+        serving: &chosen.serving,
+        reason: Some(&why),
+        by,
+        request,
+    };
+    let release = releases::insert(change, endpoint, &new).await?;
     endpoints::mark(change, endpoint.id, true, None).await?;
     if let Some(live) = endpoint.live_release.filter(|live| *live != chosen.number) {
         let outcome = format!("release {} took its place, {back}", release.number);

@@ -38,7 +38,7 @@ mod trace;
 pub use content::Content;
 pub use context::{RequestContext, request_id};
 pub use error::{ApiError, ErrorBody, ErrorDetail, quota_headers, status, tell_spent};
-pub use extract::{BodyLimit, Json, NoQuery, Path, Query};
+pub use extract::{BodyLimit, Json, NoQuery, Path, Query, decode_at};
 pub use health::{Check, Health, HealthStatus};
 pub use instant::instant;
 pub use page::{PageBody, PageQuery};

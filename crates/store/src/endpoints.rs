@@ -269,6 +269,13 @@ pub async fn insert(
     lock(change, endpoint).await?.ok_or(Error::Affected { table: "endpoints", affected: 0 })
 }
 
+/// Charges replicas that the change adds to an endpoint, to who owns it.
+pub fn charge_replicas(change: &mut Change, id: EndpointId, more: usize) {
+    for _ in 0..more {
+        change.charge(Key::Replicas, id.0);
+    }
+}
+
 /// Makes an endpoint follow something else, from now on: neither held nor blocked.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 
 use domain::{
     AuditEvent, EndpointRef, ModelId, Pointer, Resource, Stage, VersionId, WeightedVersion,
+    serving::Settings,
 };
 use serde_json::json;
 
@@ -111,21 +112,25 @@ async fn bring_one(
     if let Some(mismatch) = contracts::mismatch(change, endpoint.id, version).await? {
         return block(change, endpoint, mismatch.sentence(&endpoint.endpoint), cause).await;
     }
+    let serving = releases::present(change, endpoint).await?;
+    let serving = serving.map(|release| release.serving).unwrap_or_default();
+    let versions = match with_named(change, endpoint, version, &serving).await? {
+        Ok(versions) => versions,
+        Err(why) => return block(change, endpoint, why, cause).await,
+    };
     contracts::adopt(change, endpoint, version, cause).await?;
     endpoints::mark(change, endpoint.id, false, None).await?;
     let wire = endpoint.endpoint.to_string();
     let resource = Resource::Endpoint(wire.clone());
-    let share = WeightedVersion { version: version.id, weight: 100 };
     let reason = format!("`{}{pointer}` points to {}", version.model, version.number);
-    let release = releases::insert(
-        change,
-        endpoint,
-        &[share],
-        Some(&reason),
-        &cause.actor,
-        &cause.request_id,
-    )
-    .await?;
+    let new = releases::New {
+        versions: &versions,
+        serving: &serving,
+        reason: Some(&reason),
+        by: &cause.actor,
+        request: &cause.request_id,
+    };
+    let release = releases::insert(change, endpoint, &new).await?;
     let detail = json!({"endpoint": wire, "release": release.number, "reason": reason});
     change.emit("release.created", &resource.to_string(), &detail).await?;
     let event = AuditEvent { resource, change: "release.created", detail, ..cause.clone() }
@@ -136,6 +141,37 @@ async fn bring_one(
         release: Some(release.number),
         blocked: None,
     })
+}
+
+/// The version that all traffic goes to, and those that the endpoint's settings name beside it; or why
+/// they cannot be served so.
+async fn with_named(
+    change: &mut Change,
+    endpoint: &Endpoint,
+    version: &Version,
+    serving: &Settings,
+) -> Result<std::result::Result<Vec<WeightedVersion>, String>> {
+    if let Some(Err(why)) = version.signature.as_ref().map(|it| serving.check(it)) {
+        return Ok(Err(why.message));
+    }
+    let mut versions = vec![WeightedVersion { version: version.id, weight: 100 }];
+    for number in serving.versions() {
+        if number == version.number {
+            continue;
+        }
+        let Some(named) = versions::find_by_number(change, version.model_id, number).await? else {
+            let model = &version.model;
+            return Ok(Err(format!("its settings name `{model}/{number}`, which is not there")));
+        };
+        if let Some(why) = named.obstacle() {
+            return Ok(Err(format!("a version that its settings name: {why}")));
+        }
+        if let Some(mismatch) = contracts::mismatch(change, endpoint.id, &named).await? {
+            return Ok(Err(mismatch.sentence(&endpoint.endpoint)));
+        }
+        versions.push(WeightedVersion { version: named.id, weight: 0 });
+    }
+    Ok(Ok(versions))
 }
 
 /// Leaves a follower where it is, with the reason.

@@ -2,7 +2,7 @@
 
 use domain::{
     Actor, Cursor, EndpointId, EndpointRef, Limit, ModelName, Page, ReleaseState, RequestId,
-    Timestamp, VersionId, WeightedVersion, rollout,
+    Timestamp, VersionId, WeightedVersion, rollout, serving::Settings,
 };
 use serde_json::{Value, json};
 
@@ -38,6 +38,8 @@ pub struct Release {
     pub deadline_seconds: i32,
     /// What it serves.
     pub shares: Vec<Share>,
+    /// How.
+    pub serving: Settings,
     /// Who made it, as `user:ana`.
     pub created_by: String,
     /// The request that asked for it.
@@ -57,7 +59,10 @@ impl Release {
             .iter()
             .map(|share| json!({"model": share.model, "version": share.number, "weight": share.weight}))
             .collect();
-        json!({"release": self.number, "state": self.state, "versions": versions})
+        json!({
+            "release": self.number, "state": self.state, "versions": versions,
+            "serving": self.serving,
+        })
     }
 }
 
@@ -72,6 +77,7 @@ struct Row {
     request_id: String,
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
+    serving: Value,
     shares: Value,
 }
 
@@ -90,7 +96,10 @@ impl TryFrom<Row> for Release {
         let id = || format!("{}/{}", row.endpoint_id, row.number);
         let shares: Vec<ShareRow> = serde_json::from_value(row.shares)
             .map_err(|_| Error::inconsistent("release_versions", "version_id", id()))?;
+        let serving = serde_json::from_value(row.serving)
+            .map_err(|_| Error::inconsistent("releases", "serving", id()))?;
         Ok(Self {
+            serving,
             state: row.state.parse().map_err(|_| Error::inconsistent("releases", "state", id()))?,
             endpoint_id: EndpointId(row.endpoint_id),
             number: row.number,
@@ -120,7 +129,7 @@ macro_rules! select_release {
         sqlx::query_as!(
             Row,
             r#"SELECT r.endpoint_id, r.number, r.state, r.reason, r.outcome, r.deadline_seconds, r.created_by, r.request_id,
-                      r.created_at, r.finished_at,
+                      r.created_at, r.finished_at, r.serving,
                       (SELECT coalesce(jsonb_agg(jsonb_build_object('version', v.id, 'model', m.name, 'number', v.number,
                                                                     'weight', rv.weight) ORDER BY rv.weight DESC, v.id), '[]')
                        FROM release_versions rv
@@ -181,6 +190,16 @@ pub async fn find(
     row.map(Release::try_from).transpose()
 }
 
+/// The release whose settings the next one has unless others are asked for: the one on its way, else
+/// the one that answers, else the last one that there was.
+///
+/// # Errors
+/// The database is away.
+pub async fn present(change: &mut Change, endpoint: &Endpoint) -> Result<Option<Release>> {
+    let number = endpoint.target_release.or(endpoint.live_release);
+    find(change, endpoint.id, number.unwrap_or(endpoint.last_release)).await
+}
+
 /// The newest completed release before that number, as the change sees it: what a rollback goes to.
 ///
 /// # Errors
@@ -223,20 +242,29 @@ pub async fn list(
     Ok(Page::from_rows(releases, limit, |release| release.number.to_string()))
 }
 
+/// What a release is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct New<'a> {
+    /// What it serves.
+    pub versions: &'a [WeightedVersion],
+    /// How.
+    pub serving: &'a Settings,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// Who makes it.
+    pub by: &'a Actor,
+    /// The request that asks for it.
+    pub request: &'a RequestId,
+}
+
 /// Makes the next release of an endpoint that the change has locked, and its target. A release that
 /// was still on its way is aborted. The door that every release comes through asks the contract,
 /// whoever asked it before.
 ///
 /// # Errors
 /// A version does not fit the endpoint's contract; the database is away.
-pub async fn insert(
-    change: &mut Change,
-    endpoint: &Endpoint,
-    versions: &[WeightedVersion],
-    reason: Option<&str>,
-    by: &Actor,
-    request: &RequestId,
-) -> Result<Release> {
+pub async fn insert(change: &mut Change, endpoint: &Endpoint, new: &New<'_>) -> Result<Release> {
+    let New { versions, serving, reason, by, request } = *new;
     let ids: Vec<_> = versions.iter().map(|share| share.version).collect();
     if let Some(mismatch) = contracts::mismatch_of_any(change, endpoint.id, &ids).await? {
         return Err(mismatch.refusal(&endpoint.endpoint).into());
@@ -263,14 +291,15 @@ pub async fn insert(
     .execute(change.connection())
     .await?;
     sqlx::query!(
-        "INSERT INTO releases (endpoint_id, number, state, reason, created_by, request_id, created_at)
-         VALUES ($1, $2, 'progressing', $3, $4, $5, $6)",
+        "INSERT INTO releases (endpoint_id, number, state, reason, created_by, request_id, created_at, serving)
+         VALUES ($1, $2, 'progressing', $3, $4, $5, $6, $7)",
         endpoint.id.0,
         number,
         reason,
         by.to_string(),
         request.as_str(),
-        now
+        now,
+        json!(serving)
     )
     .execute(change.connection())
     .await?;

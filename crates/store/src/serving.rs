@@ -1,8 +1,10 @@
 //! What gateways must hold and answer: read whole, as often as anything changes.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use domain::{
     Batching, EndpointId, EndpointRef, FilePath, ModelName, Signature, SubjectId, VersionId,
-    WeightedVersion, access::Target,
+    WeightedVersion, access::Target, serving::Settings,
 };
 use serde_json::Value;
 
@@ -17,10 +19,23 @@ pub struct Route {
     pub endpoint: EndpointRef,
     /// The team that owns it.
     pub team: Option<SubjectId>,
-    /// The live release's number and versions; absent before the first one completes.
-    pub live: Option<(i32, Vec<WeightedVersion>)>,
+    /// The live release; absent before the first one completes.
+    pub live: Option<Live>,
+    /// The versions that aliases of the endpoint's model point to, by their names.
+    pub aliases: Arc<BTreeMap<String, i32>>,
     /// The versions of the release that is on its way, to be loaded beside.
     pub target: Vec<VersionId>,
+}
+
+/// A release that answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Live {
+    /// Its number.
+    pub release: i32,
+    /// Its versions, the one with the largest share first.
+    pub versions: Vec<WeightedVersion>,
+    /// How it serves.
+    pub serving: Settings,
 }
 
 impl Route {
@@ -38,6 +53,10 @@ impl Route {
 pub async fn routes(database: &Database) -> Result<Vec<Route>> {
     let rows = sqlx::query!(
         r#"SELECT e.id, e.name, e.env, e.team_id, e.live_release,
+                  (SELECT serving FROM releases WHERE endpoint_id = e.id AND number = e.live_release) AS serving,
+                  (SELECT coalesce(jsonb_object_agg(a.alias, v.number), '{}')
+                   FROM aliases a JOIN model_versions v ON v.id = a.version_id
+                   WHERE a.model_id = e.model_id) AS "aliases!",
                   (SELECT coalesce(jsonb_agg(jsonb_build_object('version', version_id, 'weight', weight)
                                              ORDER BY weight DESC, version_id), '[]')
                    FROM release_versions WHERE endpoint_id = e.id AND number = e.live_release) AS "live!",
@@ -51,8 +70,17 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
         .map(|row| {
             let id = || format!("{}.{}", row.name, row.env);
             let wrong = |_| Error::inconsistent("endpoints", "name", id());
-            let live = serde_json::from_value(row.live)
+            let versions = serde_json::from_value(row.live)
                 .map_err(|_| Error::inconsistent("release_versions", "version_id", id()))?;
+            let serving = row.serving.map(serde_json::from_value).transpose();
+            let serving = serving.map_err(|_| Error::inconsistent("releases", "serving", id()))?;
+            let live = row.live_release.map(|release| Live {
+                release,
+                versions,
+                serving: serving.unwrap_or_default(),
+            });
+            let aliases = serde_json::from_value(row.aliases)
+                .map_err(|_| Error::inconsistent("aliases", "alias", id()))?;
             Ok(Route {
                 id: EndpointId(row.id),
                 endpoint: EndpointRef {
@@ -60,7 +88,8 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                     env: row.env.parse().map_err(wrong)?,
                 },
                 team: row.team_id.map(SubjectId),
-                live: row.live_release.map(|number| (number, live)),
+                live,
+                aliases: Arc::new(aliases),
                 target: row.target.into_iter().map(VersionId).collect(),
             })
         })

@@ -4,19 +4,22 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use client::{Connection, path};
-use domain::Problem;
+use domain::{ModelRef, Problem};
 use serde_json::{Value, json};
 
-use super::{Done, wire_name};
+use super::{Done, serving, wire_name};
 use crate::output::{Failure, Output};
 
 #[derive(Args)]
 pub struct Options {
     /// The endpoint; a new name makes it
     endpoint: String,
-    /// What it serves: whatever an alias points to, the newest version in a stage, or one version
+    /// What it serves: whatever an alias points to, the newest version in a stage, or one version; what
+    /// it serves already, where only settings change
     #[arg(long, value_name = "NAME@ALIAS|NAME/STAGE|NAME/VERSION")]
-    model: String,
+    model: Option<String>,
+    #[command(flatten)]
+    serving: serving::Options,
     /// Its environment [default: production]
     #[arg(long)]
     env: Option<String>,
@@ -29,9 +32,6 @@ pub struct Options {
     /// How long each canary step lasts (comes with rollouts)
     #[arg(long, value_name = "DURATION")]
     step_duration: Option<String>,
-    /// Shares of several versions (comes with rollouts)
-    #[arg(long, value_name = "N/V=90,N/V=10")]
-    split: Option<String>,
     /// Copies on each node (comes with nodes)
     #[arg(long, value_name = "N|MIN..MAX")]
     replicas: Option<String>,
@@ -53,17 +53,16 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
     let later = [
         ("steps", &options.steps),
         ("step-duration", &options.step_duration),
-        ("split", &options.split),
         ("replicas", &options.replicas),
     ];
     if let Some((option, _)) = later.iter().find(|(_, value)| value.is_some()) {
         let message = format!(
-            "--{option} is not there yet: today all traffic moves at once, one replica a node"
+            "--{option} is not there yet: today all traffic moves at once, one replica of each version a node"
         );
         return Err(Failure::usage(option, message));
     }
     let wire = wire_name(&options.endpoint, options.env.as_deref())?;
-    let mut body = json!({"model": options.model});
+    let mut body = ordered(server, &wire, options.model, &options.serving).await?;
     if let Some(strategy) = &options.strategy {
         body["strategy"] = json!(strategy);
     }
@@ -85,6 +84,50 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
         endpoint = wait(server, &wire, endpoint, options.timeout).await?;
     }
     tell(server, &wire, &endpoint, &release, output).await
+}
+
+/// What is to be served, and how.
+async fn ordered(
+    server: &Connection,
+    wire: &str,
+    model: Option<String>,
+    serving: &serving::Options,
+) -> Result<Value, Failure> {
+    let asked = serving.asked()?;
+    let served = match (&model, &asked.split, &asked.model) {
+        (Some(model), ..) => Some(model.clone()),
+        (None, Some((_, main)), Some((_, name))) => Some(format!("{name}/{main}")),
+        (None, ..) => None,
+    };
+    if let Some((option, name)) = &asked.model {
+        // Settings name versions by their numbers: those of what the endpoint serves.
+        let served = match &served {
+            Some(served) => served.clone(),
+            None => {
+                let endpoint: Value = server.get(&path(&["endpoints", wire]), &[]).await?;
+                endpoint["follows"].as_str().unwrap_or_default().to_owned()
+            }
+        };
+        let served: ModelRef = served.parse()?;
+        if served.model.as_str() != name {
+            let message = format!(
+                "`{name}` is not the model that `{wire}` serves: that is `{}`",
+                served.model
+            );
+            return Err(Failure::usage(option, message));
+        }
+    }
+    let mut body = json!({});
+    if let Some(model) = served {
+        body["model"] = json!(model);
+    }
+    if let Some((split, _)) = asked.split {
+        body["split"] = split;
+    }
+    if !asked.serving.is_empty() {
+        body["serving"] = Value::Object(asked.serving);
+    }
+    Ok(body)
 }
 
 /// Waits while a release of the endpoint is on its way.

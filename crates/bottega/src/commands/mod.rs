@@ -32,6 +32,7 @@ pub mod rollout;
 pub mod rules;
 pub mod secrets;
 pub mod services;
+mod serving;
 pub mod settings;
 pub mod status;
 pub mod teams;

@@ -162,7 +162,14 @@ impl World {
         };
         let shares = [WeightedVersion { version: version.id, weight: 100 }];
         let request = RequestId::new();
-        releases::insert(&mut change, &endpoint, &shares, None, &by, &request).await.unwrap();
+        let new = releases::New {
+            versions: &shares,
+            serving: &domain::serving::Settings::default(),
+            reason: None,
+            by: &by,
+            request: &request,
+        };
+        releases::insert(&mut change, &endpoint, &new).await.unwrap();
         self.commit(change).await;
     }
 

@@ -189,7 +189,14 @@ impl World {
             .map(|(version, weight)| WeightedVersion { version: version.id, weight: *weight })
             .collect();
         let request = RequestId::new();
-        releases::insert(&mut change, &endpoint, &shares, None, &by, &request).await.unwrap();
+        let new = releases::New {
+            versions: &shares,
+            serving: &domain::serving::Settings::default(),
+            reason: None,
+            by: &by,
+            request: &request,
+        };
+        releases::insert(&mut change, &endpoint, &new).await.unwrap();
         change.emit("release.created", "endpoint:x", &json!({})).await.unwrap();
         self.commit(change).await;
     }

@@ -144,7 +144,12 @@ async fn a_transition_makes_a_release_of_who_follows_the_stage() {
     let endpoint: EndpointRef = "scoring".parse().unwrap();
     let resource = || Resource::Endpoint("scoring".to_owned());
     let model: ModelRef = "fraud/Production".parse().unwrap();
-    let order = endpoints::Order { model, reason: None };
+    let order = endpoints::Order {
+        model: Some(model),
+        split: None,
+        serving: Default::default(),
+        reason: None,
+    };
     endpoints::deploy(platform.registry(), &permit(&platform, resource()), &endpoint, &order)
         .await
         .unwrap();

@@ -3,15 +3,17 @@
 use actix_web::{HttpResponse, delete, get, put, web::Data};
 use auth::{Access, Caller, Permit, verbs};
 use chrono::{DateTime, Utc};
-use domain::{EndpointRef, Problem, access::Kind};
+use domain::{EndpointRef, Problem, access::Kind, serving::Split};
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::{
     path::{self, EndpointPath},
     releases::Release,
+    serving::{Part, Serving},
     wait::Wait,
 };
 use crate::{
@@ -31,7 +33,8 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     "blocked": null, "state": "ready", "target": null, "owner": "user:ana", "team": "risk",
     "live": {
         "endpoint": "fraud.dev", "release": 2, "state": "completed",
-        "versions": [{"model": "fraud", "version": 3, "weight": 100}], "created_by": "user:ana",
+        "versions": [{"model": "fraud", "version": 3, "weight": 100}],
+        "serving": {"timeout": "2s"}, "created_by": "user:ana",
         "created_at": "2026-01-02T03:04:05Z", "finished_at": "2026-01-02T03:04:09Z",
     },
     "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-02T03:04:09Z",
@@ -114,13 +117,25 @@ pub async fn list(
     Ok(Json(page.into()))
 }
 
-/// What an endpoint shall serve.
+/// What an endpoint shall serve, and how.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(example = json!({"model": "fraud@champion", "strategy": "all-at-once", "reason": "first release"}))]
+#[schema(example = json!({
+    "model": "fraud/1", "split": [{"version": 1, "weight": 90}, {"version": 2, "weight": 10}],
+    "serving": {"timeout": "2s", "routing": {"sticky": {"header": "x-user"}, "fallback": {"version": 1}}},
+    "strategy": "all-at-once", "reason": "the new one gets a tenth",
+}))]
 pub struct Deploy {
-    /// `MODEL@ALIAS` to follow an alias, `MODEL/VERSION` to stay with a version.
-    model: String,
+    /// `MODEL@ALIAS` to follow an alias, `MODEL/STAGE` a stage, `MODEL/VERSION` to stay with a version.
+    /// What it serves already, where only `serving` changes.
+    model: Option<String>,
+    /// Shares of several versions of the model; all of it is one version's, unless given. `model` is one
+    /// of them then.
+    #[schema(value_type = Option<Vec<Part>>)]
+    split: Option<Split>,
+    /// What changes of how it is served: what is left out stays as it is, `null` is taken away.
+    #[schema(value_type = Option<Serving>)]
+    serving: Option<Map<String, Value>>,
     /// How traffic moves: `all-at-once`.
     strategy: Option<String>,
     reason: Option<String>,
@@ -142,15 +157,29 @@ impl TryFrom<Deploy> for Order {
                     .hint("other strategies come with rollouts; today: all-at-once"));
             }
         }
+        let model = wanted.model.as_deref().map(str::parse).transpose()?;
+        let serving = wanted.serving.unwrap_or_default();
+        if model.is_none() && (serving.is_empty() || wanted.split.is_some()) {
+            return Err(Problem::invalid(
+                "model",
+                "missing field `model`: expected what is served",
+            )
+            .hint(
+                "give `MODEL@ALIAS` or `MODEL/VERSION`, or `serving` alone to change just that",
+            ));
+        }
         Ok(Self {
-            model: wanted.model.parse()?,
+            model,
+            split: wanted.split,
+            serving,
             reason: text::optional("reason", wanted.reason, text::REASON)?,
         })
     }
 }
 
-/// Make an endpoint serve what an alias points to, or one version; makes the endpoint if it is not
-/// there. Where all is so already, nothing happens.
+/// Make an endpoint serve what an alias points to, or one version, or several by their shares; makes
+/// the endpoint if it is not there. Settings are a part of each release: where only they change, that
+/// is a release too. Where all is so already, nothing happens.
 #[utoipa::path(
     tag = "endpoints",
     extensions(("x-bottega-action" = json!(["deploy:endpoint", "view:model"]))),
@@ -172,9 +201,14 @@ pub async fn deploy(
     let (resource, team) = (path::endpoint(&endpoint), wanted.team.clone());
     let permit = access.authorize_with(&caller, resource, team.as_deref(), None).await?;
     let order: Order = wanted.try_into()?;
-    // Nobody serves what they may not even see.
-    let model = path::model(&order.model.model);
-    let _sees: Permit<verbs::View> = access.authorize(&caller, model).await?;
+    // Nobody serves what they may not even see, nor another version of what they do not see.
+    let model = match &order.model {
+        Some(model) => Some(model.model.clone()),
+        None => endpoints::model(&state, &permit, &endpoint).await?,
+    };
+    if let Some(model) = model {
+        let _sees: Permit<verbs::View> = access.authorize(&caller, path::model(&model)).await?;
+    }
     let (view, is_new) = endpoints::deploy(&state, &permit, &endpoint, &order).await?;
     let mut answer = if is_new { HttpResponse::Created() } else { HttpResponse::Ok() };
     Ok(answer.json(Endpoint::from(view)))

@@ -22,6 +22,7 @@ mod path;
 mod releases;
 mod resolve;
 mod rules;
+mod serving;
 mod settings;
 mod signature;
 mod stages;

@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::path::{self, EndpointPath, ReleasePath};
+use super::{
+    path::{self, EndpointPath, ReleasePath},
+    serving::Serving,
+};
 use crate::{State, releases, text};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
@@ -23,6 +26,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[schema(example = json!({
     "endpoint": "fraud.dev", "release": 2, "state": "completed",
     "versions": [{"model": "fraud", "version": 3, "weight": 100}],
+    "serving": {"timeout": "2s"},
     "reason": "`fraud@champion` points to 3", "created_by": "user:ana",
     "created_at": "2026-01-02T03:04:05Z", "finished_at": "2026-01-02T03:04:09Z",
 }))]
@@ -35,6 +39,8 @@ pub struct Release {
     #[schema(value_type = String)]
     state: ReleaseState,
     versions: Vec<Share>,
+    /// How they are served.
+    serving: Serving,
     /// Why it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -68,6 +74,7 @@ impl Release {
             release: release.number,
             state: release.state,
             versions: release.shares.into_iter().map(share).collect(),
+            serving: release.serving.into(),
             reason: release.reason,
             outcome: release.outcome,
             created_by: release.created_by,
@@ -184,7 +191,7 @@ pub struct Rollback {
     reason: Option<String>,
 }
 
-/// Go back to an earlier release: a new one with the same versions. The endpoint does not follow
+/// Go back to an earlier release: a new one with the same versions and settings. The endpoint does not follow
 /// its alias until that moves again.
 #[utoipa::path(
     tag = "releases",

@@ -22,6 +22,7 @@ mod platform;
 mod releases;
 mod resolve;
 mod rules;
+mod serving;
 mod settings;
 mod stages;
 mod versions;

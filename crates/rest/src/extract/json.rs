@@ -107,6 +107,20 @@ fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
+/// Reads what stands at a field of a body that is read already.
+///
+/// # Errors
+/// It does not fit; the field is the path to what does not.
+pub fn decode_at<T: DeserializeOwned>(field: &str, value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let (path, error) = (error.path().clone(), error.into_inner());
+        let problem = refusal(&path, &without_position(&error));
+        let inner = problem.field.as_deref().filter(|inner| *inner != ".");
+        let whole = inner.map_or_else(|| field.to_owned(), |inner| format!("{field}.{inner}"));
+        problem.at(whole)
+    })
+}
+
 fn not_json(error: &serde_json::Error) -> Problem {
     let message = error.to_string();
     if message.starts_with("recursion limit exceeded") {

@@ -7,7 +7,7 @@ mod json;
 mod params;
 mod text;
 
-pub use json::{BodyLimit, Json};
+pub use json::{BodyLimit, Json, decode_at};
 pub use params::{NoQuery, Path, Query};
 
 use domain::Problem;

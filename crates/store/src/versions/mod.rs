@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 pub(crate) use self::read::batching;
 pub use self::{
     read::{
-        Deleted, deleted, find, find_by_digest, get, get_by_aliases, get_by_id, get_by_stage,
-        get_even_deleted, in_stage, list, load, lock, lock_by_number, lock_newest_in_stage,
-        manifest, newest, newest_in_stages,
+        Deleted, deleted, find, find_by_digest, find_by_number, get, get_by_aliases, get_by_id,
+        get_by_stage, get_even_deleted, in_stage, list, load, lock, lock_by_number,
+        lock_newest_in_stage, manifest, newest, newest_in_stages,
     },
     write::{
         TrialOutcome, delete, delete_tag, finish_trial, insert, restore, set_batching,

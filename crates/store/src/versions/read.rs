@@ -282,6 +282,21 @@ pub async fn lock_by_number(
     row.map(Version::try_from).transpose()
 }
 
+/// The version of that number, as the change sees it.
+///
+/// # Errors
+/// The database is away.
+pub async fn find_by_number(
+    change: &mut Change,
+    model: ModelId,
+    number: i32,
+) -> Result<Option<Version>> {
+    let row = select_version!("WHERE v.model_id = $1 AND v.number = $2", model.0, number)
+        .fetch_optional(change.connection())
+        .await?;
+    row.map(Version::try_from).transpose()
+}
+
 /// The numbers of a model's newest versions, newest first, as the change sees them.
 ///
 /// # Errors

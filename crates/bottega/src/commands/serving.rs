@@ -1,0 +1,268 @@
+//! The options of `bottega deploy` that say how a release serves, as the API takes them.
+
+use clap::{Args, ValueEnum};
+use domain::{ModelRef, VersionSelector, serving::Timeout};
+use serde_json::{Map, Value, json};
+
+use crate::output::Failure;
+
+#[derive(Args)]
+pub struct Options {
+    /// Shares of several versions of a model in percent; they sum to 100
+    #[arg(long, value_name = "NAME/VERSION=90,NAME/VERSION=10", value_delimiter = ',')]
+    split: Vec<String>,
+    /// Requests with the same value of this header get the same version
+    #[arg(long, value_name = "HEADER", conflicts_with = "sticky_input")]
+    sticky_header: Option<String>,
+    /// Requests with the same first row of this input get the same version
+    #[arg(long, value_name = "INPUT")]
+    sticky_input: Option<String>,
+    /// Requests whose header is VALUE, begins with it (VALUE*), or is there (no =VALUE) get that version;
+    /// give it again for more: the first that matches decides, and all rules of before are replaced
+    #[arg(long = "rule", value_name = "HEADER[=VALUE[*]]:NAME/VERSION")]
+    rules: Vec<String>,
+    /// A version that gets copies of requests: its answers are compared and never returned
+    #[arg(long, value_name = "NAME/VERSION[=PERCENT]")]
+    shadow: Option<String>,
+    /// The version that answers where the picked one fails, or is not done after that time
+    #[arg(long, value_name = "NAME/VERSION[=DURATION]")]
+    fallback: Option<String>,
+    /// How long a request may take
+    #[arg(long, value_name = "DURATION")]
+    request_timeout: Option<Timeout>,
+    /// Settings to take away
+    #[arg(long, value_name = "SETTING", value_delimiter = ',')]
+    without: Vec<Setting>,
+}
+
+/// What may be taken away.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Setting {
+    Sticky,
+    Rules,
+    Shadow,
+    Fallback,
+    RequestTimeout,
+}
+
+/// What the options come to.
+pub struct Asked {
+    /// The model that they name versions of, if they do, and the option that named it first.
+    pub model: Option<(&'static str, String)>,
+    /// `split`, and the version that has the largest share.
+    pub split: Option<(Value, i32)>,
+    /// `serving`.
+    pub serving: Map<String, Value>,
+}
+
+impl Options {
+    /// What is asked for, in the API's words.
+    pub fn asked(&self) -> Result<Asked, Failure> {
+        let mut model = None;
+        let mut routing = Map::new();
+        let mut version = |option, text: &str| named(option, text, &mut model);
+        let mut shares = Vec::new();
+        for part in &self.split {
+            let (name, weight) = part.split_once('=').ok_or_else(|| {
+                Failure::usage(
+                    "split",
+                    format!("`{part}` has no share: expected NAME/VERSION=PERCENT"),
+                )
+            })?;
+            shares.push((version("split", name)?, number("split", weight)?));
+        }
+        if let Some(header) = &self.sticky_header {
+            routing.insert("sticky".to_owned(), json!({"header": header}));
+        }
+        if let Some(input) = &self.sticky_input {
+            routing.insert("sticky".to_owned(), json!({"input": input}));
+        }
+        let mut rules = Vec::new();
+        for text in &self.rules {
+            let (mut rule, name) = rule(text)?;
+            rule["version"] = json!(version("rule", name)?);
+            rules.push(rule);
+        }
+        if !rules.is_empty() {
+            routing.insert("rules".to_owned(), json!(rules));
+        }
+        if let Some(text) = &self.shadow {
+            let (name, percent) = with_value(text);
+            let mut shadow = json!({"version": version("shadow", name)?});
+            if let Some(percent) = percent {
+                shadow["percent"] = json!(number("shadow", percent)?);
+            }
+            routing.insert("shadow".to_owned(), shadow);
+        }
+        if let Some(text) = &self.fallback {
+            let (name, after) = with_value(text);
+            let mut fallback = json!({"version": version("fallback", name)?});
+            if let Some(after) = after {
+                fallback["after"] = json!(after);
+            }
+            routing.insert("fallback".to_owned(), fallback);
+        }
+        let mut serving = Map::new();
+        if let Some(timeout) = &self.request_timeout {
+            serving.insert("timeout".to_owned(), json!(timeout));
+        }
+        self.take_away(&mut serving, &mut routing)?;
+        if !routing.is_empty() {
+            serving.insert("routing".to_owned(), Value::Object(routing));
+        }
+        Ok(Asked { model, split: split(&shares), serving })
+    }
+
+    fn take_away(
+        &self,
+        serving: &mut Map<String, Value>,
+        routing: &mut Map<String, Value>,
+    ) -> Result<(), Failure> {
+        for setting in &self.without {
+            let (group, name) = match setting {
+                Setting::Sticky => (&mut *routing, "sticky"),
+                Setting::Rules => (&mut *routing, "rules"),
+                Setting::Shadow => (&mut *routing, "shadow"),
+                Setting::Fallback => (&mut *routing, "fallback"),
+                Setting::RequestTimeout => (&mut *serving, "timeout"),
+            };
+            if group.insert(name.to_owned(), Value::Null).is_some_and(|before| !before.is_null()) {
+                let message = format!("{name} is both set and taken away");
+                return Err(Failure::usage("without", message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The version that a text like `fraud/3` names, of the model that all of them name.
+fn named(
+    option: &'static str,
+    text: &str,
+    model: &mut Option<(&'static str, String)>,
+) -> Result<i32, Failure> {
+    let wrong = || {
+        let message = format!("`{text}` is no version: expected NAME/VERSION, like fraud/3");
+        Failure::usage(option, message)
+    };
+    let reference: ModelRef = text.parse().map_err(|_| wrong())?;
+    let VersionSelector::Number(number) = reference.version else { return Err(wrong()) };
+    let name = reference.model.to_string();
+    match model {
+        Some((_, known)) if *known != name => {
+            let message = format!("`{text}`: the endpoint serves versions of `{known}`");
+            return Err(Failure::usage(option, message));
+        }
+        Some(_) => {}
+        None => *model = Some((option, name)),
+    }
+    Ok(number)
+}
+
+/// A rule without its version, and that version's name.
+fn rule(text: &str) -> Result<(Value, &str), Failure> {
+    let (condition, version) = text.rsplit_once(':').ok_or_else(|| {
+        let message = format!("`{text}` names no version: expected HEADER=VALUE:NAME/VERSION");
+        Failure::usage("rule", message)
+    })?;
+    let rule = match condition.split_once('=') {
+        None => json!({"header": condition, "present": true}),
+        Some((header, value)) => match value.strip_suffix('*') {
+            Some(prefix) => json!({"header": header, "prefix": prefix}),
+            None => json!({"header": header, "equals": value}),
+        },
+    };
+    Ok((rule, version))
+}
+
+fn with_value(text: &str) -> (&str, Option<&str>) {
+    text.rsplit_once('=').map_or((text, None), |(name, value)| (name, Some(value)))
+}
+
+fn number(option: &str, text: &str) -> Result<i32, Failure> {
+    text.parse().map_err(|_| {
+        Failure::usage(option, format!("`{text}` is no whole number of percent, like 10"))
+    })
+}
+
+fn split(shares: &[(i32, i32)]) -> Option<(Value, i32)> {
+    let largest = shares.iter().map(|(_, weight)| *weight).max()?;
+    let (main, _) = shares.iter().find(|(_, weight)| *weight == largest)?;
+    let part = |(version, weight): &(i32, i32)| json!({"version": version, "weight": weight});
+    Some((shares.iter().map(part).collect(), *main))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn asked(line: &[&str]) -> Result<Asked, Failure> {
+        Line::try_parse_from(["deploy"].iter().chain(line)).unwrap().options.asked()
+    }
+
+    #[test]
+    fn options_become_what_the_api_takes() {
+        let asked = asked(&[
+            "--split=fraud/1=90,fraud/2=10",
+            "--sticky-header=x-user",
+            "--rule=x-beta=yes:fraud/2",
+            "--rule=x-client=ios/*:fraud/3",
+            "--rule=x-debug:fraud/3",
+            "--shadow=fraud/4=10",
+            "--fallback=fraud/1=500ms",
+            "--request-timeout=2s",
+        ])
+        .unwrap_or_else(|refused| panic!("{refused:?}"));
+        assert_eq!(asked.model, Some(("split", "fraud".to_owned())));
+        let split = json!([{"version": 1, "weight": 90}, {"version": 2, "weight": 10}]);
+        assert_eq!(asked.split, Some((split, 1)));
+        let serving = json!({
+            "timeout": "2s",
+            "routing": {
+                "sticky": {"header": "x-user"},
+                "rules": [
+                    {"header": "x-beta", "equals": "yes", "version": 2},
+                    {"header": "x-client", "prefix": "ios/", "version": 3},
+                    {"header": "x-debug", "present": true, "version": 3},
+                ],
+                "shadow": {"version": 4, "percent": 10},
+                "fallback": {"version": 1, "after": "500ms"},
+            },
+        });
+        assert_eq!(Value::Object(asked.serving), serving);
+    }
+
+    #[test]
+    fn settings_are_taken_away_by_name() {
+        let taken = asked(&["--without=sticky,fallback,request-timeout"]).ok().unwrap();
+        let expected = json!({"timeout": null, "routing": {"sticky": null, "fallback": null}});
+        assert_eq!(Value::Object(taken.serving), expected);
+        assert!(asked(&["--without=shadow", "--shadow=fraud/1"]).is_err());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_option() {
+        for (line, option) in [
+            (&["--split=fraud/1"][..], "split"),
+            (&["--split=fraud/1=x"], "split"),
+            (&["--split=fraud/1=90,churn/1=10"], "split"),
+            (&["--rule=x-beta=yes"], "rule"),
+            (&["--rule=x-beta=yes:fraud"], "rule"),
+            (&["--split=fraud/1=100", "--rule=x:churn/1"], "rule"),
+            (&["--shadow=fraud@champion"], "shadow"),
+            (&["--shadow=fraud/1=much"], "shadow"),
+            (&["--fallback=fraud"], "fallback"),
+        ] {
+            let refused = asked(line).err().unwrap();
+            assert_eq!(refused.error.field.as_deref(), Some(option), "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! How a release serves: what may be set for an endpoint, beside the versions that it serves.
+//!
+//! Settings are a part of a release and as immutable as it is. A release that is made without a word
+//! about them has those of the release before. To add one: a field here, of a type that knows its
+//! range ([`Bounded`], [`Span`]), and a line in `registry::http::serving`, which documents it.
+
+mod bounded;
+mod routing;
+mod split;
+mod sticky;
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+pub use bounded::{Bounded, Span};
+pub use routing::{
+    Fallback, HeaderName, Match, Percent, Routing, Rule, Shadow, Sticky, VersionNumber,
+};
+pub use split::Split;
+pub use sticky::Chooser;
+
+use crate::{Problem, Signature};
+
+/// How long a request may take: 1 ms to 10 min.
+pub type Timeout = Span<1, 600_000>;
+
+/// What is set for a release.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long a request may take; the node's own limit holds as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Timeout>,
+    /// Which version answers which request.
+    #[serde(skip_serializing_if = "Routing::is_empty", deserialize_with = "or_default")]
+    pub routing: Routing,
+}
+
+/// Reads `null` as what is not set, for fields that are no options.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+impl Settings {
+    /// The versions that are named here, which the release must hold whatever their weight.
+    #[must_use]
+    pub fn versions(&self) -> BTreeSet<i32> {
+        self.routing.versions()
+    }
+
+    /// Whether a version of that signature can be served so.
+    ///
+    /// # Errors
+    /// It lacks an input that requests are told apart by.
+    pub fn check(&self, signature: &Signature) -> Result<(), Problem> {
+        let Some(Sticky::Input(name)) = &self.routing.sticky else { return Ok(()) };
+        if signature.inputs.iter().any(|input| input.name == *name) {
+            return Ok(());
+        }
+        let inputs: Vec<_> =
+            signature.inputs.iter().map(|input| format!("`{}`", input.name)).collect();
+        let message = format!("there is no input `{name}`: expected {}", inputs.join(" or "));
+        Err(Problem::invalid("serving.routing.sticky.input", message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn read(value: Value) -> Result<Settings, String> {
+        serde_json::from_value(value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn settings_are_read_as_they_are_written() {
+        for value in [
+            json!({}),
+            json!({"timeout": "2s"}),
+            json!({"timeout": "250ms", "routing": {"sticky": {"header": "x-user"}}}),
+            json!({"routing": {
+                "sticky": {"input": "user_id"},
+                "rules": [
+                    {"header": "x-beta", "equals": "yes", "version": 2},
+                    {"header": "x-client", "prefix": "ios/", "version": 3},
+                    {"header": "x-debug", "present": true, "version": 3},
+                ],
+                "shadow": {"version": 4, "percent": 10},
+                "fallback": {"version": 1, "after": "100ms"},
+            }}),
+        ] {
+            let settings = read(value.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&settings).unwrap(), value);
+        }
+        assert_eq!(read(json!({})).unwrap(), Settings::default());
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_in_words() {
+        for (value, words) in [
+            (json!({"timeout": 2}), "expected a length of time"),
+            (json!({"timeout": "2"}), "expected"),
+            (json!({"timeout": "0s"}), "1ms to 10m"),
+            (json!({"timeout": "11m"}), "1ms to 10m"),
+            (json!({"timout": "1s"}), "unknown field `timout`"),
+            (json!({"routing": {"sticky": {"cookie": "x"}}}), "unknown variant `cookie`"),
+            (json!({"routing": {"sticky": {"header": "a b"}}}), "no name of a header"),
+            (json!({"routing": {"sticky": {"header": "Authorization"}}}), "carries a secret"),
+            (json!({"routing": {"sticky": {"header": "x-user-bin"}}}), "-bin"),
+            (json!({"routing": {"shadow": {"version": 0}}}), "1 to 2147483647"),
+            (json!({"routing": {"shadow": {"version": 1, "percent": 101}}}), "1 to 100"),
+            (json!({"routing": {"fallback": {"version": 1, "after": "1h"}}}), "1ms to 10m"),
+            (
+                json!({"routing": {"rules": [{"header": "x", "version": 1}]}}),
+                "one of `equals`, `prefix` and `present`",
+            ),
+            (
+                json!({"routing": {"rules": [{"header": "x", "equals": "a", "prefix": "b", "version": 1}]}}),
+                "one of `equals`, `prefix` and `present`",
+            ),
+            (
+                json!({"routing": {"rules": [{"header": "x", "equals": "é", "version": 1}]}}),
+                "visible ASCII",
+            ),
+            (
+                json!({"routing": {"rules": vec![json!({"header": "x", "present": true, "version": 1}); 65]}}),
+                "at most 64",
+            ),
+        ] {
+            let refused = read(value.clone()).unwrap_err();
+            assert!(refused.contains(words), "{value}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_release_holds_all_versions_that_its_settings_name() {
+        let settings = read(json!({"routing": {
+            "rules": [{"header": "x", "present": false, "version": 7}],
+            "shadow": {"version": 5}, "fallback": {"version": 2},
+        }}))
+        .unwrap();
+        assert_eq!(settings.versions(), BTreeSet::from([2, 5, 7]));
+    }
+
+    #[test]
+    fn requests_stick_by_an_input_that_there_is() {
+        let settings = read(json!({"routing": {"sticky": {"input": "user"}}})).unwrap();
+        let signature = |input: &str| -> Signature {
+            serde_json::from_value(json!({
+                "inputs": [{"name": input, "datatype": "INT64", "shape": [-1]}], "outputs": [],
+            }))
+            .unwrap()
+        };
+        assert!(settings.check(&signature("user")).is_ok());
+        let refused = settings.check(&signature("age")).unwrap_err();
+        assert_eq!(refused.field.as_deref(), Some("serving.routing.sticky.input"));
+        assert!(refused.message.contains("expected `age`"), "{}", refused.message);
+    }
+}
