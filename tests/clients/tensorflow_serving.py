@@ -80,7 +80,9 @@ def refusals():
         ("POST", "breast-cancer:predict", {"instances": [[1], [1, 2]]}, 400, "differ in length"),
         ("POST", "breast-cancer:predict", {"instances": [], "x": 1}, 400, "x"),
         ("POST", "breast-cancer:classify", {"examples": [{}]}, 400, "examples"),
-        ("POST", "breast-cancer/labels/champion:predict", {"instances": [1]}, 400, "labels"),
+        ("POST", "breast-cancer/labels/nobody:predict", {"instances": [1]}, 404, "nobody"),
+        ("GET", "breast-cancer/labels/nobody", None, 404, "nobody"),
+        ("POST", "breast-cancer/labels/nobody:classify", {"examples": [{}]}, 400, "examples"),
     ]:
         answer = call(method, path, json=body)
         assert answer.status_code == status, (path, answer.status_code, answer.text)

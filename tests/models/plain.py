@@ -35,6 +35,7 @@ def make(data):
     fixed_batch(data)
     expand(data)
     slow(data)
+    moody(data)
     external(data)
 
 
@@ -56,8 +57,29 @@ def slow(data):
     save(data / "slow.onnx", [count, *counting("count")], value("iterations", TensorProto.INT64, [1]), value("y", TensorProto.FLOAT, [1]))
 
 
-def counting(trips):
-    """A loop that adds 1 to 0 as many times as the scalar `trips` says, into `y`."""
+def moody(data):
+    """y = x + x, after counting to the largest of x; fails where one of x is -2 or less. With the ends of
+    identity/fp32.onnx, so that either can stand where the other is promised."""
+    zero, last = constant("zero", np.zeros(1, np.float32)), constant("last", np.zeros((), np.float32))
+    nodes = [
+        helper.make_node("ReduceMin", ["x"], ["least"], keepdims=0),
+        helper.make_node("Min", ["least", "last"], ["below"]),
+        helper.make_node("Cast", ["below"], ["index"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["zero", "index"], ["picked"]),  # a list of one has no second from the end
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Cast", ["most"], ["trips"], to=TensorProto.INT64),
+        *counting("trips", "counted"),
+        helper.make_node("Mul", ["counted", "zero"], ["nothing"]),
+        helper.make_node("Add", ["x", "x"], ["twice"]),
+        helper.make_node("Add", ["twice", "picked"], ["sure"]),
+        helper.make_node("Add", ["sure", "nothing"], ["y"]),
+    ]
+    ends = value("x", TensorProto.FLOAT, ["n", 2]), value("y", TensorProto.FLOAT, ["n", 2])
+    save(data / "moody.onnx", nodes, *ends, initializers=[zero, last])
+
+
+def counting(trips, into="y"):
+    """A loop that adds 1 to 0 as many times as the scalar `trips` says."""
     body = helper.make_graph(
         [helper.make_node("Add", ["sum", "one"], ["next"]), helper.make_node("Identity", ["go"], ["again"])],
         "body",
@@ -67,7 +89,7 @@ def counting(trips):
     )
     start = helper.make_node("Constant", [], ["start"], value=constant("start", np.zeros(1, np.float32)))
     go_on = helper.make_node("Constant", [], ["go_on"], value=constant("go_on", np.array(True)))
-    return [start, go_on, helper.make_node("Loop", [trips, "go_on", "start"], ["y"], body=body)]
+    return [start, go_on, helper.make_node("Loop", [trips, "go_on", "start"], [into], body=body)]
 
 
 def external(data):

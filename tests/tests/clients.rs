@@ -5,7 +5,8 @@ use std::{
     process::Command,
 };
 
-use bottega_tests::{Server, model, tool};
+use bottega_tests::{Caller, Server, model, tool, wait_until};
+use serde_json::json;
 
 fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -124,4 +125,90 @@ fn the_python_package_is_typed() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// `fraud` in versions that answer the same, twice as much, and the same again.
+fn in_three_versions() -> Server {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    for (file, beside) in
+        [("identity/fp32.onnx", ""), ("moody.onnx", ""), ("identity/fp32.onnx", "again"), ("moody.onnx", "again")]
+    {
+        std::fs::copy(model(file), folder.path().join("model.onnx")).unwrap();
+        std::fs::write(folder.path().join("README.md"), beside).unwrap();
+        server.cli(["push", folder.path().to_str().unwrap(), "--name", "fraud"]).json();
+    }
+    server
+}
+
+#[test]
+fn requests_go_where_the_release_sends_them() {
+    let server = in_three_versions();
+    let deploy = |options: &[&str]| {
+        let line = ["deploy", "fraud", "--wait"].iter().chain(options);
+        server.cli(line.copied().collect::<Vec<_>>()).json()
+    };
+    let live = || server.cli(["endpoints", "show", "fraud"]).json()["live"].clone();
+    let split = ["--split", "fraud/1=50,fraud/2=50"];
+    let rule = ["--rule", "x-beta=yes:fraud/3", "--shadow", "fraud/3=100"];
+    let rest = ["--sticky-header", "X-User", "--fallback", "fraud/1", "--request-timeout", "1s"];
+    deploy(&[&split[..], &rule, &rest].concat());
+    let serving = json!({
+        "timeout": "1s",
+        "routing": {
+            "sticky": {"header": "x-user"},
+            "rules": [{"header": "x-beta", "equals": "yes", "version": 3}],
+            "shadow": {"version": 3, "percent": 100},
+            "fallback": {"version": 1},
+        },
+    });
+    assert_eq!(live()["serving"], serving);
+    run(&server, "routing.py", &["header"]);
+
+    let set = deploy(&["--sticky-input", "x", "--without", "rules,shadow"]);
+    assert_eq!((&set["release"], &set["state"]), (&json!(2), &json!("completed")));
+    let serving = json!({
+        "timeout": "1s", "routing": {"sticky": {"input": "x"}, "fallback": {"version": 1}},
+    });
+    assert_eq!(live()["serving"], serving);
+    assert_eq!(live()["versions"].as_array().unwrap().len(), 2, "nothing names version 3 now");
+    run(&server, "routing.py", &["input"]);
+
+    for (version, alias) in [(1, "champion"), (2, "challenger"), (4, "retired")] {
+        server.cli(["promote", &format!("fraud/{version}"), "--to", alias]).json();
+    }
+    wait_until("the aliases on the node", std::time::Duration::from_secs(20), || {
+        Caller::of(&server).ask("GET", "/v1/models/fraud/labels/challenger").status == 200
+    });
+    run(&server, "routing.py", &["labels"]);
+
+    let events = server.cli(["audit", "list", "--resource", "endpoint:fraud"]).json();
+    let changed = events["items"].as_array().unwrap().iter().find(|event| {
+        event["detail"]["release"]["release"] == 2 && event["change"] == "endpoint.deployed"
+    });
+    let detail = &changed.unwrap()["detail"];
+    assert_eq!(detail["release"]["serving"], serving);
+    assert_eq!(detail["replaces"]["serving"]["routing"]["sticky"], json!({"header": "x-user"}));
+
+    let back = server.cli(["rollback", "fraud", "--wait"]).json();
+    assert_eq!(back["release"], 3);
+    assert_eq!(live()["serving"]["routing"]["sticky"], json!({"header": "x-user"}));
+
+    // Each version of a release is a replica.
+    server.cli(["quota", "set", "user:admin", "replicas=3"]).json();
+    let error = server.cli(["deploy", "fraud", "--fallback", "fraud/4"]).error(4);
+    assert_eq!(error["quota"]["name"], "replicas", "{error}");
+    deploy(&["--model", "fraud/1", "--without", "rules,shadow,fallback"]);
+
+    for (line, code, field) in [
+        (&["--fallback", "churn/1"][..], 2, "fallback"),
+        (&["--rule", "x-beta=yes"], 2, "rule"),
+        (&["--split", "fraud/1=90,fraud/2=9"], 1, "split"),
+        (&["--rule", "cookie:fraud/1"], 1, "serving.routing.rules[0].header"),
+        (&["--sticky-input", "age"], 1, "serving.routing.sticky.input"),
+        (&["--shadow", "fraud/9"], 1, "serving"),
+    ] {
+        let line = ["deploy", "fraud"].iter().chain(line).copied().collect::<Vec<_>>();
+        assert_eq!(server.cli(line.clone()).error(code)["field"], field, "{line:?}");
+    }
 }

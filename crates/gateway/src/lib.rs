@@ -29,6 +29,7 @@ mod node;
 pub mod predict;
 mod refusal;
 mod repository;
+mod routing;
 mod sharded;
 mod state;
 mod statistics;
@@ -38,6 +39,7 @@ mod usage;
 pub use http::{api_routes, refusal, routes};
 pub use live::Served;
 pub use metrics::Metrics;
+pub use routing::Headers;
 pub use state::{Resources, Settings, State};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -52,6 +54,7 @@ pub async fn run(state: State, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     tasks.spawn(node::run(state.clone(), stop.clone()));
     tasks.spawn(usage::run(state.clone(), stop.clone()));
+    tasks.spawn(routing::run_shadows(state.clone(), stop.clone()));
     tasks.spawn(sync::run(state.clone(), stop));
     tasks.close();
     tasks.wait().await;

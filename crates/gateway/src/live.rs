@@ -1,7 +1,7 @@
 //! What this node answers with now: one table, swapped whole.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -13,7 +13,7 @@ use domain::{EndpointId, ModelName, Problem, Signature, VersionId, access::Targe
 use inference::{CachedFolder, Replica};
 use serde_json::Value;
 
-use crate::{identity::Labels, metrics::EndpointMetrics, statistics::Statistics};
+use crate::{identity::Labels, metrics::EndpointMetrics, routing::Routing, statistics::Statistics};
 
 /// All endpoints, by the name that callers use.
 pub(crate) type Routes = HashMap<String, Arc<Route>>;
@@ -71,6 +71,10 @@ pub(crate) struct Route {
     pub(crate) release: Option<i32>,
     /// All loaded; empty without a release.
     pub(crate) shares: Vec<Share>,
+    /// What decides beyond the weights; absent where nothing does.
+    pub(crate) routing: Option<Arc<Routing>>,
+    /// The versions that the model's aliases lead callers to, by their names.
+    pub(crate) aliases: Arc<BTreeMap<String, i32>>,
     /// How long a request may take.
     pub(crate) deadline: Duration,
     /// Whether its first release is all loaded here, so that it may be completed by now.
@@ -82,8 +86,8 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// The same, for decisions that look at this target.
-    pub(crate) fn owned(&self, target: Arc<Target>) -> Self {
+    /// The same, for decisions that look at this target, and with these aliases.
+    pub(crate) fn with(&self, target: Arc<Target>, aliases: Arc<BTreeMap<String, i32>>) -> Self {
         Self {
             endpoint: self.endpoint,
             name: self.name.clone(),
@@ -91,6 +95,8 @@ impl Route {
             metrics: self.metrics.clone(),
             release: self.release,
             shares: self.shares.clone(),
+            routing: self.routing.clone(),
+            aliases,
             deadline: self.deadline,
             is_near: self.is_near,
             standing: self.standing.clone(),
@@ -122,6 +128,23 @@ impl Route {
             (None, Some(number)) if !self.shares.is_empty() => Err(self.no_version(number)),
             (None, _) => Err(self.not_ready()),
         }
+    }
+
+    /// The version that an alias of the model leads to.
+    ///
+    /// # Errors
+    /// None is ready here, there is no such alias, or its version is not part of the release.
+    pub(crate) fn labelled(&self, label: &str) -> Result<i32, Problem> {
+        if self.shares.is_empty() {
+            return Err(self.not_ready());
+        }
+        let Some(number) = self.aliases.get(label) else {
+            let label: String = label.chars().take(100).collect();
+            return Err(Problem::not_found("label", label).hint(
+                "labels are the aliases of the endpoint's model: `bottega models show NAME`",
+            ));
+        };
+        self.pick(Some(*number)).map(|_| *number)
     }
 
     /// Whether requests are answered, or those for that version, without taking a turn.
@@ -165,6 +188,11 @@ fn drawn(ticket: u64, weights: impl IntoIterator<Item = i32>) -> Option<usize> {
     })
 }
 
+/// Whether a request is one of so many percent.
+pub(crate) fn takes_part(ticket: u64, percent: i32) -> bool {
+    drawn(ticket, [percent]).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +205,14 @@ mod tests {
                 counts[drawn(ticket, [0, 90, 7, 3]).unwrap()] += 1;
             }
             assert_eq!(counts, [0, 90, 7, 3]);
+        }
+    }
+
+    #[test]
+    fn of_every_hundred_requests_so_many_percent_take_part() {
+        for percent in [0, 1, 37, 100] {
+            let count = (7..107).filter(|ticket| takes_part(*ticket, percent)).count();
+            assert_eq!(count, percent as usize);
         }
     }
 

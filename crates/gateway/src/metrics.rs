@@ -9,6 +9,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::routing::Detours;
+
 /// In seconds: from a tiny model on an idle machine to the deadline.
 const BUCKETS: [f64; 16] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
@@ -37,6 +39,7 @@ struct EndpointLabels {
 pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     durations: Family<EndpointLabels, Histogram>,
+    pub(crate) detours: Detours,
 }
 
 impl Metrics {
@@ -45,6 +48,7 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            detours: Detours::register(registry),
         };
         registry.register(
             "bottega_inference_requests",

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use crate::{
     State,
     live::{Route, Served, Share},
+    routing::{Headers, Pick},
     statistics::Times,
     usage::Place,
 };
@@ -28,6 +29,8 @@ pub struct Asked<'a> {
     pub permit: &'a Permit<verbs::Invoke>,
     /// Insists on one version of the present release.
     pub version: Option<i32>,
+    /// What it says beside its inputs.
+    pub headers: Headers<'a>,
     /// How many bytes the request has.
     pub bytes_in: usize,
     /// When the caller gives up, if they say.
@@ -63,11 +66,12 @@ pub async fn predict<T>(
     let team = route.target.team;
     limiter.admit_to(team).await?;
     limiter.count(Key::PredictionsPerMonth, permit.actor(), team, 1).await?;
-    let picked = route.pick(asked.version);
-    let result = match &picked {
-        Ok(share) => answer(share, &asked, decode, encode, (begun, route.deadline)).await,
+    let mut picked = route.choose(asked.version, asked.headers);
+    let result = match &mut picked {
+        Ok(pick) => answer(state, (&route, pick), &asked, decode, encode, begun).await,
         Err(problem) => Err(problem.clone()),
     };
+    let picked = picked.map(|pick| pick.share);
     let took = begun.elapsed();
     route.metrics.count(&result, took);
     if let Ok(share) = picked {
@@ -111,26 +115,32 @@ impl<T> Done<T> {
     }
 }
 
-async fn answer<T>(
-    share: &Share,
+async fn answer<'r, T>(
+    state: &State,
+    (route, pick): (&'r Route, &mut Pick<'r>),
     asked: &Asked<'_>,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
     encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
-    (begun, longest): (Instant, Duration),
+    begun: Instant,
 ) -> Result<Done<T>, Problem> {
-    // The route's, which is the caller's until they are done: whoever drains the version waits for that.
-    let served = share.served.as_ref();
     let at = Instant::now();
-    let mut request = decode(&served.signature)?;
+    let mut request = decode(&pick.share.served.signature)?;
     let decoded = at.elapsed();
     let inputs = std::mem::take(&mut request.inputs);
     let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
-    let longest = begun + longest;
+    pick.settle(route, &inputs);
+    let longest = begun + route.deadline;
     let theirs = request.timeout().and_then(|timeout| begun.checked_add(timeout));
     let deadline = [asked.until, theirs].into_iter().flatten().fold(longest, Instant::min);
     let ask = Ask { priority: Priority::of_level(request.priority()), ..Ask::from(deadline) };
-    let Answer { outputs, queued, batch, run, leads } = served.replica.infer(inputs, ask).await?;
+    let (answer, copied) = pick.infer(state, route, inputs, ask).await?;
+    // The route's, which is the caller's until they are done: whoever drains the version waits for that.
+    let served = pick.share.served.as_ref();
+    let Answer { outputs, queued, batch, run, leads } = answer;
     let at = Instant::now();
+    if let Some(copied) = copied {
+        copied.answered(&outputs, &state.shadows);
+    }
     let outputs = select(outputs, &request.outputs);
     let (value, bytes_out) = encode(Answered { served, request, outputs })?;
     let times = Times { rows: rows as u64, decoded, queued, run, leads, encoded: at.elapsed() };
@@ -172,6 +182,31 @@ pub(crate) fn served(
 ) -> Result<Arc<Served>, Problem> {
     let route = route(state, permit.resource().name())?;
     route.pick(version).map(|share| Arc::clone(&share.served))
+}
+
+/// Which version of the present release a caller insists on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// None.
+    Any,
+    /// That one.
+    Number(i32),
+    /// The one that an alias of the endpoint's model leads to.
+    Label(String),
+}
+
+impl Version {
+    /// Its number. The caller is admitted to the endpoint.
+    ///
+    /// # Errors
+    /// No such endpoint or label, or no version ready.
+    pub(crate) fn number(&self, state: &State, endpoint: &str) -> Result<Option<i32>, Problem> {
+        match self {
+            Self::Any => Ok(None),
+            Self::Number(number) => Ok(Some(*number)),
+            Self::Label(label) => route(state, endpoint)?.labelled(label).map(Some),
+        }
+    }
 }
 
 /// A version's number as protocols write it.

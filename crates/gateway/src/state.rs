@@ -9,7 +9,7 @@ use inference::{ModelCache, ReplicaOptions, Runtime};
 use store::Database;
 use tokio::sync::watch;
 
-use crate::{Metrics, live::Routes, usage::Usage};
+use crate::{Metrics, live::Routes, routing::Shadows, usage::Usage};
 
 /// What may be set.
 #[derive(Debug, Clone)]
@@ -69,6 +69,8 @@ pub struct Node {
     pub(crate) swapped: watch::Sender<()>,
     /// What was used.
     pub(crate) usage: Usage,
+    /// Copies of requests that wait for a version whose answers nobody gets.
+    pub(crate) shadows: Shadows,
     ready: watch::Sender<bool>,
 }
 
@@ -78,8 +80,8 @@ impl State {
     pub fn new(given: Resources) -> Self {
         let (live, swapped) = (ArcSwap::default(), watch::Sender::default());
         let ready = watch::Sender::new(false);
-        let usage = Usage::default();
-        Self(Arc::new(Node { id: NodeId::new(), given, live, swapped, usage, ready }))
+        let (usage, shadows) = (Usage::default(), Shadows::default());
+        Self(Arc::new(Node { id: NodeId::new(), given, live, swapped, usage, shadows, ready }))
     }
 
     /// This node's id.

@@ -4,7 +4,7 @@
 //! all of it, so there is no lock; loads and drains run beside it and report back.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
@@ -20,6 +20,7 @@ use crate::{
     State, batching,
     live::{Route, Routes, Served, Share, Standing},
     load::{Failure, load},
+    routing::Routing,
 };
 
 /// How often to look when no notice comes: a lost one costs no more than this.
@@ -170,23 +171,28 @@ impl Keeper {
         let live = wanted.live.as_ref().and_then(|live| {
             self.shares(&live.versions, old.map(Arc::as_ref)).map(|shares| (live, shares))
         });
+        let answering = live.as_ref().map(|(_, shares)| shares.as_slice());
+        let answering = answering.or(old.map(|old| old.shares.as_slice())).unwrap_or_default();
+        let aliases = aliases(wanted, answering, old.map(Arc::as_ref));
         let is_near = wanted.live.is_none() && self.is_loaded(&wanted.target);
         let standing = self.standing(wanted);
         match (live, old) {
-            (Some((live, _)), Some(old))
-                if old.release == Some(live.release) && old.target == target =>
-            {
-                Arc::clone(old)
+            (Some((live, _)), Some(old)) if old.release == Some(live.release) => {
+                if old.target == target && old.aliases == aliases {
+                    return Arc::clone(old);
+                }
+                Arc::new(old.with(target, aliases))
             }
             (None, Some(old))
                 if old.target == target
+                    && old.aliases == aliases
                     && (old.release.is_some()
                         || (old.is_near == is_near && old.standing == standing)) =>
             {
                 Arc::clone(old)
             }
-            // It was given to another team while its next versions are not loaded yet.
-            (None, Some(old)) if old.release.is_some() => Arc::new(old.owned(target)),
+            // It was given to another team, or an alias has moved, while its next versions are not loaded yet.
+            (None, Some(old)) if old.release.is_some() => Arc::new(old.with(target, aliases)),
             (live, _) => {
                 let metrics = self.state.given.metrics.of(&name);
                 let (live, shares) = live.unzip();
@@ -194,13 +200,20 @@ impl Keeper {
                 if release.is_some() {
                     tracing::info!(endpoint.name = name, release, "serving");
                 }
+                let shares = shares.unwrap_or_default();
+                let routing = live.and_then(|live| {
+                    let detours = &self.state.given.metrics.detours;
+                    Routing::new(&live.serving.routing, &shares, &name, detours)
+                });
                 Arc::new(Route {
                     endpoint: wanted.id,
                     name,
                     target,
                     metrics,
                     release,
-                    shares: shares.unwrap_or_default(),
+                    shares,
+                    routing,
+                    aliases,
                     deadline: self.deadline(live),
                     is_near,
                     standing,
@@ -367,6 +380,26 @@ pub(crate) async fn in_time<T>(asked: impl Future<Output = store::Result<T>>) ->
         Ok(answer) => answer.map_err(|error| error.to_string()),
         Err(elapsed) => Err(elapsed.to_string()),
     }
+}
+
+/// Where the model's aliases lead callers. One that has moved on leads where it led while a release is on
+/// its way: the version that it points to may come with that, and until then it would lead nowhere.
+fn aliases(
+    wanted: &serving::Route,
+    shares: &[Share],
+    old: Option<&Route>,
+) -> Arc<BTreeMap<String, i32>> {
+    let is_there = |number: i32| shares.iter().any(|share| share.served.number == number);
+    let is_live = |version: &VersionId| shares.iter().any(|share| share.served.version == *version);
+    let Some(old) = old.filter(|_| !wanted.target.iter().all(is_live)) else {
+        return Arc::clone(&wanted.aliases);
+    };
+    let led = |name: &String, number: i32| {
+        let before = old.aliases.get(name).copied().filter(|before| is_there(*before));
+        before.filter(|_| !is_there(number)).unwrap_or(number)
+    };
+    let aliases = wanted.aliases.iter().map(|(name, number)| (name.clone(), led(name, *number)));
+    Arc::new(aliases.collect())
 }
 
 fn live_versions(wanted: &[serving::Route]) -> impl Iterator<Item = VersionId> {

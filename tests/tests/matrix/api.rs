@@ -347,6 +347,7 @@ fn endpoints() -> Vec<Row> {
     vec![
         ask("GET /api/v1/endpoints").shows("{endpoint}"),
         send("PUT /api/v1/endpoints/{endpoint}", FOLLOW),
+        send("PUT /api/v1/endpoints/{endpoint}", r#"{"serving": {"timeout": null}}"#),
         ask("GET /api/v1/endpoints/{endpoint}"),
         ask("GET /api/v1/endpoints/{endpoint}/schema"),
         ask("GET /api/v1/endpoints/{endpoint}/history"),

@@ -21,6 +21,7 @@ use crate::{
     identity::inference_id,
     predict::{Asked, predict, version_number},
     refusal::with_example,
+    routing::Headers,
 };
 
 /// Marks the last answer to a request of a stream, for whoever asked for the mark.
@@ -29,6 +30,7 @@ const FINAL: &str = "triton_final_response";
 pub(super) async fn infer(
     call: &Call<'_>,
     mut request: ModelInferRequest,
+    metadata: &MetadataMap,
     asked_id: Option<&str>,
     until: Option<Instant>,
 ) -> Result<Response<ModelInferResponse>, Problem> {
@@ -38,7 +40,8 @@ pub(super) async fn infer(
     let version = version.map(version_number).transpose()?;
     let contents = Contents::of(&request);
     let name = permit.resource().name();
-    let asked = Asked { permit: &permit, version, bytes_in, until };
+    let headers = Headers::Grpc(metadata);
+    let asked = Asked { permit: &permit, version, headers, bytes_in, until };
     let read = |signature: &Signature| {
         decode(request, signature)
             .map_err(|problem| with_example(problem, name, || json::example(signature)))

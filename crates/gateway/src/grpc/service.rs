@@ -84,9 +84,9 @@ impl GrpcInferenceService for Service {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let call = self.call("ModelInfer", &request).await;
-        let until = infer::until(request.metadata());
-        let asked_id = text(request.metadata(), ASKED_ID).map(str::to_owned);
-        call.answer(infer::infer(&call, request.into_inner(), asked_id.as_deref(), until).await)
+        let (metadata, _, request) = request.into_parts();
+        let (until, asked_id) = (infer::until(&metadata), text(&metadata, ASKED_ID));
+        call.answer(infer::infer(&call, request, &metadata, asked_id, until).await)
     }
 
     type ModelStreamInferStream = stream::Answers;

@@ -35,7 +35,7 @@ pub(super) fn answers(service: Service, request: Request<Streaming<ModelInferReq
             let request = request?;
             let (id, model_name) = (request.id.clone(), request.model_name.clone());
             let call = service.call_from("ModelStreamInfer", &metadata, address).await;
-            Ok(match infer(&call, request, None, until).await {
+            Ok(match infer(&call, request, &metadata, None, until).await {
                 Ok(answer) => ModelStreamInferResponse {
                     error_message: String::new(),
                     infer_response: Some(answer.into_inner()),

@@ -16,8 +16,9 @@ use crate::{
     State,
     admission::admit,
     identity::{ASKED_ID, Labels, inference_id},
-    predict::{Answered, Asked, predict},
+    predict::{Answered, Asked, Version, predict},
     refusal::with_example,
+    routing::Headers,
 };
 
 /// Room for an answer of a few dozen numbers; larger ones grow.
@@ -57,8 +58,7 @@ pub(super) struct Exchange<'a> {
     pub caller: &'a Caller,
     pub state: &'a State,
     pub endpoint: String,
-    /// Insists on one version of the present release.
-    pub version: Option<i32>,
+    pub version: Version,
 }
 
 impl Exchange<'_> {
@@ -75,7 +75,13 @@ impl Exchange<'_> {
         let Self { request, payload, caller, state, endpoint, version } = self;
         let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
         let body = body::read(request, payload, state.given.settings.body_limit).await?;
-        let asked = Asked { permit: &permit, version, bytes_in: body.len(), until: None };
+        let asked = Asked {
+            permit: &permit,
+            version: version.number(state, permit.resource().name())?,
+            headers: Headers::Http(request.headers()),
+            bytes_in: body.len(),
+            until: None,
+        };
         let layout = std::cell::Cell::new(None);
         let decode = |signature: &Signature| {
             let read = decode(&body, signature);

@@ -7,5 +7,6 @@ mod faults;
 mod grpc;
 mod http;
 mod repository;
+mod routing;
 mod seed;
 mod switching;

@@ -24,7 +24,7 @@ use prometheus_client::registry::Registry;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use store::{
-    Change, Database, endpoints, models, nodes, releases,
+    Change, Database, aliases, endpoints, models, nodes, releases,
     testing::TestDatabase,
     versions::{self, NewVersion, TrialOutcome, Version},
 };
@@ -175,6 +175,16 @@ impl World {
     }
 
     pub(crate) async fn deploy_split(&self, endpoint: &str, split: &[(&Version, i32)]) {
+        self.deploy_with(endpoint, split, json!({})).await;
+    }
+
+    /// Gives an endpoint a release that serves so; all versions that it names are in the split.
+    pub(crate) async fn deploy_with(
+        &self,
+        endpoint: &str,
+        split: &[(&Version, i32)],
+        serving: Value,
+    ) {
         let by = Actor::user("ana");
         let endpoint: EndpointRef = endpoint.parse().unwrap();
         let (first, _) = split[0];
@@ -191,13 +201,24 @@ impl World {
         let request = RequestId::new();
         let new = releases::New {
             versions: &shares,
-            serving: &domain::serving::Settings::default(),
+            serving: &serde_json::from_value(serving).unwrap(),
             reason: None,
             by: &by,
             request: &request,
         };
         releases::insert(&mut change, &endpoint, &new).await.unwrap();
         change.emit("release.created", "endpoint:x", &json!({})).await.unwrap();
+        self.commit(change).await;
+    }
+
+    /// Points an alias of the model `fraud` to a version.
+    pub(crate) async fn alias(&self, alias: &str, version: &Version) {
+        let (by, request) = (Actor::user("ana"), RequestId::new());
+        let (alias, to) = (alias.parse().unwrap(), Some((version.id, version.number)));
+        let mut change = Change::begin(&self.database).await.unwrap();
+        let model = version.model_id;
+        aliases::set(&mut change, model, &alias, to, None, &by, &request).await.unwrap();
+        change.emit("alias.moved", "model:fraud", &json!({})).await.unwrap();
         self.commit(change).await;
     }
 
@@ -239,7 +260,8 @@ impl World {
             let body = protocol::v2::json::example(signature).to_string();
             protocol::v2::json::decode(body.as_bytes(), signature)
         };
-        let asked = Asked { permit: &permit, version: None, bytes_in: 0, until: None };
+        let headers = gateway::Headers::None;
+        let asked = Asked { permit: &permit, version: None, headers, bytes_in: 0, until: None };
         predict(&node.state, asked, decode, |answered| Ok((answered.served.number, 0))).await
     }
 }

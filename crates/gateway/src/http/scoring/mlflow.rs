@@ -20,7 +20,7 @@ use crate::{
     State,
     admission::admit,
     http::answer::{Exchange, send},
-    predict::served,
+    predict::{Version, served},
     refusal::text,
 };
 
@@ -128,7 +128,7 @@ pub(super) async fn invocations(
         caller: &caller,
         state: &state,
         endpoint: path.into_inner(),
-        version: None,
+        version: Version::Any,
     };
     let decode = |body: &[u8], signature: &Signature| read(format, body, signature);
     let (response, body, _) = exchange.answer(decode, encode).await?;

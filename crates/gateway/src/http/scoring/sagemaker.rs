@@ -24,7 +24,7 @@ use crate::{
         answer::{Exchange, send},
         body::header,
     },
-    predict::version_number,
+    predict::{Version, version_number},
     refusal::text,
 };
 
@@ -155,10 +155,11 @@ pub(super) async fn invocations(
 }
 
 /// The version that the caller insists on.
-fn check_targets(headers: &HeaderMap) -> Result<Option<i32>, Problem> {
+fn check_targets(headers: &HeaderMap) -> Result<Version, Problem> {
     if let Some(name) = UNSUPPORTED.into_iter().find(|name| headers.contains_key(*name)) {
         let message = format!("`{name}` is not supported: an endpoint has one model");
         return Err(Problem::invalid(name, message).hint("leave it out"));
     }
-    header(headers, TARGET_VARIANT).map(version_number).transpose()
+    header(headers, TARGET_VARIANT)
+        .map_or(Ok(Version::Any), |variant| version_number(variant).map(Version::Number))
 }

@@ -11,8 +11,11 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
         .configure(unsupported::routes)
         .service(predict::predict)
         .service(predict::predict_version)
+        .service(predict::predict_label)
         .service(models::metadata)
         .service(models::metadata_version)
+        .service(models::metadata_label)
         .service(models::status_version)
+        .service(models::status_label)
         .service(models::status);
 }

@@ -13,7 +13,7 @@ use crate::{
     State,
     admission::admit,
     http::v2::error::{ErrorBody, V2Error},
-    predict::{route, served, version_number},
+    predict::{Version, route, served, version_number},
 };
 
 /// Tell which versions of an endpoint answer, as TensorFlow Serving does.
@@ -63,8 +63,43 @@ pub(super) async fn status_version(
     path: Path<(String, String)>,
 ) -> Result<Json<Value>, V2Error> {
     let (endpoint, version) = path.into_inner();
-    let permit = admit::<verbs::View>(&state, &caller, endpoint)?;
-    let served = served(&state, &permit, Some(version_number(&version)?))?;
+    available_one(&caller, &state, endpoint, &Version::Number(version_number(&version)?))
+}
+
+/// Tell whether the version answers that an alias of the model points to.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("label" = String, Path, description = "An alias of the endpoint's model", example = "champion"),
+    ),
+    responses(
+        (status = 200, description = "It does", body = Object),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v1/models/{endpoint}/labels/{label}")]
+pub(super) async fn status_label(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<Json<Value>, V2Error> {
+    let (endpoint, label) = path.into_inner();
+    available_one(&caller, &state, endpoint, &Version::Label(label))
+}
+
+fn available_one(
+    caller: &Caller,
+    state: &State,
+    endpoint: String,
+    version: &Version,
+) -> Result<Json<Value>, V2Error> {
+    let permit = admit::<verbs::View>(state, caller, endpoint)?;
+    let number = version.number(state, permit.resource().name())?;
+    let served = served(state, &permit, number)?;
     Ok(Json(tensorflow::status([available(&served.labels.version)])))
 }
 
@@ -90,7 +125,7 @@ pub(super) async fn metadata(
     state: Data<State>,
     path: Path<String>,
 ) -> Result<Json<Value>, V2Error> {
-    show(&caller, &state, path.into_inner(), None)
+    show(&caller, &state, path.into_inner(), &Version::Any)
 }
 
 /// Show the inputs and outputs of one version of the present release.
@@ -115,17 +150,43 @@ pub(super) async fn metadata_version(
     path: Path<(String, String)>,
 ) -> Result<Json<Value>, V2Error> {
     let (endpoint, version) = path.into_inner();
-    show(&caller, &state, endpoint, Some(version_number(&version)?))
+    show(&caller, &state, endpoint, &Version::Number(version_number(&version)?))
+}
+
+/// Show the inputs and outputs of the version that an alias of the model points to.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("view:endpoint"))),
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("label" = String, Path, description = "An alias of the endpoint's model", example = "champion"),
+    ),
+    responses(
+        (status = 200, description = "Its signature", body = Object),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
+        (status = 503, description = "No version is ready", body = ErrorBody),
+    ),
+)]
+#[get("/v1/models/{endpoint}/labels/{label}/metadata")]
+pub(super) async fn metadata_label(
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<Json<Value>, V2Error> {
+    let (endpoint, label) = path.into_inner();
+    show(&caller, &state, endpoint, &Version::Label(label))
 }
 
 fn show(
     caller: &Caller,
     state: &State,
     endpoint: String,
-    version: Option<i32>,
+    version: &Version,
 ) -> Result<Json<Value>, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
-    let served = served(state, &permit, version)?;
+    let number = version.number(state, permit.resource().name())?;
+    let served = served(state, &permit, number)?;
     let name = permit.resource().name();
     Ok(Json(tensorflow::metadata(name, &served.labels.version, &served.signature)))
 }

@@ -14,7 +14,7 @@ use crate::{
         answer::{Exchange, send},
         v2::error::{ErrorBody, V2Error},
     },
-    predict::version_number,
+    predict::{Version, version_number},
 };
 
 /// Predict, as TensorFlow Serving does.
@@ -46,7 +46,7 @@ pub(super) async fn predict(
     state: Data<State>,
     path: Path<String>,
 ) -> Result<HttpResponse, V2Error> {
-    answer(&request, payload, &caller, &state, path.into_inner(), None).await
+    answer(&request, payload, &caller, &state, path.into_inner(), Version::Any).await
 }
 
 /// Predict with one version of the present release, as TensorFlow Serving does.
@@ -79,8 +79,42 @@ pub(super) async fn predict_version(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, V2Error> {
     let (endpoint, version) = path.into_inner();
-    let version = version_number(&version)?;
-    answer(&request, payload, &caller, &state, endpoint, Some(version)).await
+    let version = Version::Number(version_number(&version)?);
+    answer(&request, payload, &caller, &state, endpoint, version).await
+}
+
+/// Predict with the version of the present release that an alias of its model points to, as TensorFlow
+/// Serving does with labels.
+#[utoipa::path(
+    tag = "prediction",
+    extensions(("x-bottega-action" = json!("invoke:endpoint"))),
+    params(
+        ("endpoint" = String, Path, description = "The endpoint's name", example = "fraud"),
+        ("label" = String, Path, description = "An alias of the endpoint's model", example = "champion"),
+    ),
+    request_body(content = Object, description = "Rows or columns", example = json!({"instances": [[31.0, 2400.0]]})),
+    responses(
+        (status = 200, description = "The outputs", body = Object),
+        (status = 400, description = "The request does not fit", body = ErrorBody),
+        (status = 401, description = "No token that we know", body = ErrorBody),
+        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
+        (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
+        (status = 413, description = "The body is too large", body = ErrorBody),
+        (status = 429, description = "Too many requests just now", body = ErrorBody),
+        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
+        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+    ),
+)]
+#[post("/v1/models/{endpoint}/labels/{label}:predict")]
+pub(super) async fn predict_label(
+    request: HttpRequest,
+    payload: Payload,
+    caller: Caller,
+    state: Data<State>,
+    path: Path<(String, String)>,
+) -> Result<HttpResponse, V2Error> {
+    let (endpoint, label) = path.into_inner();
+    answer(&request, payload, &caller, &state, endpoint, Version::Label(label)).await
 }
 
 async fn answer(
@@ -89,7 +123,7 @@ async fn answer(
     caller: &Caller,
     state: &State,
     endpoint: String,
-    version: Option<i32>,
+    version: Version,
 ) -> Result<HttpResponse, V2Error> {
     let exchange = Exchange { request, payload, caller, state, endpoint, version };
     let decode = |body: &[u8], signature: &Signature| {

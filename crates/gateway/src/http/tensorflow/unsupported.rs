@@ -9,15 +9,15 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use crate::http::v2::error::V2Error;
 
 const EXAMPLES: &str = "examples are not supported: send `instances` or `inputs` to `:predict`";
-const LABELS: &str = "labels are not supported: ask for a version by its number, or for none";
 
 /// Not in the OpenAPI document: there is nothing to use.
-const PATHS: [(&str, &str); 5] = [
-    ("/v1/models/{endpoint}/labels/{call:.*}", LABELS),
+const PATHS: [(&str, &str); 6] = [
     ("/v1/models/{endpoint}:classify", EXAMPLES),
     ("/v1/models/{endpoint}:regress", EXAMPLES),
     ("/v1/models/{endpoint}/versions/{version}:classify", EXAMPLES),
     ("/v1/models/{endpoint}/versions/{version}:regress", EXAMPLES),
+    ("/v1/models/{endpoint}/labels/{label}:classify", EXAMPLES),
+    ("/v1/models/{endpoint}/labels/{label}:regress", EXAMPLES),
 ];
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {

@@ -21,6 +21,7 @@ use crate::{
     identity::{ASKED_ID, inference_id},
     predict::{Answered, Asked, predict, version_number},
     refusal::with_example,
+    routing::Headers,
 };
 
 /// Predict.
@@ -116,7 +117,8 @@ async fn answer(
     let name = permit.resource().name();
     let json_length = json_length(request.headers())?;
     let body = body::read(request, payload, state.given.settings.body_limit).await?;
-    let asked = Asked { permit: &permit, version, bytes_in: body.len(), until: None };
+    let headers = Headers::Http(request.headers());
+    let asked = Asked { permit: &permit, version, headers, bytes_in: body.len(), until: None };
     let decode = |signature: &Signature| {
         let read = match json_length {
             Some(length) => binary::decode(&body, length, signature),
