@@ -131,9 +131,12 @@ fn the_python_package_is_typed() {
 fn in_three_versions() -> Server {
     let server = Server::start();
     let folder = tempfile::tempdir().unwrap();
-    for (file, beside) in
-        [("identity/fp32.onnx", ""), ("moody.onnx", ""), ("identity/fp32.onnx", "again"), ("moody.onnx", "again")]
-    {
+    for (file, beside) in [
+        ("identity/fp32.onnx", ""),
+        ("moody.onnx", ""),
+        ("identity/fp32.onnx", "again"),
+        ("moody.onnx", "again"),
+    ] {
         std::fs::copy(model(file), folder.path().join("model.onnx")).unwrap();
         std::fs::write(folder.path().join("README.md"), beside).unwrap();
         server.cli(["push", folder.path().to_str().unwrap(), "--name", "fraud"]).json();

@@ -24,9 +24,7 @@ impl<'r> Pick<'r> {
         match self.routing {
             None => Ok((self.share.served.replica.infer(inputs, ask).await?, None)),
             // Boxed, so that who has none does not carry it.
-            Some(routing) => {
-                Box::pin(self.detour(state, (route, routing), inputs, ask)).await
-            }
+            Some(routing) => Box::pin(self.detour(state, (route, routing), inputs, ask)).await,
         }
     }
 
