@@ -7,7 +7,7 @@ use client::{Connection, path};
 use domain::{ModelRef, Problem};
 use serde_json::{Value, json};
 
-use super::{Done, serving, wire_name};
+use super::{Done, serving::ServingOptions, wire_name};
 use crate::output::{Failure, Output};
 
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME@ALIAS|NAME/STAGE|NAME/VERSION")]
     model: Option<String>,
     #[command(flatten)]
-    serving: serving::Options,
+    serving: ServingOptions,
     /// Its environment [default: production]
     #[arg(long)]
     env: Option<String>,
@@ -91,7 +91,7 @@ async fn ordered(
     server: &Connection,
     wire: &str,
     model: Option<String>,
-    serving: &serving::Options,
+    serving: &ServingOptions,
 ) -> Result<Value, Failure> {
     let asked = serving.asked()?;
     let served = match (&model, &asked.split, &asked.model) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::output::Failure;
 
 #[derive(Args)]
-pub struct Options {
+pub struct ServingOptions {
     /// Shares of several versions of a model in percent; they sum to 100
     #[arg(long, value_name = "NAME/VERSION=90,NAME/VERSION=10", value_delimiter = ',')]
     split: Vec<String>,
@@ -55,7 +55,7 @@ pub struct Asked {
     pub serving: Map<String, Value>,
 }
 
-impl Options {
+impl ServingOptions {
     /// What is asked for, in the API's words.
     pub fn asked(&self) -> Result<Asked, Failure> {
         let mut model = None;
@@ -201,7 +201,7 @@ mod tests {
     #[derive(Parser)]
     struct Line {
         #[command(flatten)]
-        options: Options,
+        options: ServingOptions,
     }
 
     fn asked(line: &[&str]) -> Result<Asked, Failure> {
