@@ -52,7 +52,7 @@ impl Server {
         )
     }
 
-    /// Asks, and answers with the body. Anything but 200 is an error.
+    /// Asks, and answers with the body. Anything but 200 and 201 is an error.
     pub fn call(&self, method: &str, path: &str, body: &str) -> Result<String> {
         let mut stream = TcpStream::connect(&self.address)?;
         stream.write_all(self.head(method, path, body.len() as u64, "close").as_bytes())?;
@@ -112,7 +112,7 @@ fn answer(stream: TcpStream) -> Result<Box<dyn Read>> {
         None if in_chunks => Box::new(Chunks { reader, left: 0, ended: false }),
         None => Box::new(reader),
     };
-    if status.starts_with("HTTP/1.1 200") {
+    if status.starts_with("HTTP/1.1 200") || status.starts_with("HTTP/1.1 201") {
         return Ok(body);
     }
     let mut said = String::new();

@@ -125,6 +125,81 @@ impl Target {
     }
 }
 
+/// What came of requests that did not wait for each other.
+pub struct Offered {
+    /// Those that were answered.
+    pub answered: Figures,
+    /// How many were refused for now.
+    pub refused: f64,
+}
+
+impl Target {
+    /// Offers so many requests a second, whether they are answered or not, as far as there are
+    /// connections left. What is refused for now is counted; any other refusal ends it with an error.
+    pub fn offer(&self, rate: f64, connections: usize, time: Duration) -> Result<Offered> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let begun = Instant::now();
+            let interval = Duration::from_secs_f64(connections as f64 / rate);
+            let workers: Vec<_> = (0..connections)
+                .map(|at| {
+                    let first = begun + interval.mul_f64(at as f64 / connections as f64);
+                    let requests = Arc::clone(&self.requests);
+                    let address = self.address.clone();
+                    tokio::spawn(offering(address, requests, first, interval, begun + time))
+                })
+                .collect();
+            let (mut latencies, mut refused) = (Vec::new(), 0);
+            for worker in workers {
+                let (mut answered, more) = worker.await??;
+                latencies.append(&mut answered);
+                refused += more;
+            }
+            Ok(Offered {
+                answered: Figures::of(latencies, begun.elapsed()),
+                refused: f64::from(refused),
+            })
+        })
+    }
+}
+
+async fn offering(
+    address: String,
+    requests: Arc<Requests>,
+    first: Instant,
+    interval: Duration,
+    until: Instant,
+) -> Result<(Vec<Duration>, u32)> {
+    let (mut latencies, mut refused) = (Vec::new(), 0);
+    let mut stream = TcpStream::connect(&address).await?;
+    stream.set_nodelay(true)?;
+    let mut buffer = Vec::with_capacity(4096);
+    let mut next = first;
+    while next < until {
+        tokio::time::sleep_until(next.into()).await;
+        let Some(request) = requests.next() else { break };
+        let begun = Instant::now();
+        let status = match stream.write_all(request).await {
+            Ok(()) => answer(&mut stream, &mut buffer).await.ok(),
+            Err(_) => None,
+        };
+        match status {
+            Some(200) => latencies.push(begun.elapsed()),
+            Some(429 | 503 | 504) => refused += 1,
+            Some(other) => return Err(format!("unexpected answer: {other}").into()),
+            // Hanging up is a way to refuse, too.
+            None => {
+                refused += 1;
+                stream = TcpStream::connect(&address).await?;
+                stream.set_nodelay(true)?;
+            }
+        }
+        // Whoever is late goes on at once, but makes up for nothing.
+        next = (next + interval).max(Instant::now());
+    }
+    Ok((latencies, refused))
+}
+
 async fn connection(
     address: String,
     requests: Arc<Requests>,
@@ -141,14 +216,16 @@ async fn connection(
         }
         let Some(request) = requests.next() else { break };
         stream.write_all(request).await?;
-        answer(&mut stream, &mut buffer).await?;
+        if answer(&mut stream, &mut buffer).await? != 200 {
+            return Err(format!("unexpected answer: {}", String::from_utf8_lossy(&buffer)).into());
+        }
         latencies.push(begun.elapsed());
     }
     Ok(latencies)
 }
 
-/// Reads one whole answer.
-async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
+/// Reads one whole answer, and tells its status.
+async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
     buffer.clear();
     loop {
         if stream.read_buf(buffer).await? == 0 {
@@ -156,9 +233,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
         }
         let Some(head) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&buffer[..head])?;
-        if !text.starts_with("HTTP/1.1 200") {
-            return Err(format!("unexpected answer: {}", String::from_utf8_lossy(buffer)).into());
-        }
+        let status = text.split(' ').nth(1).ok_or("no status")?.parse()?;
         let length = text.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-length")
@@ -170,7 +245,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<()> {
                 return Err("the server hung up".into());
             }
         }
-        return Ok(());
+        return Ok(status);
     }
 }
 
@@ -187,7 +262,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    fn of(mut latencies: Vec<Duration>, time: Duration) -> Self {
+    /// Of requests that took so long, in this time.
+    pub fn of(mut latencies: Vec<Duration>, time: Duration) -> Self {
         latencies.sort_unstable();
         let at = |share: f64| {
             let index = (latencies.len() as f64 * share) as usize;

@@ -4,6 +4,10 @@
 //!   a small network, against a bare actix-web and ONNX Runtime server ([`reference`]) under the same
 //!   load ([`load`]). The two take turns, so that a busy machine hurts both; the figure is the median
 //!   of the turns' ratios.
+//!   The same over gRPC, against a bare tonic server ([`grpc`]).
+//! - What a user would pick instead, on the same models and cores ([`peers`]); only when asked.
+//! - Many endpoints, overload, an alias that moves under load, minutes on end ([`endpoints`], [`overload`],
+//!   [`alias_move`], [`soak`]); only when asked.
 //! - Access: a request that is authenticated, authorised and limited, against one that is not.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
 //! - Starting and sitting idle: milliseconds and resident memory.
@@ -13,14 +17,21 @@
 //!
 //! No figure here makes anything fail: machines differ, ratios tell.
 
+mod alias_move;
 mod audit;
 mod decisions;
+mod endpoints;
+mod grpc;
 mod http;
 mod load;
 mod mlflow;
+mod overload;
+mod peers;
 mod platform;
+mod processes;
 mod push;
 mod reference;
+mod soak;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -41,7 +52,16 @@ fn main() -> ExitCode {
             .next()
             .ok_or_else(|| "reference MODEL THREADS".into())
             .and_then(|m| reference::serve(&m, arguments.next().as_deref().unwrap_or("1"))),
+        Some("grpc-reference") => arguments
+            .next()
+            .ok_or_else(|| "grpc-reference MODEL THREADS".into())
+            .and_then(|m| grpc::serve(&m, arguments.next().as_deref().unwrap_or("1"))),
         Some("predict") => predict(),
+        Some("peers") => peers::run(&arguments.collect::<Vec<_>>()),
+        Some("endpoints") => endpoints::run(),
+        Some("overload") => overload::run(),
+        Some("alias-move") => alias_move::run(),
+        Some("soak") => soak::run(arguments.next().as_ref()),
         Some("quota") => quota(),
         Some("push") => push::run(),
         Some("start") => platform::start_times(),
@@ -56,7 +76,7 @@ fn main() -> ExitCode {
             .and_then(|()| decisions::run())
             .and_then(|()| mlflow::run(&[])),
         Some(other) => {
-            let known = "predict, quota, push, start, audit, policy or mlflow";
+            let known = "predict, peers, endpoints, overload, alias-move, soak, quota, push, start, audit, policy or mlflow";
             Err(format!("`{other}`: expected {known}").into())
         }
     };
@@ -79,7 +99,8 @@ const BINARY_ROWS: usize = 1000;
 
 fn predict() -> Result<()> {
     predict_json()?;
-    predict_binary()
+    predict_binary()?;
+    grpc::run()
 }
 
 fn predict_json() -> Result<()> {

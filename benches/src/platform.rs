@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use tempfile::TempDir;
 
-use crate::{Result, http::Server};
+use crate::{Result, http::Server, processes};
 
 /// The administrator's token in benchmarks.
 const TOKEN: &str = "bench-token-0123456789abcdef";
@@ -20,6 +20,8 @@ pub struct Child {
     process: std::process::Child,
     /// `HOST:PORT` of its HTTP.
     pub address: String,
+    /// The same of its gRPC, where it has one beside.
+    grpc: Option<String>,
 }
 
 impl Child {
@@ -28,9 +30,10 @@ impl Child {
         let out = process.stdout.take().ok_or("no output")?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
-        let address = line.split_whitespace().nth(1).and_then(|url| url.strip_prefix("http://"));
-        match address {
-            Some(address) => Ok(Self { address: address.to_owned(), process }),
+        let find = |scheme| line.split_whitespace().find_map(|url| url.strip_prefix(scheme));
+        let grpc = find("grpc://").map(str::to_owned);
+        match find("http://") {
+            Some(address) => Ok(Self { address: address.to_owned(), grpc, process }),
             None => {
                 let _gone = process.kill();
                 Err(format!("no ready line from {command:?}: {line:?}").into())
@@ -42,6 +45,12 @@ impl Child {
     pub fn reference(model: &Path, threads: usize) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         Self::start(command.arg("reference").arg(model).arg(threads.to_string()))
+    }
+
+    /// The same over gRPC.
+    pub fn grpc_reference(model: &Path, threads: usize) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        Self::start(command.arg("grpc-reference").arg(model).arg(threads.to_string()))
     }
 
     /// Seconds of CPU used so far, user and system.
@@ -110,9 +119,32 @@ impl Platform {
         Ok(Self { child: up(folder.path())?, folder })
     }
 
+    /// Ends it and starts it again on the same data. Answers how long it took from there to its first
+    /// answer to this request, too.
+    pub fn again(self, path: &str, body: &str) -> Result<(Self, Duration)> {
+        let Self { child, folder } = self;
+        drop(child);
+        let begun = Instant::now();
+        let platform = Self { child: up(folder.path())?, folder };
+        while platform.server().call("POST", path, body).is_err() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok((platform, begun.elapsed()))
+    }
+
+    /// Where it speaks gRPC.
+    pub fn grpc(&self) -> Result<String> {
+        self.child.grpc.clone().ok_or_else(|| "no gRPC".into())
+    }
+
+    /// What proves an administrator.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {TOKEN}")
+    }
+
     /// It, asked as its administrator.
     pub fn server(&self) -> Server {
-        Server::new(&self.child.address, Some(format!("Bearer {TOKEN}")))
+        Server::new(&self.child.address, Some(self.authorization()))
     }
 
     /// It, asked as its administrator by user name and password.
@@ -175,6 +207,16 @@ impl Platform {
     /// Seconds of CPU used so far.
     pub fn cpu(&self) -> Result<f64> {
         self.child.cpu()
+    }
+
+    /// The same of all its processes, Postgres among them.
+    pub fn cpu_of_all(&self) -> Result<f64> {
+        processes::cpu(self.child.process.id())
+    }
+
+    /// Memory of all its processes.
+    pub fn resident_mib(&self) -> Result<f64> {
+        processes::resident_mib(self.child.process.id())
     }
 
     /// Its data directory.

@@ -25,11 +25,12 @@ struct Request {
     inputs: Vec<Input>,
 }
 
+/// One input.
 #[derive(Deserialize)]
-struct Input {
-    shape: Vec<usize>,
+pub struct Input {
+    pub shape: Vec<usize>,
     #[serde(default)]
-    data: Vec<f32>,
+    pub data: Vec<f32>,
 }
 
 #[derive(Serialize)]
@@ -61,20 +62,15 @@ enum Data<'a> {
     Scores(&'a [f32]),
 }
 
-struct Job {
-    rows: Input,
-    answer: oneshot::Sender<(Vec<i64>, Vec<f32>)>,
+/// Rows, and where their labels and scores are waited for.
+pub struct Job {
+    pub rows: Input,
+    pub answer: oneshot::Sender<(Vec<i64>, Vec<f32>)>,
 }
 
 /// Serves the model on a free port, which it prints as `ready http://HOST:PORT`.
-pub fn serve(model: &str, threads: &str) -> Result<()> {
-    let (jobs, queue) = crossbeam_channel::bounded(4096);
-    let environment =
-        ort::init_from(std::env::var("BOTTEGA_ONNXRUNTIME")?)?.with_telemetry(false).build()?;
-    for _ in 0..threads.parse()? {
-        let (session, queue) = (load(&environment, model)?, queue.clone());
-        thread::spawn(move || infer(session, &queue));
-    }
+pub fn serve(model: &str, count: &str) -> Result<()> {
+    let jobs = threads(model, count)?;
     rt::System::new().block_on(async move {
         let jobs = web::Data::from(Arc::new(jobs));
         let server = HttpServer::new(move || {
@@ -92,6 +88,18 @@ pub fn serve(model: &str, threads: &str) -> Result<()> {
         drop(out);
         Ok(server.run().await?)
     })
+}
+
+/// Starts inference threads, and answers where they are given work.
+pub fn threads(model: &str, count: &str) -> Result<Sender<Job>> {
+    let (jobs, queue) = crossbeam_channel::bounded(4096);
+    let environment =
+        ort::init_from(std::env::var("BOTTEGA_ONNXRUNTIME")?)?.with_telemetry(false).build()?;
+    for _ in 0..count.parse()? {
+        let (session, queue) = (load(&environment, model)?, queue.clone());
+        thread::spawn(move || infer(session, &queue));
+    }
+    Ok(jobs)
 }
 
 fn load(environment: &Environment, model: &str) -> Result<Session> {

@@ -1,0 +1,59 @@
+//! What a process and all that it started use: CPU and memory, out of `/proc`.
+
+use std::collections::HashMap;
+
+use crate::Result;
+
+/// A process and those below it.
+fn tree(root: u32) -> Result<Vec<u32>> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        // It may have ended since.
+        let Ok(fields) = fields(pid) else { continue };
+        if let Some(parent) = fields.get(1).and_then(|parent| parent.parse().ok()) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let (mut found, mut at) = (vec![root], 0);
+    while let Some(pid) = found.get(at) {
+        found.extend(children.get(pid).into_iter().flatten().copied().collect::<Vec<_>>());
+        at += 1;
+    }
+    Ok(found)
+}
+
+/// The fields of `/proc/PID/stat` from the state on.
+fn fields(pid: u32) -> Result<Vec<String>> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let after_name = stat.rsplit_once(')').ok_or("no stat")?.1;
+    Ok(after_name.split_whitespace().map(str::to_owned).collect())
+}
+
+/// Seconds of CPU that they all used so far, user and system.
+pub fn cpu(root: u32) -> Result<f64> {
+    let mut ticks = 0_u64;
+    for pid in tree(root)? {
+        let Ok(fields) = fields(pid) else { continue };
+        ticks += fields
+            .get(11..13)
+            .unwrap_or_default()
+            .iter()
+            .flat_map(|it| it.parse::<u64>())
+            .sum::<u64>();
+    }
+    Ok(ticks as f64 / 100.0)
+}
+
+/// How much of them all is in memory, in MiB. What several share counts for each.
+pub fn resident_mib(root: u32) -> Result<f64> {
+    let mut kib = 0.0;
+    for pid in tree(root)? {
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let value = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+        kib += value.unwrap_or(0.0);
+    }
+    Ok(kib / 1024.0)
+}
