@@ -39,6 +39,7 @@ pub fn run() -> Result<()> {
             let mut times = Vec::new();
             for at in 0..MOVES {
                 let version = 2 - at % 2;
+                let awaited = version.to_string();
                 let begun = Instant::now();
                 server.json(
                     "PUT",
@@ -51,7 +52,7 @@ pub fn run() -> Result<()> {
                         "/v2/models/cancer/infer",
                         body,
                     )?)?;
-                    if answer["model_version"] == version.to_string() {
+                    if answer["model_version"] == awaited.as_str() {
                         break;
                     }
                 }

@@ -59,6 +59,23 @@ def bytes_in_base64():
     assert predict("color-size", {"instances": [first | {texts: text}]}) == named
 
 
+def classes_of_examples():
+    arrays, wanted = cases.inputs("color_size"), cases.expected("color_size")["probabilities"]
+    colors, sizes = plain(arrays["color"]), plain(arrays["size"])
+    examples = [{"color": color, "size": size} for color, size in zip(colors, sizes)]
+    common = {"context": {"color": colors[0]}, "examples": [{"size": sizes[0]}, *examples[1:]]}
+    for path, body in [("color-size:classify", {"examples": examples}), ("color-size/versions/1:classify", common)]:
+        answer = call("POST", path, json=body)
+        assert answer.status_code == 200, answer.text
+        results = answer.json()["results"]
+        assert all([label for label, _ in pairs] == ["0", "1"] for pairs in results), results
+        close([[score for _, score in pairs] for pairs in results], wanted, path)
+    (tensor,) = cases.inputs("breast_cancer").values()
+    answer = call("POST", "breast-cancer:classify", json={"examples": [{"features": row} for row in tensor.tolist()]})
+    scores = [[score for _, score in pairs] for pairs in answer.json()["results"]]
+    close(scores, cases.expected("breast_cancer")["probabilities"], "breast-cancer:classify")
+
+
 def what_there_is():
     status = call("GET", "breast-cancer").json()["model_version_status"]
     assert [(it["version"], it["state"], it["status"]["error_code"]) for it in status] == [("1", "AVAILABLE", "OK")]
@@ -79,10 +96,13 @@ def refusals():
         ("POST", "breast-cancer:predict", {"instances": [[1, 2]]}, 400, "[1, 2]"),
         ("POST", "breast-cancer:predict", {"instances": [[1], [1, 2]]}, 400, "differ in length"),
         ("POST", "breast-cancer:predict", {"instances": [], "x": 1}, 400, "x"),
-        ("POST", "breast-cancer:classify", {"examples": [{}]}, 400, "examples"),
+        ("POST", "breast-cancer:classify", {"examples": [{}]}, 400, "features"),
+        ("POST", "breast-cancer:classify", {"instances": [[1]]}, 400, "instances"),
+        ("POST", "color-size:classify", {"examples": [{"color": "red"}]}, 400, "size"),
+        ("POST", "color-size:regress", {"examples": [{"color": "red", "size": 1.0}]}, 400, "values for each example"),
         ("POST", "breast-cancer/labels/nobody:predict", {"instances": [1]}, 404, "nobody"),
         ("GET", "breast-cancer/labels/nobody", None, 404, "nobody"),
-        ("POST", "breast-cancer/labels/nobody:classify", {"examples": [{}]}, 400, "examples"),
+        ("POST", "breast-cancer/labels/nobody:classify", {"examples": [{}]}, 404, "nobody"),
     ]:
         answer = call(method, path, json=body)
         assert answer.status_code == status, (path, answer.status_code, answer.text)
@@ -94,5 +114,7 @@ def refusals():
 rows_and_columns("breast_cancer")
 rows_and_columns("color_size")
 bytes_in_base64()
+classes_of_examples()
+classes_of_examples()
 what_there_is()
 refusals()

@@ -26,7 +26,6 @@ const MOST: i64 = 1000;
 const LONGEST: Duration = Duration::from_hours(24 * 366 * 10);
 
 /// Whose tokens somebody deals with.
-#[expect(clippy::large_enum_variant, reason = "one lives for one request, on its stack")]
 pub enum Holder<'a> {
     /// Their own.
     Own(Own<'a>),

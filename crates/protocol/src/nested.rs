@@ -24,6 +24,11 @@ impl<'a> Nested<'a> {
         Self { data: &tensor.data, shape: &tensor.shape, first: 0, base64: false }
     }
 
+    /// One of its elements.
+    pub const fn element(tensor: &'a Tensor, at: usize) -> Self {
+        Self { data: &tensor.data, shape: &[], first: at, base64: false }
+    }
+
     /// One of its rows.
     pub fn row(tensor: &'a Tensor, row: usize) -> Self {
         let shape = tensor.shape.get(1..).unwrap_or_default();

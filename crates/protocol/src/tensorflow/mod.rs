@@ -4,9 +4,14 @@
 //! `outputs`); for a model of one input or output its name is left out. BYTES may come as
 //! `{"b64": "…"}`, and go so where the output's name ends in `_bytes`. Floats that are no numbers go
 //! as the strings of [V2](crate::v2::json): TensorFlow Serving writes them bare, which is no JSON.
+//!
+//! `:classify` and `:regress` take `examples`, objects of features that are the inputs, and answer
+//! `results`: pairs of class and score, or a value, for each.
 
+mod examples;
 mod metadata;
 mod predict;
 
+pub use examples::{Task, decode_examples, encode_results};
 pub use metadata::{ModelStatus, metadata, status};
 pub use predict::{Layout, PredictRequest, decode, encode};

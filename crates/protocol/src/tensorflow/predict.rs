@@ -52,11 +52,7 @@ pub fn decode(body: &[u8], signature: &Signature) -> Result<PredictRequest, Prob
     }
     let wire: Wire<'_> =
         serde_json::from_slice(body).map_err(|error| explain::<Wire<'_>>(&error, body))?;
-    if let Some(name) = wire.signature_name.filter(|name| name != SIGNATURE) {
-        let shown: String = name.chars().take(100).collect();
-        let message = format!("the model has no signature `{shown}`: it has `{SIGNATURE}`");
-        return Err(Problem::invalid("signature_name", message));
-    }
+    check_signature_name(wire.signature_name)?;
     let (inputs, layout) = match (wire.instances, wire.inputs) {
         (Some(it), None) => (instances(it, signature, Dialect::TensorFlow)?, Layout::Rows),
         (None, Some(it)) => (inputs(it, signature, Dialect::TensorFlow)?, Layout::Columns),
@@ -67,6 +63,14 @@ pub fn decode(body: &[u8], signature: &Signature) -> Result<PredictRequest, Prob
     };
     signature.check(&inputs)?;
     Ok(PredictRequest { inputs, layout })
+}
+
+/// Refuses the name of any other signature.
+pub(super) fn check_signature_name(name: Option<String>) -> Result<(), Problem> {
+    let Some(name) = name.filter(|name| name != SIGNATURE) else { return Ok(()) };
+    let shown: String = name.chars().take(100).collect();
+    let message = format!("the model has no signature `{shown}`: it has `{SIGNATURE}`");
+    Err(Problem::invalid("signature_name", message))
 }
 
 /// Appends the body of an answer to `out`. A failure leaves it as it was.

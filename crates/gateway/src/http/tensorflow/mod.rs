@@ -1,14 +1,14 @@
 //! TensorFlow Serving's REST. Models are endpoints, with the versions of their present release.
 
+mod examples;
 mod models;
 mod predict;
-mod unsupported;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config
-        .configure(unsupported::routes)
+        .configure(examples::routes)
         .service(predict::predict)
         .service(predict::predict_version)
         .service(predict::predict_label)
