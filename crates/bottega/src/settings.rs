@@ -34,6 +34,7 @@ pub const KEYS: &[&str] = &[
     "max_body_bytes",
     "max_artifact_bytes",
     "model_cache_bytes",
+    "model_memory_bytes",
     "request_timeout",
     "trial_timeout",
     "trial_memory_bytes",
@@ -147,6 +148,10 @@ pub struct Settings {
     pub max_artifact_bytes: u64,
     /// How much of the disk copies of models' files may take.
     pub model_cache_bytes: u64,
+    /// How much memory models may take before those that are loaded on demand are unloaded; absent: half
+    /// of the machine's.
+    #[serde(default)]
+    pub model_memory_bytes: Option<u64>,
     /// How long a prediction may take.
     #[serde(deserialize_with = "duration")]
     pub request_timeout: Duration,

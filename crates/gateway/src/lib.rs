@@ -18,6 +18,7 @@
 
 mod admission;
 mod batching;
+mod demand;
 pub mod grpc;
 pub mod http;
 mod identity;

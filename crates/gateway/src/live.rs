@@ -13,7 +13,10 @@ use domain::{EndpointId, ModelName, Problem, Signature, VersionId, access::Targe
 use inference::{CachedFolder, Replica};
 use serde_json::Value;
 
-use crate::{identity::Labels, metrics::EndpointMetrics, routing::Routing, statistics::Statistics};
+use crate::{
+    demand::OnDemand, identity::Labels, metrics::EndpointMetrics, routing::Routing,
+    statistics::Statistics,
+};
 
 /// All endpoints, by the name that callers use.
 pub(crate) type Routes = HashMap<String, Arc<Route>>;
@@ -36,6 +39,8 @@ pub struct Served {
     pub input_example: Option<Value>,
     /// What computes the answers.
     pub(crate) replica: Replica,
+    /// How much memory that takes, by the size of its files.
+    pub(crate) bytes: u64,
     /// Its files, which stay on this machine while it is served.
     pub(crate) _folder: CachedFolder,
 }
@@ -54,6 +59,8 @@ pub(crate) struct Share {
 pub(crate) enum Standing {
     /// Nothing was put to it.
     Empty,
+    /// Its versions are loaded when it is asked for.
+    Cold,
     /// Its versions are on their way to this node, or to others that the release waits for.
     Loading,
     /// One of them cannot be loaded here, in words for whoever deployed it.
@@ -75,6 +82,8 @@ pub(crate) struct Route {
     pub(crate) routing: Option<Arc<Routing>>,
     /// The versions that the model's aliases lead callers to, by their names.
     pub(crate) aliases: Arc<BTreeMap<String, i32>>,
+    /// How it is loaded when it is asked for; absent where it always is.
+    pub(crate) on_demand: Option<Arc<OnDemand>>,
     /// How long a request may take.
     pub(crate) deadline: Duration,
     /// Whether its first release is all loaded here, so that it may be completed by now.
@@ -97,6 +106,7 @@ impl Route {
             shares: self.shares.clone(),
             routing: self.routing.clone(),
             aliases,
+            on_demand: self.on_demand.clone(),
             deadline: self.deadline,
             is_near: self.is_near,
             standing: self.standing.clone(),
@@ -153,10 +163,28 @@ impl Route {
     /// As for [`Route::pick`].
     pub(crate) fn check(&self, version: Option<i32>) -> Result<(), Problem> {
         match version {
+            None if self.is_cold() && self.on_demand.as_ref().is_some_and(|it| it.waits()) => {
+                Ok(())
+            }
             None if self.shares.is_empty() => Err(self.not_ready()),
             None => Ok(()),
             Some(_) => self.pick(version).map(|_| ()),
         }
+    }
+
+    /// Whether it waits to be asked for, or is on its way since it was.
+    pub(crate) fn is_cold(&self) -> bool {
+        let waits = matches!(self.standing, Standing::Cold | Standing::Loading);
+        self.on_demand.is_some() && self.shares.is_empty() && waits
+    }
+
+    /// It was asked for, and answers nobody yet.
+    pub(crate) fn is_waking(&self) -> Problem {
+        let name = &self.name;
+        Problem::unavailable(format!(
+            "endpoint `{name}` is loaded when it is asked for: it is on its way"
+        ))
+        .hint("try again in a moment")
     }
 
     fn not_ready(&self) -> Problem {

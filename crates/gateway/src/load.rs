@@ -77,6 +77,7 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
         model_file: loadable.model_file.to_string(),
         signature: loadable.signature,
         input_example: loadable.input_example,
+        bytes: folder.bytes.saturating_mul(replica.threads() as u64),
         replica,
         _folder: folder,
     })

@@ -7,7 +7,7 @@ use protocol::v2::{
     metadata::{ModelMetadata, ServerMetadata},
 };
 
-use crate::{State, predict::route};
+use crate::{State, predict::settled_route};
 
 /// What Triton calls ONNX models that ONNX Runtime runs, and what runs them.
 const PLATFORM: &str = "onnxruntime_onnx";
@@ -29,12 +29,12 @@ pub(crate) fn server() -> ServerMetadata {
 ///
 /// # Errors
 /// No such endpoint, no version ready, or that version is not in the present release.
-pub(crate) fn endpoint(
+pub(crate) async fn endpoint(
     state: &State,
     permit: &Permit<verbs::View>,
     version: Option<i32>,
 ) -> Result<ModelMetadata, Problem> {
-    let route = route(state, permit.resource().name())?;
+    let route = settled_route(state, permit.resource().name()).await?;
     let served = &route.pick(version)?.served;
     let versions = route.shares.iter().map(|share| share.served.labels.version.clone()).collect();
     Ok(ModelMetadata::new(route.name.as_str(), versions, PLATFORM, &served.signature))
@@ -44,12 +44,12 @@ pub(crate) fn endpoint(
 ///
 /// # Errors
 /// As for [`endpoint`].
-pub(crate) fn config(
+pub(crate) async fn config(
     state: &State,
     permit: &Permit<verbs::View>,
     version: Option<i32>,
 ) -> Result<ModelConfig, Problem> {
-    let route = route(state, permit.resource().name())?;
+    let route = settled_route(state, permit.resource().name()).await?;
     let served = &route.pick(version)?.served;
     let (profile, signature) = (served.replica.profile(), &served.signature);
     let is_batched = profile.batchable && ModelConfig::has_batch(signature);

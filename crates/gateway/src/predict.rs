@@ -62,6 +62,9 @@ pub async fn predict<T>(
     let begun = Instant::now();
     let Asked { permit, bytes_in, .. } = asked;
     let route = settled_route(state, permit.resource().name()).await?;
+    if let Some(on_demand) = &route.on_demand {
+        on_demand.touch(begun);
+    }
     let limiter = &state.given.limiter;
     let team = route.target.team;
     limiter.admit_to(team).await?;
@@ -159,8 +162,11 @@ pub(crate) fn route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem
 
 /// The present route to an endpoint, but for a moment after its first release was completed: whoever
 /// was told so may ask before this node has heard of it.
-async fn settled_route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem> {
+pub(crate) async fn settled_route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem> {
     let found = route(state, endpoint)?;
+    if found.is_cold() {
+        return Box::pin(woken(state, &found)).await;
+    }
     if !found.is_near {
         return Ok(found);
     }
@@ -171,16 +177,42 @@ async fn settled_route(state: &State, endpoint: &str) -> Result<Arc<Route>, Prob
     route(state, endpoint)
 }
 
+/// The route to an endpoint that is loaded because it is asked for now.
+async fn woken(state: &State, cold: &Route) -> Result<Arc<Route>, Problem> {
+    // Before it is asked for, so that no swap is missed.
+    let mut swaps = state.swapped.subscribe();
+    state.asked.load(cold.endpoint);
+    if !cold.on_demand.as_ref().is_some_and(|on_demand| on_demand.waits()) {
+        return Err(cold.is_waking());
+    }
+    let is_there = |_: &()| route(state, &cold.name).map_or(true, |route| !route.is_cold());
+    let waited = timeout(cold.deadline, swaps.wait_for(is_there)).await.is_ok();
+    let found = route(state, &cold.name)?;
+    if waited { Ok(found) } else { Err(cold.is_waking()) }
+}
+
+/// Whether requests for an endpoint are answered, or would be once it is loaded because they came.
+///
+/// # Errors
+/// No such endpoint, no version ready, or that version is not in the present release.
+pub(crate) fn ready(
+    state: &State,
+    permit: &Permit<verbs::View>,
+    version: Option<i32>,
+) -> Result<(), Problem> {
+    route(state, permit.resource().name())?.check(version)
+}
+
 /// The version that answers, or would answer, requests for an endpoint.
 ///
 /// # Errors
 /// No such endpoint, no version ready, or that version is not in the present release.
-pub(crate) fn served(
+pub(crate) async fn served(
     state: &State,
     permit: &Permit<verbs::View>,
     version: Option<i32>,
 ) -> Result<Arc<Served>, Problem> {
-    let route = route(state, permit.resource().name())?;
+    let route = settled_route(state, permit.resource().name()).await?;
     route.pick(version).map(|share| Arc::clone(&share.served))
 }
 
@@ -200,11 +232,15 @@ impl Version {
     ///
     /// # Errors
     /// No such endpoint or label, or no version ready.
-    pub(crate) fn number(&self, state: &State, endpoint: &str) -> Result<Option<i32>, Problem> {
+    pub(crate) async fn number(
+        &self,
+        state: &State,
+        endpoint: &str,
+    ) -> Result<Option<i32>, Problem> {
         match self {
             Self::Any => Ok(None),
             Self::Number(number) => Ok(Some(*number)),
-            Self::Label(label) => route(state, endpoint)?.labelled(label).map(Some),
+            Self::Label(label) => settled_route(state, endpoint).await?.labelled(label).map(Some),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! **Load and unload.** What a node holds follows from releases, which people make and the platform
 //! carries out: a client that could unload would take an endpoint from its other callers, on one node
 //! of many. So whoever may deploy may ask for both, and `load` answers whether it is loaded, but
-//! `unload` is refused with the command that takes an endpoint out of service for all.
+//! `unload` is refused with the command that takes an endpoint out of service for all. An endpoint that
+//! is loaded on demand is another matter: `load` asks for it, and `unload` lets it go until somebody asks.
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use protocol::v2::{
 use crate::{
     State,
     live::{Route, Standing},
-    predict::route,
+    predict::{route, settled_route},
 };
 
 /// What clients send with every `unload`; nothing here depends on another model.
@@ -53,6 +54,7 @@ fn entries(route: &Route) -> Vec<ModelIndex> {
     }
     let (state, reason) = match &route.standing {
         Standing::Empty => (ModelState::Unavailable, "nothing is deployed to it"),
+        Standing::Cold => (ModelState::Unavailable, "it is loaded when it is asked for"),
         Standing::Loading => (ModelState::Loading, ""),
         Standing::Failed(why) => (ModelState::Unavailable, why.as_str()),
     };
@@ -104,32 +106,38 @@ fn told(route: &Route, version: Option<i32>) -> Vec<ModelStatistics> {
     shares.map(|share| share.statistics.told(&route.name, &share.served.labels.version)).collect()
 }
 
-/// Answers whether an endpoint is loaded, which is all that a client can bring about.
+/// Answers whether an endpoint is loaded; one that is loaded on demand is asked for.
 ///
 /// # Errors
 /// It is not; parameters that would change what is loaded.
-pub(crate) fn load(
+pub(crate) async fn load(
     state: &State,
     permit: &Permit<verbs::Deploy>,
     asked: &ControlRequest,
 ) -> Result<(), Problem> {
     asked.check(None)?;
-    route(state, permit.resource().name())?.check(None)
+    settled_route(state, permit.resource().name()).await?.check(None)
 }
 
-/// Refuses to unload.
+/// Unloads what is loaded on demand, from this node and until it is asked for again.
+///
+/// # Errors
+/// It is not on demand: then it is not a client's to unload.
 pub(crate) fn unload(
     state: &State,
     permit: &Permit<verbs::Deploy>,
     asked: &ControlRequest,
-) -> Problem {
+) -> Result<(), Problem> {
     let endpoint = permit.resource().name();
-    let refused = asked.check(Some(DEPENDENTS)).err();
-    let refused = refused.or_else(|| route(state, endpoint).err());
-    refused.unwrap_or_else(|| {
-        Problem::conflict(format!("endpoint `{endpoint}` is not unloaded by its clients"))
-            .hint(format!("`bottega endpoints delete {endpoint}` takes it out of service"))
-    })
+    asked.check(Some(DEPENDENTS))?;
+    let route = route(state, endpoint)?;
+    if route.on_demand.is_none() {
+        let message = format!("endpoint `{endpoint}` is not unloaded by its clients");
+        return Err(Problem::conflict(message)
+            .hint(format!("`bottega endpoints delete {endpoint}` takes it out of service")));
+    }
+    state.asked.unload(route.endpoint);
+    Ok(())
 }
 
 /// What belongs to Triton's process, and has no meaning for many nodes that callers share.

@@ -9,7 +9,7 @@ use inference::{ModelCache, ReplicaOptions, Runtime};
 use store::Database;
 use tokio::sync::watch;
 
-use crate::{Metrics, live::Routes, routing::Shadows, usage::Usage};
+use crate::{Metrics, demand::Asked, live::Routes, routing::Shadows, usage::Usage};
 
 /// What may be set.
 #[derive(Debug, Clone)]
@@ -22,6 +22,9 @@ pub struct Settings {
     pub deadline: Duration,
     /// How versions are run.
     pub replica: ReplicaOptions,
+    /// How many bytes models may take before those that are loaded on demand are unloaded, the one that
+    /// was asked for longest ago first. What is not on demand is loaded whatever it takes.
+    pub memory: u64,
 }
 
 impl Default for Settings {
@@ -31,6 +34,7 @@ impl Default for Settings {
             body_limit: 16 << 20,
             deadline: Duration::from_secs(30),
             replica: ReplicaOptions::default(),
+            memory: u64::MAX,
         }
     }
 }
@@ -71,6 +75,8 @@ pub struct Node {
     pub(crate) usage: Usage,
     /// Copies of requests that wait for a version whose answers nobody gets.
     pub(crate) shadows: Shadows,
+    /// What requests ask of whoever loads.
+    pub(crate) asked: Asked,
     ready: watch::Sender<bool>,
 }
 
@@ -80,8 +86,9 @@ impl State {
     pub fn new(given: Resources) -> Self {
         let (live, swapped) = (ArcSwap::default(), watch::Sender::default());
         let ready = watch::Sender::new(false);
-        let (usage, shadows) = (Usage::default(), Shadows::default());
-        Self(Arc::new(Node { id: NodeId::new(), given, live, swapped, usage, shadows, ready }))
+        let (usage, shadows, asked) = (Usage::default(), Shadows::default(), Asked::default());
+        let id = NodeId::new();
+        Self(Arc::new(Node { id, given, live, swapped, usage, shadows, asked, ready }))
     }
 
     /// This node's id.

@@ -3,6 +3,8 @@
 //! Level-triggered: each look reads everything, and whatever differs is put right. One task owns
 //! all of it, so there is no lock; loads and drains run beside it and report back.
 
+mod demand;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     panic::AssertUnwindSafe,
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     State, batching,
+    demand::Warm,
     live::{Route, Routes, Served, Share, Standing},
     load::{Failure, load},
     routing::Routing,
@@ -37,11 +40,13 @@ const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// Keeps the node in step until told to stop.
 pub(crate) async fn run(state: State, stop: CancellationToken) {
     let mut listener = Listener::new(&state.given.database);
-    let mut keeper = Keeper::new(state);
+    let mut keeper = Keeper::new(state.clone());
     while stop.run_until_cancelled(keeper.look()).await.is_some() {
         tokio::select! {
             () = stop.cancelled() => return,
             () = listener.changed(RESYNC) => {}
+            // What is loaded on demand waits for nothing else.
+            () = state.asked.some() => {}
             Some(Ok((version, loaded))) = keeper.loads.join_next() => keeper.loaded(version, loaded),
             Some(Ok(version)) = keeper.drains.join_next() => {
                 keeper.slots.remove(&version);
@@ -73,6 +78,8 @@ struct Keeper {
     drains: JoinSet<VersionId>,
     /// How requests share runs, of the versions that are loaded or on their way.
     batching: batching::Settings,
+    /// Which of the endpoints that are loaded on demand are asked for.
+    warm: Warm,
     away: Streak,
 }
 
@@ -86,6 +93,7 @@ impl Keeper {
             loads: JoinSet::new(),
             drains: JoinSet::new(),
             batching: batching::Settings::default(),
+            warm: Warm::default(),
             away: Streak::default(),
         }
     }
@@ -137,6 +145,7 @@ impl Keeper {
 
     /// Moves traffic first, frees what it left, then loads what is missing.
     fn put_right(&mut self) {
+        self.settle_demand(Instant::now());
         let Some(wanted) = &self.wanted else { return };
         self.publish(wanted);
         let needed = self.needed(wanted);
@@ -168,7 +177,10 @@ impl Keeper {
         let name = wanted.endpoint.to_string();
         let target = Arc::new(wanted.access_target());
         let old = current.get(&name).filter(|old| old.endpoint == wanted.id);
-        let live = wanted.live.as_ref().and_then(|live| {
+        let is_cold = self.is_cold(wanted);
+        // What it served goes.
+        let old = old.filter(|old| !is_cold || old.shares.is_empty());
+        let live = wanted.live.as_ref().filter(|_| !is_cold).and_then(|live| {
             self.shares(&live.versions, old.map(Arc::as_ref)).map(|shares| (live, shares))
         });
         let answering = live.as_ref().map(|(_, shares)| shares.as_slice());
@@ -201,6 +213,7 @@ impl Keeper {
                     tracing::info!(endpoint.name = name, release, "serving");
                 }
                 let shares = shares.unwrap_or_default();
+                let on_demand = demand::of(wanted, current.get(&name).map(Arc::as_ref));
                 let routing = live.and_then(|live| {
                     let detours = &self.state.given.metrics.detours;
                     Routing::new(&live.serving.routing, &shares, &name, detours)
@@ -214,7 +227,8 @@ impl Keeper {
                     shares,
                     routing,
                     aliases,
-                    deadline: self.deadline(live),
+                    on_demand,
+                    deadline: self.deadline(wanted.live.as_ref()),
                     is_near,
                     standing,
                     tickets: AtomicU64::default(),
@@ -238,8 +252,8 @@ impl Keeper {
             return Standing::Empty;
         }
         let failed = versions.find_map(|version| self.troubles.get(&version));
-        failed
-            .map_or(Standing::Loading, |trouble| Standing::Failed(trouble.failure.why().to_owned()))
+        let waiting = if self.is_cold(wanted) { Standing::Cold } else { Standing::Loading };
+        failed.map_or(waiting, |trouble| Standing::Failed(trouble.failure.why().to_owned()))
     }
 
     fn is_loaded(&self, target: &[VersionId]) -> bool {
@@ -265,7 +279,7 @@ impl Keeper {
     /// The versions to hold, the most urgent first: what is live, what still answers here until
     /// that is loaded, what is being prepared.
     fn needed(&self, wanted: &[serving::Route]) -> Vec<VersionId> {
-        let live = live_versions(wanted);
+        let live = live_versions(self.not_cold(wanted));
         let table = self.state.live.load();
         let answering = table.values().flat_map(|route| &route.shares);
         let answering = answering.map(|share| share.served.version);
@@ -336,7 +350,10 @@ impl Keeper {
                 || matches!(self.slots.get(&version), Some(Slot::Ready(_)))
         };
         if !self.state.is_ready()
-            && self.wanted.as_deref().is_some_and(|wanted| live_versions(wanted).all(is_tried))
+            && self
+                .wanted
+                .as_deref()
+                .is_some_and(|wanted| live_versions(self.not_cold(wanted)).all(is_tried))
         {
             self.state.set_ready(true);
         }
@@ -402,8 +419,10 @@ fn aliases(
     Arc::new(aliases.collect())
 }
 
-fn live_versions(wanted: &[serving::Route]) -> impl Iterator<Item = VersionId> {
-    let versions = wanted.iter().filter_map(|route| route.live.as_ref());
+fn live_versions<'a>(
+    wanted: impl Iterator<Item = &'a serving::Route>,
+) -> impl Iterator<Item = VersionId> {
+    let versions = wanted.filter_map(|route| route.live.as_ref());
     let versions = versions.flat_map(|live| &live.versions);
     versions.map(|version| version.version)
 }

@@ -23,7 +23,7 @@ pub struct Route {
     pub live: Option<Live>,
     /// The versions that aliases of the endpoint's model point to, by their names.
     pub aliases: Arc<BTreeMap<String, i32>>,
-    /// The versions of the release that is on its way, to be loaded beside.
+    /// The versions of the release that is on its way, to be loaded beside; empty where none is.
     pub target: Vec<VersionId>,
 }
 
@@ -61,7 +61,8 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                                              ORDER BY weight DESC, version_id), '[]')
                    FROM release_versions WHERE endpoint_id = e.id AND number = e.live_release) AS "live!",
                   ARRAY(SELECT version_id FROM release_versions
-                        WHERE endpoint_id = e.id AND number = e.target_release) AS "target!"
+                        WHERE endpoint_id = e.id AND number = e.target_release
+                          AND e.target_release IS DISTINCT FROM e.live_release) AS "target!"
            FROM endpoints e"#
     )
     .fetch_all(database.pool())

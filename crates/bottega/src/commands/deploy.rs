@@ -32,9 +32,6 @@ pub struct Options {
     /// How long each canary step lasts (comes with rollouts)
     #[arg(long, value_name = "DURATION")]
     step_duration: Option<String>,
-    /// Copies on each node (comes with nodes)
-    #[arg(long, value_name = "N|MIN..MAX")]
-    replicas: Option<String>,
     /// The team that is to own a new endpoint [default: your home team]
     #[arg(long)]
     team: Option<String>,
@@ -50,15 +47,9 @@ pub struct Options {
 }
 
 pub async fn run(server: &Connection, options: Options, output: &Output) -> Done {
-    let later = [
-        ("steps", &options.steps),
-        ("step-duration", &options.step_duration),
-        ("replicas", &options.replicas),
-    ];
+    let later = [("steps", &options.steps), ("step-duration", &options.step_duration)];
     if let Some((option, _)) = later.iter().find(|(_, value)| value.is_some()) {
-        let message = format!(
-            "--{option} is not there yet: today all traffic moves at once, one replica of each version a node"
-        );
+        let message = format!("--{option} is not there yet: today all traffic moves at once");
         return Err(Failure::usage(option, message));
     }
     let wire = wire_name(&options.endpoint, options.env.as_deref())?;

@@ -110,6 +110,7 @@ pub const FIELDS: &[Column<'_>] = &[
     ("live release", "/live/release"),
     ("serves", "/live/versions"),
     ("request timeout", "/live/serving/timeout"),
+    ("loaded on demand", "/live/serving/on_demand"),
     ("sticky by", "/live/serving/routing/sticky"),
     ("rules", "/live/serving/routing/rules"),
     ("shadow", "/live/serving/routing/shadow"),

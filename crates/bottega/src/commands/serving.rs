@@ -1,7 +1,12 @@
 //! The options of `bottega deploy` that say how a release serves, as the API takes them.
 
 use clap::{Args, ValueEnum};
-use domain::{ModelRef, VersionSelector, serving::Timeout};
+use std::str::FromStr;
+
+use domain::{
+    ModelRef, VersionSelector,
+    serving::{Idle, Timeout},
+};
 use serde_json::{Map, Value, json};
 
 use crate::output::Failure;
@@ -30,9 +35,39 @@ pub struct ServingOptions {
     /// How long a request may take
     #[arg(long, value_name = "DURATION")]
     request_timeout: Option<Timeout>,
+    /// Replicas on each node: 1, or 0..1 to load versions when they are asked for
+    #[arg(long, value_name = "MIN..MAX")]
+    replicas: Option<Replicas>,
+    /// What requests meet that come before versions are loaded (with --replicas 0..1)
+    #[arg(long, value_name = "wait|refuse", value_parser = ["wait", "refuse"])]
+    cold: Option<String>,
+    /// How long versions stay without requests (with --replicas 0..1) [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    idle: Option<Idle>,
     /// Settings to take away
     #[arg(long, value_name = "SETTING", value_delimiter = ',')]
     without: Vec<Setting>,
+}
+
+/// How many copies of a version a node holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Replicas {
+    /// One, always.
+    One,
+    /// One while it is asked for.
+    OnDemand,
+}
+
+impl FromStr for Replicas {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "1" | "1..1" => Ok(Self::One),
+            "0..1" => Ok(Self::OnDemand),
+            _ => Err("expected 1 or 0..1: each node holds one replica, and more nodes hold more"),
+        }
+    }
 }
 
 /// What may be taken away.
@@ -106,11 +141,33 @@ impl ServingOptions {
         if let Some(timeout) = &self.request_timeout {
             serving.insert("timeout".to_owned(), json!(timeout));
         }
+        if let Some(on_demand) = self.on_demand()? {
+            serving.insert("on_demand".to_owned(), on_demand);
+        }
         self.take_away(&mut serving, &mut routing)?;
         if !routing.is_empty() {
             serving.insert("routing".to_owned(), Value::Object(routing));
         }
         Ok(Asked { model, split: split(&shares), serving })
+    }
+
+    fn on_demand(&self) -> Result<Option<Value>, Failure> {
+        if matches!(self.replicas, Some(Replicas::One)) {
+            if self.cold.is_some() || self.idle.is_some() {
+                let message = "versions that are always loaded have neither `--cold` nor `--idle`";
+                return Err(Failure::usage("replicas", message));
+            }
+            return Ok(Some(Value::Null));
+        }
+        let mut on_demand = Map::new();
+        if let Some(cold) = &self.cold {
+            on_demand.insert("cold".to_owned(), json!(cold));
+        }
+        if let Some(idle) = &self.idle {
+            on_demand.insert("idle".to_owned(), json!(idle));
+        }
+        let is_meant = self.replicas.is_some() || !on_demand.is_empty();
+        Ok(is_meant.then_some(Value::Object(on_demand)))
     }
 
     fn take_away(
@@ -219,6 +276,8 @@ mod tests {
             "--shadow=fraud/4=10",
             "--fallback=fraud/1=500ms",
             "--request-timeout=2s",
+            "--replicas=0..1",
+            "--idle=30m",
         ])
         .unwrap_or_else(|refused| panic!("{refused:?}"));
         assert_eq!(asked.model, Some(("split", "fraud".to_owned())));
@@ -226,6 +285,7 @@ mod tests {
         assert_eq!(asked.split, Some((split, 1)));
         let serving = json!({
             "timeout": "2s",
+            "on_demand": {"idle": "30m"},
             "routing": {
                 "sticky": {"header": "x-user"},
                 "rules": [
@@ -246,6 +306,8 @@ mod tests {
         let expected = json!({"timeout": null, "routing": {"sticky": null, "fallback": null}});
         assert_eq!(Value::Object(taken.serving), expected);
         assert!(asked(&["--without=shadow", "--shadow=fraud/1"]).is_err());
+        let always = asked(&["--replicas=1"]).ok().unwrap();
+        assert_eq!(Value::Object(always.serving), json!({"on_demand": null}));
     }
 
     #[test]
@@ -260,6 +322,7 @@ mod tests {
             (&["--shadow=fraud@champion"], "shadow"),
             (&["--shadow=fraud/1=much"], "shadow"),
             (&["--fallback=fraud"], "fallback"),
+            (&["--replicas=1", "--idle=5m"], "replicas"),
         ] {
             let refused = asked(line).err().unwrap();
             assert_eq!(refused.error.field.as_deref(), Some(option), "{line:?}");

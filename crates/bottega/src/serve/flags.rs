@@ -79,6 +79,10 @@ pub struct Flags {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model_cache_bytes: Option<u64>,
+    /// How much memory models may take before those loaded on demand are unloaded [default: half of the machine's]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_memory_bytes: Option<u64>,
     /// How long a prediction may take [default: 30s]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -128,6 +128,7 @@ impl Services {
                     host: host(),
                     body_limit: settings.max_body_bytes,
                     deadline: settings.request_timeout,
+                    memory: settings.model_memory_bytes.unwrap_or_else(half_of_memory),
                     ..gateway::Settings::default()
                 },
                 metrics: inference_metrics,
@@ -341,4 +342,12 @@ async fn keep_signing_keys(services: Services, stop: CancellationToken) {
             }
         }
     }
+}
+
+/// Half of the machine's memory; all there could be where the machine does not say.
+fn half_of_memory() -> u64 {
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = told.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib: Option<u64> = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    kib.map_or(u64::MAX, |kib| kib * 512)
 }

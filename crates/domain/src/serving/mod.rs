@@ -9,7 +9,7 @@ mod routing;
 mod split;
 mod sticky;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,50 @@ use crate::{Problem, Signature};
 /// How long a request may take: 1 ms to 10 min.
 pub type Timeout = Span<1, 600_000>;
 
+/// How long an endpoint that is loaded on demand stays without requests: 1 s to 30 days.
+pub type Idle = Span<1_000, 2_592_000_000>;
+
+/// What a request meets that comes for an endpoint whose versions are not loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cold {
+    /// It waits until they are, as long as a request may take.
+    #[default]
+    Wait,
+    /// It is refused, and loading begins.
+    Refuse,
+}
+
+impl Cold {
+    /// As text.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wait => "wait",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
+/// Versions are loaded when they are asked for, and unloaded when they are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OnDemand {
+    /// What a request meets that comes before they are loaded.
+    pub cold: Cold,
+    /// How long they stay without requests; 10 min, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Idle>,
+}
+
+impl OnDemand {
+    /// How long they stay without requests.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        self.idle.map_or(Duration::from_secs(600), Span::get)
+    }
+}
+
 /// What is set for a release.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -32,6 +76,9 @@ pub struct Settings {
     /// How long a request may take; the node's own limit holds as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Timeout>,
+    /// Absent: its versions are loaded for as long as it is live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_demand: Option<OnDemand>,
     /// Which version answers which request.
     #[serde(skip_serializing_if = "Routing::is_empty", deserialize_with = "or_default")]
     pub routing: Routing,
@@ -84,6 +131,8 @@ mod tests {
         for value in [
             json!({}),
             json!({"timeout": "2s"}),
+            json!({"on_demand": {"cold": "wait"}}),
+            json!({"on_demand": {"cold": "refuse", "idle": "30m"}}),
             json!({"timeout": "250ms", "routing": {"sticky": {"header": "x-user"}}}),
             json!({"routing": {
                 "sticky": {"input": "user_id"},
@@ -108,6 +157,8 @@ mod tests {
             (json!({"timeout": 2}), "expected a length of time"),
             (json!({"timeout": "2"}), "expected"),
             (json!({"timeout": "0s"}), "1ms to 10m"),
+            (json!({"on_demand": {"cold": "freeze"}}), "unknown variant `freeze`"),
+            (json!({"on_demand": {"idle": "10ms"}}), "1s to 30d"),
             (json!({"timeout": "11m"}), "1ms to 10m"),
             (json!({"timout": "1s"}), "unknown field `timout`"),
             (json!({"routing": {"sticky": {"cookie": "x"}}}), "unknown variant `cookie`"),

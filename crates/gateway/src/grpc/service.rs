@@ -15,8 +15,7 @@ use super::{
 };
 use crate::{
     identity::ASKED_ID,
-    metadata,
-    predict::served,
+    metadata, predict,
     repository::{self, Unsupported},
 };
 
@@ -49,8 +48,8 @@ impl GrpcInferenceService for Service {
         let ModelReadyRequest { name, version: asked } = request.into_inner();
         let ready = || {
             let permit = call.permit::<verbs::View>(name)?;
-            match served(&self.state, &permit, version(&asked)?) {
-                Ok(_) => Ok(true),
+            match predict::ready(&self.state, &permit, version(&asked)?) {
+                Ok(()) => Ok(true),
                 Err(problem) if problem.code == ErrorCode::Unavailable => Ok(false),
                 Err(problem) => Err(problem),
             }
@@ -72,11 +71,11 @@ impl GrpcInferenceService for Service {
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let call = self.call("ModelMetadata", &request).await;
         let ModelMetadataRequest { name, version: asked } = request.into_inner();
-        let show = || {
+        let show = async {
             let permit = call.permit::<verbs::View>(name)?;
-            metadata::endpoint(&self.state, &permit, version(&asked)?)
+            metadata::endpoint(&self.state, &permit, version(&asked)?).await
         };
-        call.answer(show().map(|metadata| Response::new(metadata.into())))
+        call.answer(show.await.map(|metadata| Response::new(metadata.into())))
     }
 
     async fn model_infer(
@@ -107,11 +106,11 @@ impl GrpcInferenceService for Service {
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let call = self.call("ModelConfig", &request).await;
         let ModelConfigRequest { name, version: asked } = request.into_inner();
-        let show = || {
+        let show = async {
             let permit = call.permit::<verbs::View>(name)?;
-            metadata::config(&self.state, &permit, version(&asked)?)
+            metadata::config(&self.state, &permit, version(&asked)?).await
         };
-        let config = show().map(|config| ModelConfigResponse { config: Some(config.into()) });
+        let config = show.await.map(|config| ModelConfigResponse { config: Some(config.into()) });
         call.answer(config.map(Response::new))
     }
 
@@ -152,7 +151,7 @@ impl GrpcInferenceService for Service {
         let call = self.call("RepositoryModelLoad", &request).await;
         let RepositoryModelLoadRequest { repository_name, model_name, parameters } =
             request.into_inner();
-        let load = || {
+        let load = async {
             let permit = call.permit::<verbs::Deploy>(model_name)?;
             one_repository(&repository_name)?;
             repository::load(
@@ -160,8 +159,9 @@ impl GrpcInferenceService for Service {
                 &permit,
                 &ControlRequest::of_names(parameters.into_keys()),
             )
+            .await
         };
-        call.answer(load().map(|()| Response::new(RepositoryModelLoadResponse {})))
+        call.answer(load.await.map(|()| Response::new(RepositoryModelLoadResponse {})))
     }
 
     async fn repository_model_unload(
@@ -170,12 +170,12 @@ impl GrpcInferenceService for Service {
     ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
         let call = self.call("RepositoryModelUnload", &request).await;
         let RepositoryModelUnloadRequest { model_name, parameters, .. } = request.into_inner();
-        let refuse = || {
+        let unload = || {
             let permit = call.permit::<verbs::Deploy>(model_name)?;
             let asked = ControlRequest::of_names(parameters.into_keys());
-            Err(repository::unload(&self.state, &permit, &asked))
+            repository::unload(&self.state, &permit, &asked)
         };
-        call.answer(refuse())
+        call.answer(unload().map(|()| Response::new(RepositoryModelUnloadResponse {})))
     }
 
     async fn system_shared_memory_status(

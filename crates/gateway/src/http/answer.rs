@@ -77,7 +77,7 @@ impl Exchange<'_> {
         let body = body::read(request, payload, state.given.settings.body_limit).await?;
         let asked = Asked {
             permit: &permit,
-            version: version.number(state, permit.resource().name())?,
+            version: version.number(state, permit.resource().name()).await?,
             headers: Headers::Http(request.headers()),
             bytes_in: body.len(),
             until: None,

@@ -86,7 +86,7 @@ pub async fn endpoint_schema(
     Query(Wanted { lang }): Query<Wanted>,
 ) -> Result<HttpResponse, ApiError> {
     let permit = admit::<verbs::View>(&state, &caller, path.endpoint.to_string())?;
-    let served = predict::served(&state, &permit, None)?;
+    let served = predict::served(&state, &permit, None).await?;
     let signature = &served.signature;
     let Some(lang) = lang else {
         let example = || protocol::v2::json::example(signature);

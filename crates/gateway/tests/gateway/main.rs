@@ -6,6 +6,7 @@ mod binary;
 mod faults;
 mod grpc;
 mod http;
+mod on_demand;
 mod repository;
 mod routing;
 mod seed;

@@ -37,6 +37,22 @@ pub struct Serving {
     timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     routing: Option<Routing>,
+    /// Versions are loaded when they are asked for; absent: for as long as the release is live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_demand: Option<OnDemand>,
+}
+
+/// Versions are loaded when they are asked for, and unloaded when they are not, or when others need the
+/// memory.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"cold": "wait", "idle": "30m"}))]
+pub struct OnDemand {
+    /// What a request meets that comes before they are loaded: `wait`, or `refuse` (503, and loading begins).
+    #[schema(required = false)]
+    cold: &'static str,
+    /// How long they stay without requests, `1s` to `30d`; 10 min, unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle: Option<String>,
 }
 
 /// Which version answers which request. One that insists on a version gets that one; else the first rule
@@ -106,9 +122,13 @@ pub struct Fallback {
 
 impl From<Settings> for Serving {
     fn from(settings: Settings) -> Self {
-        let Settings { timeout, routing } = settings;
+        let Settings { timeout, on_demand, routing } = settings;
         let routing = (!routing.is_empty()).then(|| routing.into());
-        Self { timeout: timeout.map(|it| it.to_string()), routing }
+        let on_demand = on_demand.map(|it| OnDemand {
+            cold: it.cold.as_str(),
+            idle: it.idle.map(|idle| idle.to_string()),
+        });
+        Self { timeout: timeout.map(|it| it.to_string()), routing, on_demand }
     }
 }
 

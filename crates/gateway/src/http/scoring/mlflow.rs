@@ -20,7 +20,7 @@ use crate::{
     State,
     admission::admit,
     http::answer::{Exchange, send},
-    predict::{Version, served},
+    predict::{self, Version},
     refusal::text,
 };
 
@@ -177,8 +177,8 @@ pub(super) async fn health(
 
 fn ready(state: &State, caller: &Caller, endpoint: String) -> Result<HttpResponse, ScoringError> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
-    match served(state, &permit, None) {
-        Ok(_) => Ok(HttpResponse::Ok().insert_header(ContentType::json()).body("\n")),
+    match predict::ready(state, &permit, None) {
+        Ok(()) => Ok(HttpResponse::Ok().insert_header(ContentType::json()).body("\n")),
         // As MLflow's server answers until it has loaded the model.
         Err(Problem { message, hint, .. }) => {
             let problem = Problem::new(ErrorCode::NotFound, message);

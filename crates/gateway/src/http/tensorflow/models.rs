@@ -63,7 +63,7 @@ pub(super) async fn status_version(
     path: Path<(String, String)>,
 ) -> Result<Json<Value>, V2Error> {
     let (endpoint, version) = path.into_inner();
-    available_one(&caller, &state, endpoint, &Version::Number(version_number(&version)?))
+    available_one(&caller, &state, endpoint, &Version::Number(version_number(&version)?)).await
 }
 
 /// Tell whether the version answers that an alias of the model points to.
@@ -88,18 +88,18 @@ pub(super) async fn status_label(
     path: Path<(String, String)>,
 ) -> Result<Json<Value>, V2Error> {
     let (endpoint, label) = path.into_inner();
-    available_one(&caller, &state, endpoint, &Version::Label(label))
+    available_one(&caller, &state, endpoint, &Version::Label(label)).await
 }
 
-fn available_one(
+async fn available_one(
     caller: &Caller,
     state: &State,
     endpoint: String,
     version: &Version,
 ) -> Result<Json<Value>, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
-    let number = version.number(state, permit.resource().name())?;
-    let served = served(state, &permit, number)?;
+    let number = version.number(state, permit.resource().name()).await?;
+    let served = served(state, &permit, number).await?;
     Ok(Json(tensorflow::status([available(&served.labels.version)])))
 }
 
@@ -125,7 +125,7 @@ pub(super) async fn metadata(
     state: Data<State>,
     path: Path<String>,
 ) -> Result<Json<Value>, V2Error> {
-    show(&caller, &state, path.into_inner(), &Version::Any)
+    show(&caller, &state, path.into_inner(), &Version::Any).await
 }
 
 /// Show the inputs and outputs of one version of the present release.
@@ -150,7 +150,7 @@ pub(super) async fn metadata_version(
     path: Path<(String, String)>,
 ) -> Result<Json<Value>, V2Error> {
     let (endpoint, version) = path.into_inner();
-    show(&caller, &state, endpoint, &Version::Number(version_number(&version)?))
+    show(&caller, &state, endpoint, &Version::Number(version_number(&version)?)).await
 }
 
 /// Show the inputs and outputs of the version that an alias of the model points to.
@@ -175,18 +175,18 @@ pub(super) async fn metadata_label(
     path: Path<(String, String)>,
 ) -> Result<Json<Value>, V2Error> {
     let (endpoint, label) = path.into_inner();
-    show(&caller, &state, endpoint, &Version::Label(label))
+    show(&caller, &state, endpoint, &Version::Label(label)).await
 }
 
-fn show(
+async fn show(
     caller: &Caller,
     state: &State,
     endpoint: String,
     version: &Version,
 ) -> Result<Json<Value>, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
-    let number = version.number(state, permit.resource().name())?;
-    let served = served(state, &permit, number)?;
+    let number = version.number(state, permit.resource().name()).await?;
+    let served = served(state, &permit, number).await?;
     let name = permit.resource().name();
     Ok(Json(tensorflow::metadata(name, &served.labels.version, &served.signature)))
 }

@@ -97,6 +97,6 @@ fn show(
     version: Option<i32>,
 ) -> Result<HttpResponse, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
-    predict::served(state, &permit, version)?;
+    predict::ready(state, &permit, version)?;
     Ok(HttpResponse::Ok().json(json!({ "name": permit.resource().name(), "ready": true })))
 }

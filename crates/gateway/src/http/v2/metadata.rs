@@ -52,7 +52,7 @@ pub(super) async fn model_metadata(
     state: Data<State>,
     path: Path<String>,
 ) -> Result<Json<ModelMetadata>, V2Error> {
-    show(&caller, &state, path.into_inner(), None)
+    show(&caller, &state, path.into_inner(), None).await
 }
 
 /// Show the inputs and outputs of one version of the present release.
@@ -77,17 +77,17 @@ pub(super) async fn model_version_metadata(
     path: Path<(String, String)>,
 ) -> Result<Json<ModelMetadata>, V2Error> {
     let (endpoint, version) = path.into_inner();
-    show(&caller, &state, endpoint, Some(version_number(&version)?))
+    show(&caller, &state, endpoint, Some(version_number(&version)?)).await
 }
 
-fn show(
+async fn show(
     caller: &Caller,
     state: &State,
     endpoint: String,
     version: Option<i32>,
 ) -> Result<Json<ModelMetadata>, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
-    Ok(Json(metadata::endpoint(state, &permit, version)?))
+    Ok(Json(metadata::endpoint(state, &permit, version).await?))
 }
 
 /// Show how an endpoint is run, as Triton's clients expect it.
@@ -116,7 +116,7 @@ pub(super) async fn model_config(
     state: Data<State>,
     path: Path<String>,
 ) -> Result<Json<ModelConfig>, V2Error> {
-    show_config(&caller, &state, path.into_inner(), None)
+    show_config(&caller, &state, path.into_inner(), None).await
 }
 
 /// Show how one version of the present release is run.
@@ -141,15 +141,15 @@ pub(super) async fn model_version_config(
     path: Path<(String, String)>,
 ) -> Result<Json<ModelConfig>, V2Error> {
     let (endpoint, version) = path.into_inner();
-    show_config(&caller, &state, endpoint, Some(version_number(&version)?))
+    show_config(&caller, &state, endpoint, Some(version_number(&version)?)).await
 }
 
-fn show_config(
+async fn show_config(
     caller: &Caller,
     state: &State,
     endpoint: String,
     version: Option<i32>,
 ) -> Result<Json<ModelConfig>, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
-    Ok(Json(metadata::config(state, &permit, version)?))
+    Ok(Json(metadata::config(state, &permit, version).await?))
 }

@@ -64,22 +64,24 @@ pub(super) async fn load(
 ) -> Result<HttpResponse, V2Error> {
     let permit = admit::<verbs::Deploy>(&state, &caller, path.into_inner())?;
     let asked: ControlRequest = read(&request, payload, &state).await?;
-    repository::load(&state, &permit, &asked)?;
+    repository::load(&state, &permit, &asked).await?;
     Ok(HttpResponse::Ok().json(serde_json::json!({})))
 }
 
-/// Ask that an endpoint be unloaded: refused with the command that takes it out of service.
+/// Unload an endpoint that is loaded on demand, until somebody asks for it; another one is not its
+/// clients' to unload.
 #[utoipa::path(
     tag = "prediction",
     extensions(("x-bottega-action" = json!("deploy:endpoint"))),
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     request_body(content = Option<Object>, description = "What Triton's clients send", example = json!({"parameters": {"unload_dependents": false}})),
     responses(
+        (status = 200, description = "It is let go", body = Object),
         (status = 400, description = "A parameter that is not known", body = ErrorBody),
         (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 403, description = "The caller may not deploy to it", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 409, description = "Endpoints are not unloaded by their clients", body = ErrorBody),
+        (status = 409, description = "It is not loaded on demand", body = ErrorBody),
     ),
 )]
 #[post("/v2/repository/models/{endpoint}/unload")]
@@ -92,7 +94,8 @@ pub(super) async fn unload(
 ) -> Result<HttpResponse, V2Error> {
     let permit = admit::<verbs::Deploy>(&state, &caller, path.into_inner())?;
     let asked: ControlRequest = read(&request, payload, &state).await?;
-    Err(repository::unload(&state, &permit, &asked).into())
+    repository::unload(&state, &permit, &asked)?;
+    Ok(HttpResponse::Ok().json(serde_json::json!({})))
 }
 
 /// A body that may be left out.
