@@ -23,6 +23,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("tracking", &["auth", "artifacts", "store", "domain"]),
     ("notify", &["auth", "store", "rest", "domain"]),
     ("mlflow", &["tracking", "registry", "notify", "auth", "artifacts", "store", "rest", "domain"]),
+    ("monitor", &["artifacts", "auth", "store", "rest", "domain"]),
     ("gateway", &["inference", "protocol", "auth", "store", "rest", "domain"]),
     ("deployer", &["inference", "artifacts", "auth", "store", "rest", "domain"]),
 ];

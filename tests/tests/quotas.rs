@@ -119,11 +119,10 @@ fn wrong_limits_are_refused_by_name() {
         let refused = caller.json("PATCH", "/api/v1/quotas/user:admin", &body);
         assert_eq!(refused.refusal(400).0, field);
     }
-    // What nothing keeps to yet is taken, and said so.
     let set = server.cli(["quota", "set", "default:user", "captured_rows_per_day=10k"]).json();
     let found = set["quotas"].as_array().unwrap().iter();
     let quota = found.clone().find(|quota| quota["quota"] == "captured_rows_per_day").unwrap();
-    assert_eq!((&quota["limit"], &quota["enforced"]), (&json!(10_000), &json!(false)));
+    assert_eq!((&quota["limit"], &quota["enforced"]), (&json!(10_000), &json!(true)));
 }
 
 #[test]

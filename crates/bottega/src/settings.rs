@@ -51,6 +51,7 @@ pub const KEYS: &[&str] = &[
     "oidc_groups_claim",
     "oidc_create_users",
     "oidc_allow",
+    "capture_flush",
     "offline_grace",
     "quota_when_offline",
 ];
@@ -195,6 +196,9 @@ pub struct Settings {
     /// Networks that identity providers may be in although they are not public, as `10.0.0.0/8`.
     #[serde(default)]
     pub oidc_allow: Option<String>,
+    /// How often what was captured of predictions is written down.
+    #[serde(deserialize_with = "duration")]
+    pub capture_flush: Duration,
     /// How long callers are let in from memory, and leases of quotas go on, while the database is away.
     #[serde(deserialize_with = "duration")]
     pub offline_grace: Duration,
@@ -222,6 +226,7 @@ struct Defaults {
     oidc_name_claim: &'static str,
     oidc_groups_claim: &'static str,
     oidc_create_users: bool,
+    capture_flush: &'static str,
     offline_grace: &'static str,
     quota_when_offline: WhenOffline,
 }
@@ -272,6 +277,7 @@ impl Layers {
             oidc_name_claim: "preferred_username",
             oidc_groups_claim: "groups",
             oidc_create_users: false,
+            capture_flush: "60s",
             offline_grace: "15m",
             quota_when_offline: WhenOffline::Refuse,
         };
@@ -318,6 +324,12 @@ impl Layers {
             let field = if at.is_empty() { "configuration" } else { &at };
             Problem::invalid(field, message).hint(format!("the keys are {}", KEYS.join(", ")))
         })?;
+        if settings.capture_flush < Duration::from_millis(100) {
+            return Err(Problem::invalid(
+                "capture_flush",
+                "configuration: capture_flush is too short: expected at least 100ms",
+            ));
+        }
         if settings.http_workers == 0 {
             return Err(Problem::invalid(
                 "http_workers",

@@ -23,17 +23,33 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(wrong)
 }
 
-/// Writes a short one as [`parse_duration`] reads it: `2ms`, or `1500us` where it is no whole number
-/// of milliseconds.
+/// Writes one as [`parse_duration`] reads it, in the largest unit that it is a whole number of.
 #[must_use]
 pub fn write_duration(duration: Duration) -> String {
     let micros = duration.as_micros();
-    if micros.is_multiple_of(1000) { format!("{}ms", micros / 1000) } else { format!("{micros}us") }
+    let units = [
+        ("d", 86_400_000_000),
+        ("h", 3_600_000_000),
+        ("m", 60_000_000),
+        ("s", 1_000_000),
+        ("ms", 1_000),
+    ];
+    let fits = units.iter().find(|(_, unit)| micros > 0 && micros.is_multiple_of(*unit));
+    let none = if micros == 0 { ("ms", 1) } else { ("us", 1) };
+    let (unit, size) = fits.copied().unwrap_or(none);
+    format!("{}{unit}", micros / size)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for text in ["30d", "36h", "90m", "59s", "1500ms", "0ms"] {
+            assert_eq!(write_duration(parse_duration(text).unwrap()), text);
+        }
+    }
 
     #[test]
     fn durations_carry_their_unit() {

@@ -113,6 +113,38 @@ impl TensorData {
         self.len() == 0
     }
 
+    /// How many bytes they take in memory.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        if let Self::Bytes(texts) = self {
+            return texts.iter().map(|text| size_of::<Vec<u8>>() + text.len()).sum();
+        }
+        self.len() * self.datatype().size().unwrap_or(1)
+    }
+
+    /// Forgets all but the first `count`, and gives the memory of the others back.
+    pub fn truncate(&mut self, count: usize) {
+        with_elements!(self, elements => {
+            elements.truncate(count);
+            elements.shrink_to_fit();
+        });
+    }
+
+    /// A copy of the first `count`, or of all there are.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        macro_rules! first {
+            ($($kind:ident),*) => {
+                match self {
+                    $(Self::$kind(elements) => {
+                        Self::$kind(elements.get(..count).unwrap_or(elements).to_vec())
+                    })*
+                }
+            };
+        }
+        first!(Bool, U8, U16, U32, U64, I8, I16, I32, I64, F16, BF16, F32, F64, Bytes)
+    }
+
     /// The elements' type.
     #[must_use]
     pub const fn datatype(&self) -> DataType {
@@ -181,6 +213,13 @@ impl Tensor {
     pub const fn datatype(&self) -> DataType {
         self.data.datatype()
     }
+
+    /// How many elements each row has, of so many rows; absent if it does not have these rows.
+    #[must_use]
+    pub fn width(&self, rows: usize) -> Option<usize> {
+        let (first, others) = self.shape.split_first()?;
+        if *first == rows { Self::elements(others) } else { None }
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +234,21 @@ mod tests {
         let wrong = Tensor::new("x", vec![2, 3], TensorData::F32(vec![0.0; 5])).unwrap_err();
         assert_eq!(wrong.message, "`x` has 5 elements, but its shape [2, 3] asks for 6");
         assert!(Tensor::new("x", vec![usize::MAX, 2], TensorData::F32(vec![])).is_err());
+    }
+
+    #[test]
+    fn a_beginning_is_a_copy_or_what_is_left() {
+        let mut texts = TensorData::Bytes(vec![b"a".to_vec(), b"bc".to_vec(), b"".to_vec()]);
+        assert_eq!(texts.bytes(), 3 + 3 * size_of::<Vec<u8>>());
+        let first = TensorData::Bytes(vec![b"a".to_vec(), b"bc".to_vec()]);
+        assert_eq!(texts.first(2), first);
+        assert_eq!(texts.first(9), texts);
+        texts.truncate(2);
+        assert_eq!(texts, first);
+        let tensor = Tensor::new("x", vec![2, 3, 2], TensorData::U16(vec![0; 12])).unwrap();
+        assert_eq!((tensor.width(2), tensor.width(3), tensor.data.bytes()), (Some(6), None, 24));
+        let scalar = Tensor::new("x", vec![], TensorData::F64(vec![0.0])).unwrap();
+        assert_eq!(scalar.width(1), None);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 
 mod admission;
 mod batching;
+mod capture;
 mod demand;
 pub mod grpc;
 pub mod http;

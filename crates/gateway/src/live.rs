@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use domain::{EndpointId, ModelName, Problem, Signature, VersionId, access::Target};
+use domain::{
+    EndpointId, ModelName, Problem, Signature, VersionId,
+    access::Target,
+    capture::{self, Source},
+};
 use inference::{CachedFolder, Replica};
 use serde_json::Value;
 
@@ -52,6 +56,8 @@ pub(crate) struct Share {
     pub(crate) served: Arc<Served>,
     /// What it did for this endpoint, over all releases that it is part of without a gap.
     pub(crate) statistics: Arc<Statistics>,
+    /// What is captured of its answers.
+    pub(crate) source: Arc<Source>,
 }
 
 /// How far an endpoint is that nothing answers for yet.
@@ -73,6 +79,8 @@ pub(crate) struct Route {
     pub(crate) name: String,
     /// What decisions look at.
     pub(crate) target: Arc<Target>,
+    /// What is captured, as it was when the shares were put together.
+    pub(crate) capture: capture::Settings,
     pub(crate) metrics: EndpointMetrics,
     /// The release whose versions these are, by number; absent while none was ever ready here.
     pub(crate) release: Option<i32>,
@@ -101,6 +109,7 @@ impl Route {
             endpoint: self.endpoint,
             name: self.name.clone(),
             target,
+            capture: self.capture.clone(),
             metrics: self.metrics.clone(),
             release: self.release,
             shares: self.shares.clone(),

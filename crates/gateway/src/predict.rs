@@ -6,14 +6,15 @@ use std::{
 };
 
 use auth::{Permit, verbs};
-use domain::{Problem, Resource, Signature, Tensor, quota::Key};
+use domain::{Problem, Resource, Signature, Tensor, capture::Protocol, quota::Key};
 use inference::{Answer, Ask, Priority};
 use protocol::v2::{InferRequest, RequestedOutput};
 use store::usage::Counts;
 use tokio::time::timeout;
 
 use crate::{
-    State,
+    State, capture,
+    identity::inference_id,
     live::{Route, Served, Share},
     routing::{Headers, Pick},
     statistics::Times,
@@ -35,12 +36,18 @@ pub struct Asked<'a> {
     pub bytes_in: usize,
     /// When the caller gives up, if they say.
     pub until: Option<Instant>,
+    /// By which protocol.
+    pub protocol: Protocol,
+    /// What the caller calls the answer, if they say.
+    pub id: Option<&'a str>,
 }
 
 /// A request that a model has answered.
 pub struct Answered<'a> {
     /// The version that answered.
     pub served: &'a Served,
+    /// What the answer is called.
+    pub id: &'a str,
     /// The request, without its inputs.
     pub request: InferRequest,
     /// The outputs that were asked for, in that order; else all, in the model's.
@@ -139,13 +146,19 @@ async fn answer<'r, T>(
     let (answer, copied) = pick.infer(state, route, inputs, ask).await?;
     // The route's, which is the caller's until they are done: whoever drains the version waits for that.
     let served = pick.share.served.as_ref();
-    let Answer { outputs, queued, batch, run, leads } = answer;
+    let Answer { outputs, inputs, queued, batch, run, leads } = answer;
     let at = Instant::now();
     if let Some(copied) = copied {
         copied.answered(&outputs, &state.shadows);
     }
+    let id = inference_id(asked.id, request.id.as_deref());
+    let source = &pick.share.source;
+    let taken = capture::take(source, rows, inputs, &outputs);
     let outputs = select(outputs, &request.outputs);
-    let (value, bytes_out) = encode(Answered { served, request, outputs })?;
+    let (value, bytes_out) = encode(Answered { served, id: &id, request, outputs })?;
+    if let Some(taken) = taken {
+        taken.offer(state, source, asked, id, begun);
+    }
     let times = Times { rows: rows as u64, decoded, queued, run, leads, encoded: at.elapsed() };
     Ok(Done { value, times, bytes_out, batch })
 }

@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use auth::{Access, Authenticator, Limiter};
-use domain::NodeId;
+use domain::{NodeId, capture::Sink};
 use inference::{ModelCache, ReplicaOptions, Runtime};
 use store::Database;
 use tokio::sync::watch;
@@ -57,6 +57,8 @@ pub struct Resources {
     pub settings: Settings,
     /// Where predictions are counted.
     pub metrics: Metrics,
+    /// Who is handed what is captured of them.
+    pub capture: Arc<dyn Sink>,
 }
 
 /// One gateway. Cheap to clone.

@@ -12,7 +12,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{ReplicaState, Streak, VersionId, WeightedVersion, rollout};
+use domain::{
+    ReplicaState, Streak, VersionId, WeightedVersion,
+    capture::{Place, Source},
+    rollout,
+};
 use futures_util::FutureExt as _;
 use store::{nodes, outbox::Listener, serving};
 use tokio::task::JoinSet;
@@ -181,7 +185,7 @@ impl Keeper {
         // What it served goes.
         let old = old.filter(|old| !is_cold || old.shares.is_empty());
         let live = wanted.live.as_ref().filter(|_| !is_cold).and_then(|live| {
-            self.shares(&live.versions, old.map(Arc::as_ref)).map(|shares| (live, shares))
+            self.shares(wanted, live, old.map(Arc::as_ref)).map(|shares| (live, shares))
         });
         let answering = live.as_ref().map(|(_, shares)| shares.as_slice());
         let answering = answering.or(old.map(|old| old.shares.as_slice())).unwrap_or_default();
@@ -189,7 +193,11 @@ impl Keeper {
         let is_near = wanted.live.is_none() && self.is_loaded(&wanted.target);
         let standing = self.standing(wanted);
         match (live, old) {
-            (Some((live, _)), Some(old)) if old.release == Some(live.release) => {
+            (Some((live, _)), Some(old))
+                if old.release == Some(live.release)
+                    && old.capture == wanted.capture
+                    && old.target.team == target.team =>
+            {
                 if old.target == target && old.aliases == aliases {
                     return Arc::clone(old);
                 }
@@ -222,6 +230,7 @@ impl Keeper {
                     endpoint: wanted.id,
                     name,
                     target,
+                    capture: wanted.capture.clone(),
                     metrics,
                     release,
                     shares,
@@ -261,7 +270,18 @@ impl Keeper {
         !target.is_empty() && target.iter().all(is_ready)
     }
 
-    fn shares(&self, versions: &[WeightedVersion], old: Option<&Route>) -> Option<Vec<Share>> {
+    fn shares(
+        &self,
+        wanted: &serving::Route,
+        live: &serving::Live,
+        old: Option<&Route>,
+    ) -> Option<Vec<Share>> {
+        let (name, team) = (wanted.endpoint.to_string(), wanted.team);
+        let place = Place { endpoint: wanted.id, name: &name, team, release: live.release };
+        let source = |served: &Served| {
+            let version = (served.version, &served.model, served.number);
+            Arc::new(Source::new(&place, version, wanted.capture.clone()))
+        };
         let share = |version: &WeightedVersion| match self.slots.get(&version.version) {
             Some(Slot::Ready(served)) => {
                 let known = old.and_then(|old| old.statistics(version.version));
@@ -269,11 +289,12 @@ impl Keeper {
                     weight: version.weight,
                     served: Arc::clone(served),
                     statistics: known.cloned().unwrap_or_default(),
+                    source: source(served),
                 })
             }
             Some(Slot::Loading | Slot::Draining) | None => None,
         };
-        versions.iter().map(share).collect()
+        live.versions.iter().map(share).collect()
     }
 
     /// The versions to hold, the most urgent first: what is live, what still answers here until

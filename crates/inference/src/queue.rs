@@ -41,9 +41,10 @@ impl Job {
         !self.reply.is_closed() && now + takes < self.deadline
     }
 
-    /// Gives the answer to the caller; false if they have left meanwhile.
+    /// Gives the answer to the caller, and their inputs back; false if they have left meanwhile.
     pub(crate) fn answer(self, result: Result<Answer, Error>) -> bool {
-        self.reply.send(result).is_ok()
+        let Self { inputs, reply, .. } = self;
+        reply.send(result.map(|answer| Answer { inputs, ..answer })).is_ok()
     }
 }
 

@@ -69,6 +69,8 @@ impl Default for ReplicaOptions {
 pub struct Answer {
     /// The model's outputs.
     pub outputs: Vec<Tensor>,
+    /// The request's inputs, arranged as the signature has them: nobody copied them.
+    pub inputs: Vec<Tensor>,
     /// How long it waited for its turn.
     pub queued: Duration,
     /// How many requests shared the run.
@@ -248,7 +250,7 @@ impl Replica {
     pub async fn infer(&self, inputs: Vec<Tensor>, ask: impl Into<Ask>) -> Result<Answer, Error> {
         let (inputs, ask) = (arrange(&self.shared.signature, inputs)?, ask.into());
         if let Some(result) = self.shared.run_here(&inputs, ask.deadline) {
-            return result;
+            return result.map(|answer| Answer { inputs, ..answer });
         }
         let rows = self.shared.may_join.load(Relaxed).then(|| batch::rows(&inputs)).flatten();
         let answer = self.shared.queue.push(inputs, rows, &ask, Instant::now())?;

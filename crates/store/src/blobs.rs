@@ -261,7 +261,7 @@ pub async fn expire_uploads(database: &Database) -> Result<u64> {
     Ok(done.rows_affected())
 }
 
-/// Dooms blobs that neither a version nor a run names and that nobody touched since `untouched_since`: at most
+/// Dooms blobs that neither a version nor a run nor kept rows name and that nobody touched since `untouched_since`: at most
 /// `limit` at once, their objects to be deleted after `grace`. Answers how many.
 ///
 /// # Errors
@@ -278,6 +278,7 @@ pub async fn collect(
              WHERE touched_at < $1
                AND NOT EXISTS (SELECT FROM version_files f WHERE f.digest = b.digest)
                AND NOT EXISTS (SELECT FROM tracked_files f WHERE f.digest = b.digest)
+               AND NOT EXISTS (SELECT FROM capture_segments s WHERE s.digest = b.digest)
              LIMIT $3
              FOR UPDATE SKIP LOCKED
          ), gone AS (

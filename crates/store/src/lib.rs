@@ -26,6 +26,7 @@ pub mod accounts;
 pub mod aliases;
 pub mod audit;
 pub mod blobs;
+pub mod capture;
 pub mod contracts;
 pub mod endpoint_history;
 pub mod endpoints;

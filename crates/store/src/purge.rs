@@ -255,6 +255,8 @@ pub async fn preview(
              UNION ALL
              SELECT digest FROM tracked_files f
              WHERE NOT EXISTS (SELECT FROM doomed_files d WHERE d.path = f.path)
+             UNION ALL
+             SELECT digest FROM capture_segments
            ), unnamed AS (
              SELECT size, touched_at < $2 AS is_untouched FROM blobs b
              WHERE NOT EXISTS (SELECT FROM named n WHERE n.digest = b.digest)

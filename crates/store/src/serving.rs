@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{
     Batching, EndpointId, EndpointRef, FilePath, ModelName, Signature, SubjectId, VersionId,
-    WeightedVersion, access::Target, serving::Settings,
+    WeightedVersion, access::Target, capture, serving::Settings,
 };
 use serde_json::Value;
 
@@ -25,6 +25,8 @@ pub struct Route {
     pub aliases: Arc<BTreeMap<String, i32>>,
     /// The versions of the release that is on its way, to be loaded beside; empty where none is.
     pub target: Vec<VersionId>,
+    /// What is captured of its predictions.
+    pub capture: capture::Settings,
 }
 
 /// A release that answers.
@@ -62,7 +64,8 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                    FROM release_versions WHERE endpoint_id = e.id AND number = e.live_release) AS "live!",
                   ARRAY(SELECT version_id FROM release_versions
                         WHERE endpoint_id = e.id AND number = e.target_release
-                          AND e.target_release IS DISTINCT FROM e.live_release) AS "target!"
+                          AND e.target_release IS DISTINCT FROM e.live_release) AS "target!",
+                  (SELECT to_jsonb(c) FROM endpoint_capture c WHERE c.endpoint_id = e.id) AS capture
            FROM endpoints e"#
     )
     .fetch_all(database.pool())
@@ -92,6 +95,7 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                 live,
                 aliases: Arc::new(aliases),
                 target: row.target.into_iter().map(VersionId).collect(),
+                capture: crate::capture::settings(row.capture, id)?,
             })
         })
         .collect()

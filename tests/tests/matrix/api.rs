@@ -364,6 +364,14 @@ fn endpoints() -> Vec<Row> {
         )
         .with("view:model"),
         ask("DELETE /api/v1/endpoints/{endpoint}/contract").query("?if_revision=999"),
+        ask("GET /api/v1/endpoints/{endpoint}/capture"),
+        send("PUT /api/v1/endpoints/{endpoint}/capture", r#"{"if_revision": 999}"#),
+        ask("GET /api/v1/endpoints/{endpoint}/captured"),
+        // It does not say which rows.
+        ask("DELETE /api/v1/endpoints/{endpoint}/captured"),
+        ask("GET /api/v1/inferences/{inference}")
+            .param("inference", "not-there")
+            .only(&[Place::Platform]),
     ]
 }
 

@@ -52,7 +52,7 @@ impl Quota {
     /// Whether anything keeps to it yet.
     #[must_use]
     pub const fn is_enforced(&self) -> bool {
-        !matches!(self.key.kind(), Kind::Later | Kind::Absent)
+        !matches!(self.key.kind(), Kind::Absent)
     }
 }
 
@@ -118,7 +118,7 @@ pub async fn of_subject(database: &Database, known: &Known) -> Result<Sheet, Pro
                 let counted = quotas::counted(database, known.id, key, period.start(now)).await?;
                 (Some(counted), Some(period.end(now)))
             }
-            Kind::Rate | Kind::Later | Kind::Absent => (None, None),
+            Kind::Rate | Kind::Absent => (None, None),
         };
         sheet.push(Quota { key, amount, origin, used, resets_at });
     }

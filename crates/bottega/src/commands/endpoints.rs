@@ -6,7 +6,7 @@ use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::{Done, contract, graph, ownership, wire_name};
+use super::{Done, capture, contract, graph, ownership, wire_name};
 use crate::{
     cli::Format,
     output::{Column, Failure, Output},
@@ -67,6 +67,8 @@ pub enum Verb {
     /// Show and change what each release of an endpoint must keep
     #[command(subcommand)]
     Contract(contract::Verb),
+    /// Show and change what is captured of an endpoint's predictions
+    Capture(capture::Options),
     /// List the releases of an endpoint: who was live when
     Releases {
         /// The endpoint
@@ -197,6 +199,7 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             Ok(ExitCode::SUCCESS)
         }
         Verb::Contract(verb) => contract::run(server, verb, output).await,
+        Verb::Capture(options) => capture::run(server, options, output).await,
         Verb::Releases { endpoint, env } => {
             let wire = wire_name(&endpoint, env.as_deref())?;
             let releases = server.list(&path(&["endpoints", &wire, "releases"]), &[]).await?;

@@ -6,6 +6,7 @@ use crate::output::Failure;
 
 mod ask;
 pub mod audit;
+mod capture;
 pub mod collect;
 pub mod completions;
 pub mod config;

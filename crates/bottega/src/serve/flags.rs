@@ -143,6 +143,10 @@ pub struct Flags {
     #[arg(long, value_name = "NETWORKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     oidc_allow: Option<String>,
+    /// How often what was captured of predictions is written down; what a killed process had not written is lost [default: 60s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capture_flush: Option<String>,
     /// How long callers are let in from memory, and quotas go on by their last leases, while the database is away [default: 15m]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -149,6 +149,10 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
         config.app_data(Data::from(Arc::clone(notify)));
         api = api.configure(notify::routes);
     }
+    if let Some(monitor) = &services.monitor {
+        config.app_data(Data::from(Arc::clone(monitor)));
+        api = api.configure(monitor::routes);
+    }
     if services.tracking.is_some() {
         api = api.configure(mlflow::import::routes);
     }

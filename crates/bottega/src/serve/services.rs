@@ -74,8 +74,11 @@ pub struct Services {
     pub tracking: Option<Arc<tracking::State>>,
     /// Webhooks, of the registry role.
     pub notify: Option<Arc<notify::State>>,
+    /// What is captured, of the registry role.
+    pub monitor: Option<Arc<monitor::State>>,
     /// The gateway role.
     pub gateway: Option<gateway::State>,
+    watcher: Option<Arc<monitor::Watcher>>,
     deployer: Option<deployer::State>,
 }
 
@@ -86,6 +89,8 @@ impl Services {
         let http_metrics = HttpMetrics::register(&mut metrics);
         platform.trail.register(&mut metrics);
         let inference_metrics = gateway::Metrics::register(&mut metrics);
+        let capture_metrics = monitor::Metrics::register(&mut metrics);
+        let hashes = monitor::Hashes::new(platform.key.clone());
         let (database, artifacts) = (platform.database.clone(), platform.artifacts.clone());
         let offline =
             Offline { grace: settings.offline_grace, then: settings.quota_when_offline.into() };
@@ -107,13 +112,27 @@ impl Services {
             .map(|state| Arc::new(state.limited(Arc::clone(&limiter))));
         let notify =
             if roles.registry { Some(Arc::new(notify_state(platform, settings)?)) } else { None };
+        let monitor = roles.registry.then(|| {
+            let (hashes, trail) = (hashes.clone(), platform.trail.clone());
+            Arc::new(monitor::State::new(database.clone(), artifacts.clone(), hashes, trail))
+        });
+        let watcher = roles.gateway.then(|| {
+            Arc::new(monitor::Watcher::new(monitor::Given {
+                database: database.clone(),
+                artifacts: artifacts.clone(),
+                limiter: Arc::clone(&limiter),
+                hashes,
+                metrics: capture_metrics,
+                every: settings.capture_flush,
+            }))
+        });
         let limit = settings.model_cache_bytes;
         let cache_settings = CacheSettings { limit, ..CacheSettings::default() };
         let cache =
             ModelCache::new(settings.data_dir.join("cache"), artifacts.clone(), cache_settings)
                 .map_err(|error| refused("data_dir", &error))?;
         let cache = Arc::new(cache);
-        let gateway = if roles.gateway {
+        let gateway = if let Some(watcher) = &watcher {
             let library = onnxruntime::find(settings)?;
             let runtime =
                 Runtime::load(&library).map_err(|error| refused("onnxruntime", &error))?;
@@ -132,6 +151,7 @@ impl Services {
                     ..gateway::Settings::default()
                 },
                 metrics: inference_metrics,
+                capture: Arc::<monitor::Watcher>::clone(watcher),
             }))
         } else {
             None
@@ -155,7 +175,9 @@ impl Services {
             registry,
             tracking,
             notify,
+            monitor,
             gateway,
+            watcher,
             deployer,
         })
     }
@@ -181,11 +203,20 @@ impl Services {
                 registry::collections::collect_forever(&registry, &access, COLLECT, stop).await;
             });
         }
+        if let Some(monitor) = self.monitor.clone() {
+            let (access, stop) = (self.access.clone(), stop.clone());
+            work.spawn(async move {
+                monitor::expire_forever(&monitor, &access, COLLECT, stop).await;
+            });
+        }
         if let Some(notify) = self.notify.clone() {
             work.spawn(notify::run(notify, stop.clone()));
         }
         if let Some(gateway) = self.gateway.clone() {
             work.spawn(gateway::run(gateway, stop.clone()));
+        }
+        if let Some(watcher) = self.watcher.clone() {
+            work.spawn(watcher.run(stop.clone()));
         }
         if let Some(deployer) = self.deployer.clone() {
             work.spawn(deployer::run(deployer, stop.clone()));

@@ -53,8 +53,6 @@ pub enum Kind {
     Rate,
     /// What flows is counted from the beginning of a period.
     Period(Period),
-    /// It can be set, and nothing counts it yet.
-    Later,
     /// It cannot be set yet.
     Absent,
 }
@@ -71,8 +69,7 @@ impl Key {
             | Self::Replicas => Kind::Objects,
             Self::RequestsPerSecond | Self::Burst => Kind::Rate,
             Self::PredictionsPerMonth => Kind::Period(Period::Month),
-            Self::TrackingPointsPerDay => Kind::Period(Period::Day),
-            Self::CapturedRowsPerDay => Kind::Later,
+            Self::CapturedRowsPerDay | Self::TrackingPointsPerDay => Kind::Period(Period::Day),
             Self::Cpu | Self::MemoryBytes => Kind::Absent,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use auth::verbs;
-use domain::{Problem, Signature};
+use domain::{Problem, Signature, capture::Protocol};
 use prost::Message as _;
 use protocol::v2::{
     grpc::{
@@ -18,7 +18,6 @@ use tonic::{Response, metadata::MetadataMap};
 
 use super::call::{Call, put, text};
 use crate::{
-    identity::inference_id,
     predict::{Asked, predict, version_number},
     refusal::with_example,
     routing::Headers,
@@ -41,14 +40,14 @@ pub(super) async fn infer(
     let contents = Contents::of(&request);
     let name = permit.resource().name();
     let headers = Headers::Grpc(metadata);
-    let asked = Asked { permit: &permit, version, headers, bytes_in, until };
+    let (protocol, id) = (Protocol::Grpc, asked_id);
+    let asked = Asked { permit: &permit, version, headers, bytes_in, until, protocol, id };
     let read = |signature: &Signature| {
         decode(request, signature)
             .map_err(|problem| with_example(problem, name, || json::example(signature)))
     };
     predict(call.state, asked, read, |answered| {
         let (labels, own_id) = (&answered.served.labels, answered.request.id.clone());
-        let id = inference_id(asked_id, own_id.as_deref());
         let marked = answered.request.marks_final();
         let version = labels.version.as_str();
         let mut message = encode(name, version, own_id, answered.outputs, contents)?;
@@ -58,7 +57,7 @@ pub(super) async fn infer(
         }
         let size = message.encoded_len();
         let mut answer = Response::new(message);
-        for (name, value) in labels.with_id(&id) {
+        for (name, value) in labels.with_id(answered.id) {
             put(answer.metadata_mut(), name, value);
         }
         Ok((answer, size))

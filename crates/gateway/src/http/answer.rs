@@ -8,14 +8,14 @@ use actix_web::{
     web::Payload,
 };
 use auth::{Caller, verbs};
-use domain::{Problem, Signature, Tensor};
+use domain::{Problem, Signature, Tensor, capture::Protocol};
 use protocol::{rows_example, v2::InferRequest};
 
 use super::{body, encoding::Encoding};
 use crate::{
     State,
     admission::admit,
-    identity::{ASKED_ID, Labels, inference_id},
+    identity::{ASKED_ID, Labels},
     predict::{Answered, Asked, Version, predict},
     refusal::with_example,
     routing::Headers,
@@ -59,6 +59,7 @@ pub(super) struct Exchange<'a> {
     pub state: &'a State,
     pub endpoint: String,
     pub version: Version,
+    pub protocol: Protocol,
 }
 
 impl Exchange<'_> {
@@ -72,7 +73,7 @@ impl Exchange<'_> {
         decode: impl FnOnce(&[u8], &Signature) -> Result<(Vec<Tensor>, L), Problem>,
         encode: impl FnOnce(&mut Vec<u8>, L, &[Tensor]) -> Result<(), Problem>,
     ) -> Result<(HttpResponseBuilder, Vec<u8>, i32), Problem> {
-        let Self { request, payload, caller, state, endpoint, version } = self;
+        let Self { request, payload, caller, state, endpoint, version, protocol } = self;
         let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
         let body = body::read(request, payload, state.given.settings.body_limit).await?;
         let asked = Asked {
@@ -81,6 +82,8 @@ impl Exchange<'_> {
             headers: Headers::Http(request.headers()),
             bytes_in: body.len(),
             until: None,
+            protocol,
+            id: body::header(request.headers(), ASKED_ID),
         };
         let layout = std::cell::Cell::new(None);
         let decode = |signature: &Signature| {
@@ -91,14 +94,13 @@ impl Exchange<'_> {
             layout.set(Some(laid_out));
             Ok(InferRequest::of(inputs))
         };
-        let asked_id = body::header(request.headers(), ASKED_ID);
         predict(state, asked, decode, |answered| {
-            let Answered { served, outputs, .. } = answered;
+            let Answered { served, id, outputs, .. } = answered;
             let mut body = Vec::with_capacity(FIRST_CAPACITY);
             // Nothing is answered that was not read.
             let layout = layout.get().ok_or_else(Problem::internal)?;
             encode(&mut body, layout, &outputs)?;
-            let mut response = labelled(&served.labels, &inference_id(asked_id, None));
+            let mut response = labelled(&served.labels, id);
             response.insert_header(ContentType::json());
             let size = body.len();
             Ok(((response, body, served.number), size))

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
 mod binary;
+mod capture;
 mod faults;
 mod grpc;
 mod http;

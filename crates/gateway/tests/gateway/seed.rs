@@ -12,6 +12,7 @@ use deployer::Trials;
 use domain::{
     Actor, EndpointRef, FileEntry, Manifest, Problem, RequestId, Resource, Runtime, SystemClock,
     VersionId, WeightedVersion,
+    capture::{Nowhere, Protocol, Sink},
     onnx::{Interface, Scanner},
 };
 use futures_util::stream;
@@ -85,6 +86,17 @@ impl World {
     }
 
     pub(crate) async fn node_with(&self, cache: &str, settings: Settings, url: &str) -> Node {
+        self.node_watched(cache, settings, url, Arc::new(Nowhere)).await
+    }
+
+    /// A gateway that hands what is captured to that one.
+    pub(crate) async fn node_watched(
+        &self,
+        cache: &str,
+        settings: Settings,
+        url: &str,
+        capture: Arc<dyn Sink>,
+    ) -> Node {
         let database = Database::connect(url, 4, Arc::new(SystemClock)).await.unwrap();
         let mut registry = Registry::default();
         let limiter = Arc::new(Limiter::new(database.clone(), Offline::default()));
@@ -98,6 +110,7 @@ impl World {
             cache: self.cache(cache),
             settings,
             metrics: Metrics::register(&mut registry),
+            capture,
         });
         let stop = CancellationToken::new();
         let running = tokio::spawn(gateway::run(state.clone(), stop.clone()));
@@ -261,7 +274,15 @@ impl World {
             protocol::v2::json::decode(body.as_bytes(), signature)
         };
         let headers = gateway::Headers::None;
-        let asked = Asked { permit: &permit, version: None, headers, bytes_in: 0, until: None };
+        let asked = Asked {
+            permit: &permit,
+            version: None,
+            headers,
+            bytes_in: 0,
+            until: None,
+            protocol: Protocol::V2,
+            id: None,
+        };
         predict(&node.state, asked, decode, |answered| Ok((answered.served.number, 0))).await
     }
 }

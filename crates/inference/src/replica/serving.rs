@@ -122,7 +122,8 @@ impl Shared {
         for (job, outputs) in jobs.into_iter().zip(parts) {
             let queued = start.duration_since(job.queued_at);
             // Who has left leads nobody.
-            leads &= !job.answer(Ok(Answer { outputs, queued, batch, run, leads }));
+            let inputs = Vec::new();
+            leads &= !job.answer(Ok(Answer { outputs, inputs, queued, batch, run, leads }));
         }
     }
 }
@@ -147,7 +148,7 @@ fn alone(outputs: Vec<Tensor>, queued: Duration, inputs: &[Tensor], computed: Du
     let rows = batch::rows(inputs).unwrap_or(1);
     let none = Duration::ZERO;
     let run = Run { rows, collected: none, joined: none, computed, split: none };
-    Answer { outputs, queued, batch: 1, run, leads: true }
+    Answer { outputs, inputs: Vec::new(), queued, batch: 1, run, leads: true }
 }
 
 /// A panic in an engine is that request's failure; the thread and the version live on.

@@ -35,7 +35,7 @@ pub async fn meters(database: &Database) -> Result<Vec<Meter>> {
     let rows = sqlx::query!(
         r#"SELECT s.id, s.kind, s.name, q.key AS "key!", q.value
            FROM effective_quotas q JOIN subjects s ON s.id = q.subject_id
-           WHERE q.key IN ('requests_per_second', 'burst', 'predictions_per_month', 'tracking_points_per_day')
+           WHERE q.key IN ('requests_per_second', 'burst', 'predictions_per_month', 'captured_rows_per_day', 'tracking_points_per_day')
              AND q.value IS NOT NULL
            ORDER BY s.id"#
     )

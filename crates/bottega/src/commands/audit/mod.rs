@@ -8,11 +8,11 @@ mod verify;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use client::Connection;
+use client::{Connection, path};
 use serde_json::{Map, Value};
 
 use super::Done;
-use crate::output::{Failure, Output};
+use crate::output::{Column, Failure, Output};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -59,6 +59,12 @@ pub enum Verb {
         /// The file; stdout unless given
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
+    },
+    /// Tell what answered an inference: the version, where that comes from, and who released it
+    #[command(after_help = "bottega audit inference 0199f0a25f0c7d2f9d2f4ad1a3a0b7c1")]
+    Inference {
+        /// What the answer's header x-bottega-inference-id said
+        inference: String,
     },
     /// Sign how far the chain has come, as JSON to keep elsewhere
     #[command(after_help = "bottega audit checkpoint >> checkpoints.json")]
@@ -143,8 +149,31 @@ impl Which {
     }
 }
 
+const INFERENCE: &[Column<'_>] = &[
+    ("inference", "/inference_id"),
+    ("endpoint", "/endpoint"),
+    ("at", "/at"),
+    ("caller", "/caller"),
+    ("protocol", "/protocol"),
+    ("model", "/version/model"),
+    ("version", "/version/version"),
+    ("digest", "/version/digest"),
+    ("run", "/version/run_id"),
+    ("data", "/version/dataset_digest"),
+    ("commit", "/version/git_commit"),
+    ("registered by", "/version/registered_by"),
+    ("release", "/release/release"),
+    ("released by", "/release/created_by"),
+    ("released", "/release/created_at"),
+    ("reason", "/release/reason"),
+];
+
 pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
     match verb {
+        Verb::Inference { inference } => {
+            let found: Value = server.get(&path(&["inferences", &inference]), &[]).await?;
+            Ok(output.object(&found, INFERENCE))
+        }
         Verb::List { which, limit } => list::list(server, which, limit, output).await,
         Verb::Tail { which, follow, lines } => {
             list::tail(server, which, follow, lines, output).await

@@ -9,7 +9,7 @@ use actix_web::{
     web::{Data, Path, Payload},
 };
 use auth::{Caller, verbs};
-use domain::{ErrorCode, Problem, Signature};
+use domain::{ErrorCode, Problem, Signature, capture::Protocol};
 use protocol::scoring::encode;
 use rest::ApiError;
 use serde::Serialize;
@@ -129,6 +129,7 @@ pub(super) async fn invocations(
         state: &state,
         endpoint: path.into_inner(),
         version: Version::Any,
+        protocol: Protocol::MlFlow,
     };
     let decode = |body: &[u8], signature: &Signature| read(format, body, signature);
     let (response, body, _) = exchange.answer(decode, encode).await?;

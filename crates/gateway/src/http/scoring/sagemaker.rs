@@ -11,7 +11,7 @@ use actix_web::{
     web::{Data, Path, Payload},
 };
 use auth::Caller;
-use domain::{ErrorCode, Problem, Signature};
+use domain::{ErrorCode, Problem, Signature, capture::Protocol};
 use protocol::scoring::encode;
 use rest::ApiError;
 use serde::Serialize;
@@ -144,6 +144,7 @@ pub(super) async fn invocations(
         state: &state,
         endpoint: path.into_inner(),
         version,
+        protocol: Protocol::SageMaker,
     };
     let decode = |body: &[u8], signature: &Signature| read(format, body, signature);
     let (mut response, body, number) = exchange.answer(decode, encode).await?;

@@ -5,7 +5,7 @@ use actix_web::{
     web::{Data, Path, Payload},
 };
 use auth::Caller;
-use domain::Signature;
+use domain::{Signature, capture::Protocol};
 use protocol::tensorflow::{Task, decode_examples, encode_results};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -240,7 +240,8 @@ async fn answer(
     endpoint: String,
     version: Version,
 ) -> Result<HttpResponse, V2Error> {
-    let exchange = Exchange { request, payload, caller, state, endpoint, version };
+    let protocol = Protocol::TensorFlow;
+    let exchange = Exchange { request, payload, caller, state, endpoint, version, protocol };
     let decode = |body: &[u8], signature: &Signature| {
         decode_examples(task, body, signature).map(|inputs| (inputs, task))
     };

@@ -7,7 +7,7 @@ use actix_web::{
     web::{Data, Path, Payload},
 };
 use auth::{Caller, verbs};
-use domain::{Problem, Signature};
+use domain::{Problem, Signature, capture::Protocol};
 use protocol::v2::{binary, json};
 
 use super::error::{ErrorBody, V2Error};
@@ -18,7 +18,7 @@ use crate::{
         answer::{FIRST_CAPACITY, labelled, send},
         body,
     },
-    identity::{ASKED_ID, inference_id},
+    identity::ASKED_ID,
     predict::{Answered, Asked, predict, version_number},
     refusal::with_example,
     routing::Headers,
@@ -117,8 +117,15 @@ async fn answer(
     let name = permit.resource().name();
     let json_length = json_length(request.headers())?;
     let body = body::read(request, payload, state.given.settings.body_limit).await?;
-    let headers = Headers::Http(request.headers());
-    let asked = Asked { permit: &permit, version, headers, bytes_in: body.len(), until: None };
+    let asked = Asked {
+        permit: &permit,
+        version,
+        headers: Headers::Http(request.headers()),
+        bytes_in: body.len(),
+        until: None,
+        protocol: Protocol::V2,
+        id: body::header(request.headers(), ASKED_ID),
+    };
     let decode = |signature: &Signature| {
         let read = match json_length {
             Some(length) => binary::decode(&body, length, signature),
@@ -126,9 +133,8 @@ async fn answer(
         };
         read.map_err(|problem| with_example(problem, name, || json::example(signature)))
     };
-    let asked_id = body::header(request.headers(), ASKED_ID);
     let (response, body) = predict(state, asked, decode, |answered| {
-        let written = write(name, asked_id, &answered)?;
+        let written = write(name, &answered)?;
         let size = written.1.len();
         Ok((written, size))
     })
@@ -148,16 +154,12 @@ fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
 }
 
 /// An answer's headers, and its body before it is packed.
-fn write(
-    name: &str,
-    asked_id: Option<&str>,
-    answered: &Answered<'_>,
-) -> Result<(HttpResponseBuilder, Vec<u8>), Problem> {
-    let Answered { served, request, outputs } = answered;
+fn write(name: &str, answered: &Answered<'_>) -> Result<(HttpResponseBuilder, Vec<u8>), Problem> {
+    let Answered { served, id: answer_id, request, outputs } = answered;
     let (labels, id) = (&served.labels, request.id.as_deref());
     let binary_outputs = request.binary_outputs();
     let mut body = Vec::with_capacity(FIRST_CAPACITY);
-    let mut response = labelled(labels, &inference_id(asked_id, id));
+    let mut response = labelled(labels, answer_id);
     if binary_outputs.is_none() {
         json::encode(&mut body, name, &labels.version, id, outputs)?;
         response.insert_header(ContentType::json());
