@@ -54,6 +54,11 @@ pub const KEYS: &[&str] = &[
     "capture_flush",
     "offline_grace",
     "quota_when_offline",
+    "queue_time",
+    "max_connections",
+    "max_streams",
+    "client_timeout",
+    "drain_timeout",
 ];
 
 /// Keys whose values are never shown.
@@ -204,6 +209,20 @@ pub struct Settings {
     pub offline_grace: Duration,
     /// What happens then to what quotas limit.
     pub quota_when_offline: WhenOffline,
+    /// How long a prediction waits at most while more come than can be answered; absent: as long as two
+    /// full runs of its model take.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub queue_time: Option<Duration>,
+    /// Connections at a time, to HTTP and to gRPC each.
+    pub max_connections: usize,
+    /// Calls at a time in one connection to gRPC.
+    pub max_streams: u32,
+    /// How long a client may be silent that has something to send or to read.
+    #[serde(deserialize_with = "duration")]
+    pub client_timeout: Duration,
+    /// How long requests in flight may take once we were told to stop.
+    #[serde(deserialize_with = "duration")]
+    pub drain_timeout: Duration,
 }
 
 #[derive(Serialize)]
@@ -229,6 +248,14 @@ struct Defaults {
     capture_flush: &'static str,
     offline_grace: &'static str,
     quota_when_offline: WhenOffline,
+    max_connections: usize,
+    max_streams: u32,
+    client_timeout: &'static str,
+    drain_timeout: &'static str,
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    duration(from).map(Some)
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -280,6 +307,10 @@ impl Layers {
             capture_flush: "60s",
             offline_grace: "15m",
             quota_when_offline: WhenOffline::Refuse,
+            max_connections: 10_000,
+            max_streams: 256,
+            client_timeout: "30s",
+            drain_timeout: "20s",
         };
         let here = PathBuf::from("bottega.toml");
         let from_file = match file.or_else(|| here.is_file().then_some(here)) {
@@ -330,11 +361,15 @@ impl Layers {
                 "configuration: capture_flush is too short: expected at least 100ms",
             ));
         }
-        if settings.http_workers == 0 {
-            return Err(Problem::invalid(
-                "http_workers",
-                "configuration: http_workers is 0: expected at least 1",
-            ));
+        for (key, value) in [
+            ("http_workers", settings.http_workers),
+            ("max_connections", settings.max_connections),
+            ("max_streams", settings.max_streams as usize),
+        ] {
+            if value == 0 {
+                let message = format!("configuration: {key} is 0: expected at least 1");
+                return Err(Problem::invalid(key, message));
+            }
         }
         Ok(settings)
     }

@@ -19,6 +19,7 @@
 mod admission;
 mod batching;
 mod capture;
+mod collector;
 mod demand;
 pub mod grpc;
 pub mod http;
@@ -33,6 +34,7 @@ mod refusal;
 mod repository;
 mod routing;
 mod sharded;
+mod stages;
 mod state;
 mod statistics;
 mod sync;
@@ -42,7 +44,7 @@ pub use http::{api_routes, refusal, routes};
 pub use live::Served;
 pub use metrics::Metrics;
 pub use routing::Headers;
-pub use state::{Resources, Settings, State};
+pub use state::{Limits, Resources, Settings, State};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

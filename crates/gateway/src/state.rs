@@ -25,6 +25,32 @@ pub struct Settings {
     /// How many bytes models may take before those that are loaded on demand are unloaded, the one that
     /// was asked for longest ago first. What is not on demand is loaded whatever it takes.
     pub memory: u64,
+    /// What clients may take of us besides.
+    pub limits: Limits,
+}
+
+/// What clients may take of us.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections to gRPC at a time.
+    pub connections: usize,
+    /// Calls at a time in one of them.
+    pub streams: u32,
+    /// How long a client may be silent that has something to send.
+    pub patience: Duration,
+    /// How long calls under way may take once we were told to stop.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            streams: 256,
+            patience: Duration::from_secs(30),
+            drain: Duration::from_secs(20),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -35,6 +61,7 @@ impl Default for Settings {
             deadline: Duration::from_secs(30),
             replica: ReplicaOptions::default(),
             memory: u64::MAX,
+            limits: Limits::default(),
         }
     }
 }

@@ -10,7 +10,7 @@ use domain::Timestamp;
 use inference::Run;
 use protocol::v2::statistics::{BatchStatistics, InferStatistics, ModelStatistics};
 
-use crate::sharded::Sharded;
+use crate::{sharded::Sharded, stages::Stages};
 
 /// Runs of up to so many rows are told apart by their exact number, larger ones by the next power of
 /// two: callers choose how many rows they send.
@@ -40,6 +40,7 @@ struct Totals {
     runs: u64,
     stats: InferStatistics,
     batches: BTreeMap<u64, BatchStatistics>,
+    stages: Stages,
 }
 
 impl Statistics {
@@ -50,6 +51,7 @@ impl Statistics {
             let Some(times) = times else { return totals.stats.fail.add(took) };
             let Times { rows, decoded, queued, run, leads, encoded } = times;
             totals.rows += rows;
+            totals.stages.add(times);
             let stats = &mut totals.stats;
             stats.success.add(took);
             stats.queue.add(*queued);
@@ -64,6 +66,13 @@ impl Statistics {
                 batch.compute_output.add(run.split);
             }
         });
+    }
+
+    /// Where the time went so far.
+    pub(crate) fn stages(&self) -> Stages {
+        let mut sum = Stages::default();
+        self.0.each(|part| sum.merge(&part.stages));
+        sum
     }
 
     /// All of it so far.

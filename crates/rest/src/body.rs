@@ -4,11 +4,13 @@ use actix_web::{HttpRequest, error::PayloadError, http::header::CONTENT_LENGTH, 
 use domain::{ErrorCode, Problem};
 use futures_util::{Stream, TryStreamExt as _};
 
-/// A request's body as it comes in, however long it is.
+use crate::{Paced, Patience};
+
+/// A request's body as it comes in, however long it is, if it does not come too slowly.
 pub fn stream(
     payload: impl Stream<Item = Result<Bytes, PayloadError>>,
 ) -> impl Stream<Item = Result<Bytes, Problem>> {
-    payload.map_err(|error: PayloadError| {
+    Paced::new(Box::pin(payload), Patience::default()).map_err(|error: PayloadError| {
         tracing::debug!(%error, "an upload broke off");
         Problem::new(ErrorCode::Invalid, "the body broke off before its end").hint("send it again")
     })

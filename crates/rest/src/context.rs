@@ -15,14 +15,15 @@ use std::time::{Duration, Instant};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::{ConnectionType, Method, StatusCode};
 use actix_web::{Error, HttpMessage as _};
 use domain::{Actor, RequestId};
 use futures_util::future::LocalBoxFuture;
 use tracing::{Instrument as _, Level, Span};
 
+use crate::in_flight::{Counter, InFlight};
 use crate::metrics::{HttpMetrics, Recorder};
-use crate::trace::TraceId;
+use crate::trace::TraceParent;
 
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -40,13 +41,20 @@ pub fn request_id() -> RequestId {
 #[derive(Debug, Clone)]
 pub struct RequestContext {
     metrics: HttpMetrics,
+    in_flight: InFlight,
 }
 
 impl RequestContext {
     /// Counts into these metrics.
     #[must_use]
     pub fn new(metrics: HttpMetrics) -> Self {
-        Self { metrics }
+        Self { metrics, in_flight: InFlight::default() }
+    }
+
+    /// Counts who is being answered here, for whoever waits for the last of them.
+    #[must_use]
+    pub fn counting(self, in_flight: InFlight) -> Self {
+        Self { in_flight, ..self }
     }
 }
 
@@ -63,7 +71,8 @@ where
 
     fn new_transform(&self, service: S) -> Self::Future {
         let recorder = Rc::new(Recorder::new(self.metrics.clone()));
-        ready(Ok(ContextService { service: Rc::new(service), recorder }))
+        let counter = Rc::new(self.in_flight.worker());
+        ready(Ok(ContextService { service: Rc::new(service), recorder, counter }))
     }
 }
 
@@ -71,6 +80,7 @@ where
 pub struct ContextService<S> {
     service: Rc<S>,
     recorder: Rc<Recorder>,
+    counter: Rc<Counter>,
 }
 
 impl<S, B> Service<ServiceRequest> for ContextService<S>
@@ -86,13 +96,21 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, recorder) = (Rc::clone(&self.service), Rc::clone(&self.recorder));
+        let (counter, counted) = (Rc::clone(&self.counter), self.counter.begin());
         let seen = Seen::of(&request);
         let span = seen.span();
         Box::pin(async move {
+            // Until the answer is made, or whoever asked has left.
+            let _counted = counted;
             let inner = async move { service.call(request).await };
             match REQUEST_ID.scope(seen.id.clone(), inner.instrument(span)).await {
                 Ok(mut answer) => {
                     seen.sign(answer.headers_mut());
+                    if counter.is_stopping() {
+                        // Else the client would send its next request to somebody who is gone.
+                        let head = answer.response_mut().head_mut();
+                        head.set_connection_type(ConnectionType::Close);
+                    }
                     let request = answer.request();
                     let (route, status) = (request.match_pattern(), answer.status());
                     seen.log(route.as_deref(), status, request.extensions().get());
@@ -117,7 +135,7 @@ where
 /// What is kept of a request until it is answered.
 struct Seen {
     id: RequestId,
-    trace: Option<TraceId>,
+    trace: Option<TraceParent>,
     method: Method,
     kind: Kind,
     at: Instant,
@@ -128,7 +146,7 @@ impl Seen {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
         Self {
             id: header("x-request-id").and_then(RequestId::from_caller).unwrap_or_default(),
-            trace: header("traceparent").and_then(TraceId::from_traceparent),
+            trace: header("traceparent").and_then(TraceParent::parse),
             method: request.method().clone(),
             kind: Kind::of(request.path()),
             at: Instant::now(),

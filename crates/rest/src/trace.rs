@@ -2,13 +2,21 @@
 
 use std::fmt;
 
-/// The trace id of a `traceparent` header: 32 lower-case hex digits, not all zero.
+/// A caller's place in a trace, by its `traceparent` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TraceId([u8; 32]);
+pub struct TraceParent {
+    /// The trace; not all zero.
+    pub trace: [u8; 16],
+    /// The caller's span in it; not all zero.
+    pub span: [u8; 8],
+    /// Whether the caller records the trace.
+    pub is_sampled: bool,
+}
 
-impl TraceId {
+impl TraceParent {
     /// Reads `VERSION-TRACE-PARENT-FLAGS`. What is not valid is ignored, as the standard asks.
-    pub(crate) fn from_traceparent(header: &str) -> Option<Self> {
+    #[must_use]
+    pub fn parse(header: &str) -> Option<Self> {
         let mut parts = header.split('-');
         let mut next = |length: usize| {
             parts.next().filter(|part| {
@@ -16,20 +24,25 @@ impl TraceId {
                     && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
             })
         };
-        let (version, trace, parent, _flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
+        let (version, trace, span, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
         let is_zero = |part: &str| part.bytes().all(|b| b == b'0');
         // Later versions may say more behind the flags; ours may not.
         let ends = version != "00" || parts.next().is_none();
-        if version == "ff" || is_zero(trace) || is_zero(parent) || !ends {
+        if version == "ff" || is_zero(trace) || is_zero(span) || !ends {
             return None;
         }
-        trace.as_bytes().try_into().ok().map(Self)
+        Some(Self {
+            trace: u128::from_str_radix(trace, 16).ok()?.to_be_bytes(),
+            span: u64::from_str_radix(span, 16).ok()?.to_be_bytes(),
+            is_sampled: u8::from_str_radix(flags, 16).ok()? & 1 == 1,
+        })
     }
 }
 
-impl fmt::Display for TraceId {
+/// The id of the trace.
+impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(str::from_utf8(&self.0).unwrap_or_default())
+        write!(f, "{:032x}", u128::from_be_bytes(self.trace))
     }
 }
 
@@ -44,8 +57,12 @@ mod tests {
             format!("00-{trace}-00f067aa0ba902b7-01"),
             format!("cc-{trace}-00f067aa0ba902b7-01-more"),
         ] {
-            assert_eq!(TraceId::from_traceparent(&good).unwrap().to_string(), trace);
+            let read = TraceParent::parse(&good).unwrap();
+            assert_eq!((read.to_string().as_str(), read.is_sampled), (trace, true));
+            assert_eq!(u64::from_be_bytes(read.span), 0x00f0_67aa_0ba9_02b7);
         }
+        let unsampled = format!("00-{trace}-00f067aa0ba902b7-02");
+        assert!(!TraceParent::parse(&unsampled).unwrap().is_sampled);
         for bad in [
             "",
             "00",
@@ -57,7 +74,7 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
         ] {
-            assert_eq!(TraceId::from_traceparent(bad), None, "{bad}");
+            assert_eq!(TraceParent::parse(bad), None, "{bad}");
         }
     }
 }

@@ -155,4 +155,24 @@ pub struct Flags {
     #[arg(long, value_enum)]
     #[serde(skip_serializing_if = "Option::is_none")]
     quota_when_offline: Option<WhenOffline>,
+    /// How long a prediction waits at most while more come than can be answered [default: as two full runs of its model take]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_time: Option<String>,
+    /// Connections at a time, to HTTP and to gRPC each [default: 10000]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_connections: Option<usize>,
+    /// Calls at a time in one connection to gRPC [default: 256]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_streams: Option<u32>,
+    /// How long a client may be silent that has something to send or to read [default: 30s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_timeout: Option<String>,
+    /// How long requests in flight may take after the signal to stop [default: 20s]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_timeout: Option<String>,
 }

@@ -11,7 +11,7 @@ use actix_web::{
 use auth::http::{Gate, Guard};
 use domain::Problem;
 use rest::{
-    ApiError, RequestContext, fallback,
+    ApiError, InFlight, Patience, RequestContext, fallback,
     openapi::{Actions, Refusals},
 };
 use utoipa::{Modify as _, OpenApi};
@@ -57,8 +57,10 @@ pub fn start(
     services: &Services,
     settings: &Settings,
     listener: TcpListener,
+    in_flight: InFlight,
 ) -> Result<Server, Failure> {
     let services = services.clone();
+    let patience = Patience(settings.client_timeout);
     let metrics_open = settings.metrics_open;
     let authenticator = Arc::clone(&services.authenticator);
     let is_open = if metrics_open { is_open_with_metrics } else { is_open };
@@ -77,6 +79,7 @@ pub fn start(
     let server = HttpServer::new(move || {
         App::new()
             .into_utoipa_app()
+            .app_data(patience)
             .app_data(document.clone())
             .app_data(methods.clone())
             .configure(|config| routes(config, &services))
@@ -87,15 +90,17 @@ pub fn start(
             .service(health::front)
             .default_service(web::to(unmatched))
             .wrap(guard.clone())
-            .wrap(RequestContext::new(services.http_metrics.clone()))
+            .wrap(RequestContext::new(services.http_metrics.clone()).counting(in_flight.clone()))
     });
     let server = server
         .workers(settings.http_workers)
         .keep_alive(Duration::from_secs(75))
-        .client_request_timeout(Duration::from_secs(30))
-        .shutdown_timeout(2)
+        .client_request_timeout(settings.client_timeout)
+        .max_connections(settings.max_connections.div_ceil(settings.http_workers))
+        .shutdown_timeout(settings.drain_timeout.as_secs() + 1)
         .disable_signals()
-        .listen(listener)
+        // HTTP/1.1, or HTTP/2 for whoever begins with its preface.
+        .listen_auto_h2c(listener)
         .map_err(Failure::io)?;
     Ok(server.run())
 }

@@ -2,7 +2,8 @@
 //!
 //! A start goes: configuration → ports → data directory → secrets → database → artifacts →
 //! engines → background work → servers → the ready line. Whatever is wrong stops it at once, with
-//! what to do, and leaves nothing behind. A stop goes the other way round, within five seconds.
+//! what to do, and leaves nothing behind. A stop goes the other way round: requests in flight are
+//! answered first, as long as `--drain-timeout` allows, and the rest takes five seconds at most.
 
 mod banner;
 mod diagnose;
@@ -20,6 +21,8 @@ mod shutdown;
 use std::{net::TcpListener, process::ExitCode, time::Duration};
 
 use domain::Problem;
+use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
+use rest::InFlight;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{diagnose::diagnose, flags::Flags};
@@ -70,8 +73,12 @@ pub fn run(flags: &Flags, roles: Roles) -> Result<ExitCode, Failure> {
 async fn serve(settings: Settings, roles: Roles) -> Result<ExitCode, Failure> {
     let mut shutdown = Shutdown::listen().map_err(Failure::io)?;
     // Ports first: a port in use is the commonest mistake, and nothing is started yet.
-    let http = bind("listen", &settings.listen)?;
-    let grpc = if roles.gateway { Some(bind("grpc_listen", &settings.grpc_listen)?) } else { None };
+    let patience = settings.client_timeout;
+    let http = bind("listen", &settings.listen, patience)?;
+    let grpc = match roles.gateway {
+        true => Some(bind("grpc_listen", &settings.grpc_listen, patience)?),
+        false => None,
+    };
     let platform = tokio::select! {
         platform = Platform::open(&settings) => platform?,
         () = shutdown.asked() => return Ok(ExitCode::SUCCESS),
@@ -92,11 +99,14 @@ async fn serve_on(
     let addresses = banner::Addresses::of(&http, grpc.as_ref()).map_err(Failure::io)?;
     let services = Services::of(platform, settings, roles)?;
     let (stop, work) = (CancellationToken::new(), TaskTracker::new());
+    // What answers ends before what it stands on.
+    let (closing, calls) = (CancellationToken::new(), TaskTracker::new());
     services.start_work(&work, &stop);
     if let Some(grpc) = grpc {
-        services.start_grpc(grpc, &work, &stop)?;
+        services.start_grpc(grpc, &calls, &closing)?;
     }
-    let server = http::start(&services, settings, http)?;
+    let in_flight = InFlight::default();
+    let server = http::start(&services, settings, http, in_flight.clone())?;
     let handle = server.handle();
     let mut server = tokio::spawn(server);
     let running = async {
@@ -113,7 +123,18 @@ async fn serve_on(
     tracing::info!("stopping");
     // Requests in flight are answered first; then the rest may go. A second signal ends the wait.
     let graceful = async {
-        handle.stop(true).await;
+        // The ports are closed at once; clients that are idle are not waited for as long as requests.
+        let closed = handle.stop(true);
+        closing.cancel();
+        calls.close();
+        let longest = settings.drain_timeout;
+        let (left, _late) =
+            tokio::join!(in_flight.drained(longest), tokio::time::timeout(longest, calls.wait()));
+        if left > 0 {
+            tracing::warn!(left, "requests are cut off: they took longer than --drain-timeout");
+        }
+        // Answers that stream are still on their way.
+        let _idle = tokio::time::timeout(DRAIN, closed).await;
         stop.cancel();
         work.close();
         let _late = tokio::time::timeout(DRAIN, work.wait()).await;
@@ -130,7 +151,7 @@ fn stopped(what: &str, panicked: bool) -> Failure {
     Problem::new(domain::ErrorCode::Internal, format!("{what} {how}; the log says why")).into()
 }
 
-fn bind(field: &str, address: &str) -> Result<TcpListener, Problem> {
+fn bind(field: &str, address: &str, patience: Duration) -> Result<TcpListener, Problem> {
     let option = field.replace('_', "-");
     let listener = TcpListener::bind(address).map_err(|error| {
         let (message, hint) = if error.kind() == std::io::ErrorKind::AddrInUse {
@@ -144,6 +165,12 @@ fn bind(field: &str, address: &str) -> Result<TcpListener, Problem> {
         };
         Problem::invalid(field, message).hint(hint)
     })?;
+    // Whoever reads nothing of an answer for so long is cut. Its connections inherit it; where the system
+    // does not know it, its own patience holds, which is longer.
+    let millis = u32::try_from(patience.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = setsockopt(&listener, TcpUserTimeout, &millis) {
+        tracing::warn!(%error, "clients that read nothing are not cut early");
+    }
     listener
         .set_nonblocking(true)
         .map_err(|error| Problem::invalid(field, format!("cannot listen on {address}: {error}")))?;

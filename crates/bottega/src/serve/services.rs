@@ -14,7 +14,7 @@ use auth::{
 use chrono::TimeDelta;
 use domain::{Problem, Signature, Tensor};
 use inference::trial::TrialLimits;
-use inference::{CacheSettings, ModelCache, Runtime};
+use inference::{CacheSettings, ModelCache, ReplicaOptions, Runtime};
 use prometheus_client::registry::Registry;
 use rest::metrics::HttpMetrics;
 use serde_json::Value;
@@ -148,7 +148,16 @@ impl Services {
                     body_limit: settings.max_body_bytes,
                     deadline: settings.request_timeout,
                     memory: settings.model_memory_bytes.unwrap_or_else(half_of_memory),
-                    ..gateway::Settings::default()
+                    replica: ReplicaOptions {
+                        queue_time: settings.queue_time,
+                        ..ReplicaOptions::default()
+                    },
+                    limits: gateway::Limits {
+                        connections: settings.max_connections,
+                        streams: settings.max_streams,
+                        patience: settings.client_timeout,
+                        drain: settings.drain_timeout,
+                    },
                 },
                 metrics: inference_metrics,
                 capture: Arc::<monitor::Watcher>::clone(watcher),
@@ -156,6 +165,9 @@ impl Services {
         } else {
             None
         };
+        if let Some(gateway) = &gateway {
+            gateway.register(&mut metrics);
+        }
         let deployer =
             if roles.deployer { Some(deployer_state(platform, settings, &cache)?) } else { None };
         Ok(Self {

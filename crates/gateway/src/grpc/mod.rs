@@ -1,6 +1,7 @@
 //! The Open Inference Protocol V2 over gRPC, on a port of its own.
 
 mod call;
+mod connections;
 mod infer;
 mod service;
 mod status;
@@ -10,7 +11,6 @@ mod tools;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
@@ -25,8 +25,10 @@ mod generated {
     tonic::include_proto!("inference");
 }
 
-/// How long requests in flight may take after a stop; clients that stay idle are left then.
-const GRACE: Duration = Duration::from_secs(10);
+/// How often a connection without calls is asked whether somebody is there.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// The longest headers of a call, unpacked.
+const HEADERS: u32 = 16 << 10;
 
 /// Answers on this listener until told to stop; then finishes what it has begun.
 ///
@@ -46,11 +48,17 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(tools::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
-    let limit = state.given.settings.body_limit;
+    let (limit, limits) = (state.given.settings.body_limit, state.given.settings.limits);
     let service = GrpcInferenceServiceServer::new(Service::new(state))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(usize::MAX);
-    let mut router = Server::builder().add_service(service).add_service(health);
+    let mut router = Server::builder()
+        .max_concurrent_streams(limits.streams)
+        .http2_keepalive_interval(Some(KEEP_ALIVE))
+        .http2_keepalive_timeout(Some(limits.patience))
+        .http2_max_header_list_size(HEADERS)
+        .add_service(service)
+        .add_service(health);
     // The descriptors are ours: should they be wrong, what they describe still works.
     match (reflection().build_v1(), reflection().build_v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
@@ -61,12 +69,12 @@ pub async fn serve(
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no gRPC reflection"),
     }
     let server = router.serve_with_incoming_shutdown(
-        TcpListenerStream::new(listener),
+        connections::incoming(listener, limits.connections, limits.patience),
         stop.clone().cancelled_owned(),
     );
     let server = async { tokio::join!(server, following).0 };
     tokio::select! {
         ended = server => ended,
-        () = async { stop.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        () = async { stop.cancelled().await; tokio::time::sleep(limits.drain).await } => Ok(()),
     }
 }

@@ -7,6 +7,7 @@ use actix_web::{
 };
 use domain::{ErrorCode, Problem};
 use futures_util::StreamExt as _;
+use rest::Paced;
 
 use super::encoding::Encoding;
 
@@ -29,7 +30,8 @@ pub(super) async fn read(
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let body = whole(payload, length, limit).await?;
+    let patience = request.app_data().copied().unwrap_or_default();
+    let body = whole(Paced::new(payload, patience), length, limit).await?;
     let Some(encoding) = encoding else { return Ok(body) };
     // It takes longer than other requests on this thread should wait.
     let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(&body, limit));
@@ -37,7 +39,7 @@ pub(super) async fn read(
 }
 
 async fn whole(
-    mut payload: Payload,
+    mut payload: Paced<Payload>,
     length: Option<usize>,
     limit: usize,
 ) -> Result<Bytes, Problem> {

@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests")]
 
+mod batching;
 mod binary;
 mod capture;
 mod faults;
 mod grpc;
+mod hostile;
 mod http;
 mod on_demand;
 mod repository;

@@ -243,7 +243,7 @@ impl World {
         self.commit(change).await;
     }
 
-    async fn commit(&self, change: Change) {
+    pub(crate) async fn commit(&self, change: Change) {
         let permit = self.access.system::<verbs::Administer>("test", Resource::Platform);
         change.commit(&permit.event("test.prepared", json!({}))).await.unwrap();
     }

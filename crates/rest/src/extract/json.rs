@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
 use super::refusal;
-use crate::ApiError;
+use crate::{ApiError, Paced};
 
 /// A JSON body, of a request or of an answer.
 ///
@@ -37,9 +37,11 @@ impl<T: DeserializeOwned + 'static> FromRequest for Json<T> {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let BodyLimit(limit) = request.app_data().copied().unwrap_or_default();
         let acceptable = acceptable(request, limit);
+        let patience = request.app_data().copied().unwrap_or_default();
         let payload = payload.take();
         Box::pin(async move {
             acceptable?;
+            let payload = Paced::new(payload, patience);
             let body = to_bytes_limited(BodyStream::new(payload), limit)
                 .await
                 .map_err(|_| too_large(limit))?
