@@ -113,7 +113,9 @@ struct Done<T> {
 
 impl<T> Done<T> {
     fn counts(&self, bytes_in: usize) -> Counts {
-        let shared = self.times.run.took().as_micros() / self.batch.max(1) as u128;
+        let run = self.times.run;
+        let shared = (run.joined + run.computed).as_micros() / self.batch.max(1) as u128;
+        let shared = shared + run.split.as_micros();
         Counts {
             requests: 1,
             rows: i64::try_from(self.times.rows).unwrap_or(i64::MAX),

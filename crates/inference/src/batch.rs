@@ -1,5 +1,7 @@
 //! Rows of several requests as one, and back.
 
+use std::sync::Arc;
+
 use domain::{Dim, Signature, Tensor, TensorData};
 
 use crate::Error;
@@ -90,25 +92,39 @@ fn concat(like: &TensorData, parts: &[&Tensor]) -> TensorData {
     by_kind!(like, concat)
 }
 
+/// One request's part of the outputs of a joined run. Whoever asked takes it out, on their own thread:
+/// that keeps the inference thread at its models, and memory is freed where it was set aside.
+#[derive(Debug)]
+pub(crate) struct Part {
+    outputs: Arc<[Tensor]>,
+    from: usize,
+    rows: usize,
+}
+
+impl Part {
+    /// The outputs of that request.
+    pub(crate) fn take(&self) -> Vec<Tensor> {
+        self.outputs.iter().map(|output| slice(output, self.from, self.rows)).collect()
+    }
+}
+
 /// The outputs of a joined run, request by request.
 ///
 /// # Errors
 /// An output that does not have one row for each row that went in.
-pub(crate) fn split(outputs: &[Tensor], rows: &[usize]) -> Result<Vec<Vec<Tensor>>, Error> {
+pub(crate) fn split(outputs: Vec<Tensor>, rows: &[usize]) -> Result<Vec<Part>, Error> {
     let total: usize = rows.iter().sum();
     if let Some(odd) = outputs.iter().find(|output| output.shape.first() != Some(&total)) {
         let (name, shape) = (&odd.name, &odd.shape);
         return Err(Error::Run(format!("{total} rows went in, but `{name}` has shape {shape:?}")));
     }
-    let mut from = 0;
-    Ok(rows
-        .iter()
-        .map(|&count| {
-            let part = outputs.iter().map(|output| slice(output, from, count)).collect();
-            from += count;
-            part
-        })
-        .collect())
+    let (mut next, outputs) = (0, Arc::from(outputs));
+    let part = |&rows: &usize| {
+        let from = next;
+        next += rows;
+        Part { outputs: Arc::clone(&outputs), from, rows }
+    };
+    Ok(rows.iter().map(part).collect())
 }
 
 /// Some of a tensor's rows.
@@ -173,15 +189,16 @@ mod tests {
         let joined = join(&views);
         assert_eq!(joined[0].shape, [6, 2]);
         assert!(joined.iter().all(|t| Some(t.data.len()) == Tensor::elements(&t.shape)));
-        assert_eq!(split(&joined, &[1, 3, 2]).unwrap(), requests);
+        let parts = split(joined, &[1, 3, 2]).unwrap();
+        assert_eq!(parts.iter().map(Part::take).collect::<Vec<_>>(), requests);
     }
 
     #[test]
     fn an_output_without_a_row_for_each_row_is_not_split() {
         let output = Tensor::new("y", vec![2], TensorData::F32(vec![0.0; 2])).unwrap();
-        assert!(split(std::slice::from_ref(&output), &[1, 2]).is_err());
+        assert!(split(vec![output], &[1, 2]).is_err());
         let scalar = Tensor::new("y", vec![], TensorData::F32(vec![0.0])).unwrap();
-        assert!(split(&[scalar], &[1]).is_err());
+        assert!(split(vec![scalar], &[1]).is_err());
     }
 
     #[test]

@@ -136,8 +136,8 @@ fn keeps_rows_apart(engine: &mut dyn Engine, rows: &[Vec<Tensor>; 2], deadline: 
     let mut run = |inputs: &[Tensor]| engine.infer(inputs, deadline).ok();
     let Some(alone) = run(first).zip(run(second)) else { return false };
     let Some(together) = run(&batch::join(&[first, second])) else { return false };
-    match batch::split(&together, &[1, 1]).as_deref() {
-        Ok([one, two]) => alike(one, &alone.0) && alike(two, &alone.1),
+    match batch::split(together, &[1, 1]).as_deref() {
+        Ok([one, two]) => alike(&one.take(), &alone.0) && alike(&two.take(), &alone.1),
         _ => false,
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use self::limits::Limits;
 use crate::{
     Answer, Error, Shed,
     ask::{Ask, Priority},
-    batch,
+    batch::{self, Part},
     gauge::{Arrival, Gauge},
     lanes::Lanes,
     sync::lock,
@@ -31,7 +31,36 @@ pub(crate) struct Job {
     pub(crate) queued_at: Instant,
     /// Its rows; as much as a full run where it has none, since it runs alone.
     pub(crate) weight: usize,
-    pub(crate) reply: oneshot::Sender<Result<Answer, Error>>,
+    pub(crate) reply: oneshot::Sender<Result<Reply, Error>>,
+}
+
+/// What the inference thread says to whoever waits.
+pub(crate) struct Reply {
+    answer: Answer,
+    /// Where its outputs are, if others' are there too.
+    part: Option<Part>,
+}
+
+impl Reply {
+    pub(crate) fn alone(answer: Answer) -> Self {
+        Self { answer, part: None }
+    }
+
+    /// An answer whose outputs are a part of those of its run.
+    pub(crate) fn among_others(answer: Answer, part: Part) -> Self {
+        Self { answer, part: Some(part) }
+    }
+
+    /// The answer with its outputs.
+    pub(crate) fn answer(self) -> Answer {
+        let Self { mut answer, part } = self;
+        if let Some(part) = part {
+            let at = Instant::now();
+            answer.outputs = part.take();
+            answer.run.split = at.elapsed();
+        }
+        answer
+    }
 }
 
 impl Job {
@@ -42,9 +71,13 @@ impl Job {
     }
 
     /// Gives the answer to the caller, and their inputs back; false if they have left meanwhile.
-    pub(crate) fn answer(self, result: Result<Answer, Error>) -> bool {
+    pub(crate) fn answer(self, result: Result<Reply, Error>) -> bool {
         let Self { inputs, reply, .. } = self;
-        reply.send(result.map(|answer| Answer { inputs, ..answer })).is_ok()
+        let result = result.map(|mut reply| {
+            reply.answer.inputs = inputs;
+            reply
+        });
+        reply.send(result).is_ok()
     }
 }
 
@@ -93,7 +126,7 @@ impl Queue {
         rows: Option<usize>,
         ask: &Ask,
         now: Instant,
-    ) -> Result<oneshot::Receiver<Result<Answer, Error>>, Error> {
+    ) -> Result<oneshot::Receiver<Result<Reply, Error>>, Error> {
         let max_batch = self.limits.max_batch();
         let weight = rows.unwrap_or(max_batch);
         let mut state = lock(&self.state);

@@ -27,7 +27,7 @@ use crate::{
     pace::Pace,
     plan::Plan,
     probe::probe,
-    queue::{Limits, Queue},
+    queue::{Limits, Queue, Reply},
 };
 
 /// How a version is run. The default lets the model's own speed decide.
@@ -92,16 +92,8 @@ pub struct Run {
     pub joined: Duration,
     /// How long the model took.
     pub computed: Duration,
-    /// How long it took to take the outputs apart again.
+    /// How long it took to take this request's outputs out of it; nothing for one request.
     pub split: Duration,
-}
-
-impl Run {
-    /// All of it but the wait for company.
-    #[must_use]
-    pub fn took(&self) -> Duration {
-        self.joined + self.computed + self.split
-    }
 }
 
 /// Those whom a replica did not serve since it was loaded.
@@ -255,7 +247,7 @@ impl Replica {
         let rows = self.shared.may_join.load(Relaxed).then(|| batch::rows(&inputs)).flatten();
         let answer = self.shared.queue.push(inputs, rows, &ask, Instant::now())?;
         match tokio::time::timeout_at(ask.deadline.into(), answer).await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(result)) => result.map(Reply::answer),
             // The thread drops a job unanswered only when it came too late.
             Ok(Err(_)) | Err(_) => Err(Error::Timeout),
         }

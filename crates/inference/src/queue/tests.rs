@@ -5,7 +5,7 @@ use domain::{Batching, TensorData};
 use super::*;
 use crate::{Profile, pace::Pace};
 
-type Reply = oneshot::Receiver<Result<Answer, Error>>;
+type Waiting = oneshot::Receiver<Result<Reply, Error>>;
 
 const MS: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -28,12 +28,17 @@ fn ask(now: Instant, wait: Duration, priority: Priority) -> Ask {
     Ask { priority, ..Ask::from(now + wait) }
 }
 
-fn push(queue: &Queue, width: usize, rows: Option<usize>, wait: Duration) -> Result<Reply, Error> {
+fn push(
+    queue: &Queue,
+    width: usize,
+    rows: Option<usize>,
+    wait: Duration,
+) -> Result<Waiting, Error> {
     let now = Instant::now();
     queue.push(inputs(width, rows), rows, &ask(now, wait, Priority::Normal), now)
 }
 
-fn filled(max_batch: usize, jobs: &[(usize, Option<usize>)]) -> (Queue, Vec<Reply>) {
+fn filled(max_batch: usize, jobs: &[(usize, Option<usize>)]) -> (Queue, Vec<Waiting>) {
     let queue = queue(64, max_batch);
     let push = |&(width, rows): &(usize, _)| push(&queue, width, rows, MINUTE).unwrap();
     let replies = jobs.iter().map(push).collect();

@@ -15,7 +15,7 @@ use super::{Answer, Run};
 use crate::{
     Engine, Error, Profile, batch,
     direct::Direct,
-    queue::{Job, Queue},
+    queue::{Job, Queue, Reply},
     sync::lock,
 };
 
@@ -105,7 +105,7 @@ impl Shared {
         let joined = start.elapsed();
         let computed = run(engine, &inputs, deadline).map(|outputs| (outputs, start.elapsed()));
         let parts = computed.and_then(|(outputs, computed)| {
-            let parts = batch::split(&outputs, &rows).inspect_err(|error| {
+            let parts = batch::split(outputs, &rows).inspect_err(|error| {
                 tracing::warn!(%error, "the model mixes rows: its requests are run one by one");
                 self.may_join.store(false, Relaxed);
             })?;
@@ -115,15 +115,16 @@ impl Shared {
             jobs.into_iter().for_each(|job| run_alone(engine, job, Instant::now(), collected));
             return;
         };
-        let (split, rows) = (start.elapsed().saturating_sub(computed), rows.iter().sum());
         let computed = computed.saturating_sub(joined);
+        let (rows, split) = (rows.iter().sum(), Duration::ZERO);
         let (run, batch) = (Run { rows, collected, joined, computed, split }, jobs.len());
         let mut leads = true;
-        for (job, outputs) in jobs.into_iter().zip(parts) {
+        for (job, part) in jobs.into_iter().zip(parts) {
             let queued = start.duration_since(job.queued_at);
             // Who has left leads nobody.
-            let inputs = Vec::new();
-            leads &= !job.answer(Ok(Answer { outputs, inputs, queued, batch, run, leads }));
+            let (inputs, outputs) = (Vec::new(), Vec::new());
+            let answer = Answer { outputs, inputs, queued, batch, run, leads };
+            leads &= !job.answer(Ok(Reply::among_others(answer, part)));
         }
     }
 }
@@ -138,7 +139,7 @@ fn run_alone(engine: &mut dyn Engine, job: Job, start: Instant, collected: Durat
     let answer = result.map(|outputs| {
         let mut answer = alone(outputs, queued, &job.inputs, ran);
         answer.run.collected = collected;
-        answer
+        Reply::alone(answer)
     });
     job.answer(answer);
 }
