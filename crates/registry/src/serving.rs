@@ -55,7 +55,8 @@ pub(crate) async fn with_named(
             continue;
         }
         let Some(version) = versions::find_by_number(change, model, number).await? else {
-            let message = format!("it names version {number}, which the model `{name}` has not");
+            let message =
+                format!("the settings name version {number}, which the model `{name}` has not");
             return Err(Problem::invalid(FIELD, message).into());
         };
         if let Some(obstacle) = version.obstacle() {
