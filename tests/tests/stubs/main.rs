@@ -111,7 +111,7 @@ fn code_in_typescript_compiles_and_runs() {
     let wrong = said(&compile("wrong.ts"));
     assert!(wrong.contains("'string' is not assignable to type 'number'"), "{wrong}");
     assert!(
-        wrong.contains("'size' is missing") && wrong.contains("'score' does not exist"),
+        wrong.contains("\"size\"' is missing") && wrong.contains("'score' does not exist"),
         "{wrong}"
     );
 
