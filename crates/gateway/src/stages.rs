@@ -85,7 +85,13 @@ impl Stages {
         let Times { decoded, queued, run, leads, encoded, .. } = times;
         // Whoever came while others were waited for did so for a part of that only.
         let collected = run.collected.min(*queued);
-        let stages = [*decoded, *queued - collected, collected, run.took(), *encoded];
+        let stages = [
+            *decoded,
+            *queued - collected,
+            collected,
+            run.joined + run.computed + run.split,
+            *encoded,
+        ];
         for (histogram, took) in self.times.iter_mut().zip(stages) {
             histogram.add(nanos(took), &NANOS);
         }
