@@ -145,6 +145,8 @@ pub enum Question {
     Quota(commands::quota::Verb),
     /// Show what was used, and what that costs
     Usage(commands::usage::Options),
+    /// Show what an endpoint answered lately
+    Logs(commands::logs::Options),
     /// Read the audit trail
     #[command(subcommand)]
     Audit(commands::audit::Verb),

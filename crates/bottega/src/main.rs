@@ -87,6 +87,7 @@ async fn ask(
         Question::Tokens(verb) => commands::tokens::run(server, verb, output).await,
         Question::Quota(verb) => commands::quota::run(server, verb, output).await,
         Question::Usage(options) => commands::usage::run(server, options, output).await,
+        Question::Logs(options) => commands::logs::run(server, options, output).await,
         Question::Audit(verb) => commands::audit::run(server, verb, output).await,
     }
 }

@@ -59,6 +59,8 @@ pub const KEYS: &[&str] = &[
     "max_streams",
     "client_timeout",
     "drain_timeout",
+    "prediction_log_rate",
+    "prediction_log_retention",
 ];
 
 /// Keys whose values are never shown.
@@ -223,6 +225,11 @@ pub struct Settings {
     /// How long requests in flight may take once we were told to stop.
     #[serde(deserialize_with = "duration")]
     pub drain_timeout: Duration,
+    /// Predictions of a second that are written into the log; 0 for none.
+    pub prediction_log_rate: u32,
+    /// How long they stay there.
+    #[serde(deserialize_with = "duration")]
+    pub prediction_log_retention: Duration,
 }
 
 #[derive(Serialize)]
@@ -252,6 +259,8 @@ struct Defaults {
     max_streams: u32,
     client_timeout: &'static str,
     drain_timeout: &'static str,
+    prediction_log_rate: u32,
+    prediction_log_retention: &'static str,
 }
 
 fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
@@ -311,6 +320,8 @@ impl Layers {
             max_streams: 256,
             client_timeout: "30s",
             drain_timeout: "20s",
+            prediction_log_rate: 50,
+            prediction_log_retention: "6h",
         };
         let here = PathBuf::from("bottega.toml");
         let from_file = match file.or_else(|| here.is_file().then_some(here)) {

@@ -26,6 +26,7 @@ pub mod http;
 mod identity;
 mod live;
 mod load;
+mod log;
 mod metadata;
 mod metrics;
 mod node;
@@ -38,10 +39,12 @@ mod stages;
 mod state;
 mod statistics;
 mod sync;
+mod told;
 mod usage;
 
 pub use http::{api_routes, refusal, routes};
 pub use live::Served;
+pub use log::Logging;
 pub use metrics::Metrics;
 pub use routing::Headers;
 pub use state::{Limits, Resources, Settings, State};
@@ -58,6 +61,7 @@ pub async fn run(state: State, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     tasks.spawn(node::run(state.clone(), stop.clone()));
     tasks.spawn(usage::run(state.clone(), stop.clone()));
+    tasks.spawn(log::run(state.clone(), stop.clone()));
     tasks.spawn(routing::run_shadows(state.clone(), stop.clone()));
     tasks.spawn(sync::run(state.clone(), stop));
     tasks.close();

@@ -18,6 +18,7 @@ use crate::{
     live::{Route, Served, Share},
     routing::{Headers, Pick},
     statistics::Times,
+    told::Told,
     usage::Place,
 };
 
@@ -84,6 +85,9 @@ pub async fn predict<T>(
     let picked = picked.map(|pick| pick.share);
     let took = begun.elapsed();
     route.metrics.count(&result, took);
+    let served = picked.as_ref().ok().map(|share| share.served.as_ref());
+    let outcome = result.as_ref().map(|done| (&done.times, done.id.as_str()));
+    Told { route: &route, served, permit, protocol: asked.protocol, outcome, took }.tell(state);
     if let Ok(share) = picked {
         let times = result.as_ref().ok().map(|done| &done.times);
         share.statistics.count(times, took, state.given.database.now());
@@ -105,6 +109,8 @@ pub async fn predict<T>(
 /// An answer, and what it took.
 struct Done<T> {
     value: T,
+    /// What the answer is called.
+    id: String,
     times: Times,
     bytes_out: usize,
     /// The requests that shared the run.
@@ -159,10 +165,10 @@ async fn answer<'r, T>(
     let outputs = select(outputs, &request.outputs);
     let (value, bytes_out) = encode(Answered { served, id: &id, request, outputs })?;
     if let Some(taken) = taken {
-        taken.offer(state, source, asked, id, begun);
+        taken.offer(state, source, asked, id.clone(), begun);
     }
     let times = Times { rows: rows as u64, decoded, queued, run, leads, encoded: at.elapsed() };
-    Ok(Done { value, times, bytes_out, batch })
+    Ok(Done { value, id, times, bytes_out, batch })
 }
 
 fn signed(count: usize) -> i64 {

@@ -9,7 +9,9 @@ use inference::{ModelCache, ReplicaOptions, Runtime};
 use store::Database;
 use tokio::sync::watch;
 
-use crate::{Metrics, demand::Asked, live::Routes, routing::Shadows, usage::Usage};
+use crate::{
+    Logging, Metrics, demand::Asked, live::Routes, log::Log, routing::Shadows, usage::Usage,
+};
 
 /// What may be set.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct Settings {
     pub memory: u64,
     /// What clients may take of us besides.
     pub limits: Limits,
+    /// What is written down of predictions.
+    pub logging: Logging,
 }
 
 /// What clients may take of us.
@@ -62,6 +66,7 @@ impl Default for Settings {
             replica: ReplicaOptions::default(),
             memory: u64::MAX,
             limits: Limits::default(),
+            logging: Logging::default(),
         }
     }
 }
@@ -102,6 +107,8 @@ pub struct Node {
     pub(crate) swapped: watch::Sender<()>,
     /// What was used.
     pub(crate) usage: Usage,
+    /// What was answered.
+    pub(crate) log: Log,
     /// Copies of requests that wait for a version whose answers nobody gets.
     pub(crate) shadows: Shadows,
     /// What requests ask of whoever loads.
@@ -116,8 +123,9 @@ impl State {
         let (live, swapped) = (ArcSwap::default(), watch::Sender::default());
         let ready = watch::Sender::new(false);
         let (usage, shadows, asked) = (Usage::default(), Shadows::default(), Asked::default());
+        let log = Log::new(given.settings.logging.rate);
         let id = NodeId::new();
-        Self(Arc::new(Node { id, given, live, swapped, usage, shadows, asked, ready }))
+        Self(Arc::new(Node { id, given, live, swapped, usage, log, shadows, asked, ready }))
     }
 
     /// This node's id.

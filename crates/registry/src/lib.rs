@@ -34,6 +34,7 @@ pub mod history;
 pub mod http;
 pub mod import;
 pub mod lineage;
+mod logs;
 pub mod models;
 pub mod nodes;
 pub mod ownership;

@@ -46,6 +46,7 @@ pub mod oidc;
 pub mod outbox;
 pub mod ownership;
 pub mod policies;
+pub mod prediction_log;
 pub mod private;
 pub mod purge;
 pub mod quotas;

@@ -20,6 +20,7 @@ mod graph;
 pub mod history;
 pub mod import;
 pub mod login;
+pub mod logs;
 pub mod models;
 pub mod oidc;
 pub mod ownership;

@@ -175,4 +175,12 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     drain_timeout: Option<String>,
+    /// Predictions of a second that this node writes into the log that `bottega logs` reads; 0 for none [default: 50]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prediction_log_rate: Option<u32>,
+    /// How long they stay there [default: 6h]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prediction_log_retention: Option<String>,
 }

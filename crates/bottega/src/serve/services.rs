@@ -158,6 +158,10 @@ impl Services {
                         patience: settings.client_timeout,
                         drain: settings.drain_timeout,
                     },
+                    logging: gateway::Logging {
+                        rate: settings.prediction_log_rate,
+                        retention: settings.prediction_log_retention,
+                    },
                 },
                 metrics: inference_metrics,
                 capture: Arc::<monitor::Watcher>::clone(watcher),

@@ -14,3 +14,4 @@ mod repository;
 mod routing;
 mod seed;
 mod switching;
+mod told;

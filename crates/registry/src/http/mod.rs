@@ -15,6 +15,7 @@ mod endpoints;
 mod files;
 mod history;
 mod lineage;
+mod logs;
 mod models;
 mod nodes;
 mod ownership;
@@ -64,6 +65,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(endpoints::routes)
         .configure(contracts::routes)
         .configure(endpoint_history::routes)
+        .configure(logs::routes)
         .configure(releases::routes)
         .configure(nodes::routes)
         .configure(ownership::routes)
