@@ -370,9 +370,7 @@ fn endpoints() -> Vec<Row> {
         ask("GET /api/v1/endpoints/{endpoint}/captured"),
         // It does not say which rows.
         ask("DELETE /api/v1/endpoints/{endpoint}/captured"),
-        ask("GET /api/v1/inferences/{inference}")
-            .param("inference", "not-there")
-            .only(&[Place::Platform]),
+        ask("GET /api/v1/inferences/{inference}").with("view-data:endpoint"),
     ]
 }
 

@@ -64,6 +64,7 @@ impl Names {
                 "model" => Some("absent-model"),
                 "deleted" => Some("absent-deleted"),
                 "endpoint" => Some("absent-endpoint"),
+                "inference" => Some("absent-inference"),
                 "named" => Some("absent experiment"),
                 "team" => Some("absent-team"),
                 _ => None,

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
-use bottega_tests::{Options, Server, model};
+use bottega_tests::{Options, Server, model, model_json};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -71,7 +71,9 @@ pub struct World {
 impl World {
     pub async fn new() -> Self {
         let server = Server::start_with(Options {
-            arguments: ["--log", "info,auth::access=debug"].map(str::to_owned).into(),
+            arguments: ["--log", "info,auth::access=debug", "--capture-flush", "200ms"]
+                .map(str::to_owned)
+                .into(),
             ..Options::default()
         });
         let http = server.plain();
@@ -146,6 +148,8 @@ impl World {
         let served = self.made("GET", &format!("{path}?wait=60"), Value::Null).await;
         assert_eq!(served["state"], "ready", "{served}");
 
+        let inference = self.keep(&endpoint, format!("kept-{}", place.as_str())).await;
+
         let mlflow = |path: &str| format!("/api/2.0/mlflow/{path}");
         let named = format!("experiment {}", place.as_str());
         let made = self.made("POST", &mlflow("experiments/create"), json!({"name": named})).await;
@@ -194,6 +198,7 @@ impl World {
             ("model", model_name),
             ("deleted", deleted),
             ("endpoint", endpoint),
+            ("inference", inference),
             ("named", named),
             ("logged", logged),
             ("run", run),
@@ -205,6 +210,24 @@ impl World {
             ("whose", team.to_string()),
             ("team", place.team()),
         ])
+    }
+
+    /// An inference at an endpoint, whose row is kept.
+    async fn keep(&self, endpoint: &str, id: String) -> String {
+        let capture = format!("/api/v1/endpoints/{endpoint}/capture");
+        self.made("PUT", &capture, json!({"rate": 1})).await;
+        let mut body = model_json("breast_cancer.example.json");
+        body["id"] = json!(id);
+        // Gateways hear of it within a moment, and write within another one.
+        for _ in 0..100 {
+            self.made("POST", &format!("/v2/models/{endpoint}/infer"), body.clone()).await;
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            let path = format!("/api/v1/inferences/{id}");
+            if answer(self.request("GET", &path)).await.status == 200 {
+                return id;
+            }
+        }
+        panic!("no row of {endpoint} is kept");
     }
 
     /// What stands for a thing's names in a row.
