@@ -184,7 +184,7 @@ async fn each_protocol_refuses_bodies_that_are_no_request() {
             ("", "there is no row"),
             ("a,a\n1,2\n", "`a` is there twice"),
             ("a,b\n1\n", "row 1"),
-            ("a\n1\n", "has shape [1]"),
+            ("a\n1\n", "has shape [1, 1]"),
         ] {
             let answer = ask(&world, &node, path, &csv, body).await;
             let text = refused(path, body, &answer, 400);
