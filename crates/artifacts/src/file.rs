@@ -4,7 +4,8 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -21,6 +22,8 @@ use crate::{Error, Result, objects::Writer};
 
 /// How much is best written at once.
 pub(crate) const PART: usize = 4 << 20;
+/// How many parts are written at a time: a disk is idle between two of them that wait for each other.
+const AT_ONCE: usize = 2;
 /// How much of what went through the cache may be left to sync at the end.
 const UNSYNCED: usize = 32 << 20;
 
@@ -42,14 +45,16 @@ pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// A file that is being written: one part at a time, while the caller gathers the next.
+/// A file that is being written, a few parts at a time, while the caller gathers the next.
 pub(crate) struct FileWriter {
     folder: Arc<Path>,
     path: PathBuf,
     file: Arc<File>,
     /// Whether parts go to the disk at once, past the cache.
     direct: Arc<AtomicBool>,
-    /// At most one part.
+    /// Where the next part goes.
+    end: u64,
+    /// At most [`AT_ONCE`] parts.
     writing: JoinSet<io::Result<()>>,
     /// At most one sync beside it, so that the disk does not only begin to work at the end.
     syncing: JoinSet<io::Result<()>>,
@@ -66,7 +71,7 @@ impl FileWriter {
         };
         let file = Arc::new(run(&folder, create).await?);
         let (direct, writing, syncing) = (Arc::default(), JoinSet::new(), JoinSet::new());
-        Ok(Self { folder, path, file, direct, writing, syncing, unsynced: 0 })
+        Ok(Self { folder, path, file, direct, end: 0, writing, syncing, unsynced: 0 })
     }
 
     /// From here on parts go past the cache, where the file system can do that: half the work for
@@ -77,8 +82,11 @@ impl FileWriter {
         self
     }
 
-    async fn settle(&mut self) -> Result<()> {
-        while let Some(written) = self.writing.join_next().await {
+    /// Waits until so few parts are being written.
+    async fn settle(&mut self, left: usize) -> Result<()> {
+        while self.writing.len() > left
+            && let Some(written) = self.writing.join_next().await
+        {
             ended(&self.folder, written)?;
         }
         Ok(())
@@ -104,18 +112,20 @@ impl Writer for FileWriter {
     }
 
     async fn write(&mut self, part: Bytes) -> Result<()> {
-        self.settle().await?;
+        self.settle(AT_ONCE - 1).await?;
         self.sync_early()?;
         let (file, direct) = (Arc::clone(&self.file), Arc::clone(&self.direct));
         if !direct.load(Ordering::Relaxed) {
             self.unsynced += part.len();
         }
-        self.writing.spawn_blocking(move || write_all(&file, &direct, &part));
+        let at = self.end;
+        self.end += part.len() as u64;
+        self.writing.spawn_blocking(move || write_all(&file, &direct, at, &part));
         Ok(())
     }
 
     async fn finish(&mut self) -> Result<()> {
-        self.settle().await?;
+        self.settle(0).await?;
         // An early sync may have been told of an error that this one would not be told again.
         while let Some(synced) = self.syncing.join_next().await {
             ended(&self.folder, synced)?;
@@ -126,22 +136,25 @@ impl Writer for FileWriter {
 
     async fn abort(&mut self) {
         let path = self.path.clone();
-        // A part that is still being written goes with the file: only its name is deleted.
+        // Parts that are still being written go with the file: only its name is deleted.
         let _ = run(&self.folder, move || fs::remove_file(path)).await;
     }
 }
 
-fn write_all(mut file: &File, direct: &AtomicBool, mut bytes: &[u8]) -> io::Result<()> {
+fn write_all(file: &File, direct: &AtomicBool, mut at: u64, mut bytes: &[u8]) -> io::Result<()> {
+    let mut was_cached = false;
     while !bytes.is_empty() {
-        match file.write(bytes) {
+        match file.write_at(bytes, at) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => bytes = &bytes[written..],
+            Ok(written) => {
+                at += written as u64;
+                bytes = &bytes[written..];
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Only whole blocks go past the cache: the end of a file seldom does.
-            Err(error)
-                if error.kind() == io::ErrorKind::InvalidInput
-                    && direct.swap(false, Ordering::Relaxed) =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput && !was_cached => {
+                was_cached = true;
+                direct.store(false, Ordering::Relaxed);
                 fcntl(file, FcntlArg::F_SETFL(OFlag::empty()))?;
             }
             Err(error) => return Err(error),
