@@ -96,6 +96,8 @@ fn show(entry: &Value, output: &Output) {
     if left_out > 0 {
         anstream::println!("… {left_out} more, not told");
     }
+    // What an answer is called finds it in what was captured; a refusal has no more than its request.
+    let id = if entry["inference_id"].is_string() { "inference_id" } else { "request_id" };
     let field = entry["field"].as_str().map(|field| format!(" at {field}")).unwrap_or_default();
     anstream::println!(
         "{}  {}{}  {version}  {}  {}  {} rows  {} µs (queue {}, compute {})  {}",
@@ -108,6 +110,6 @@ fn show(entry: &Value, output: &Output) {
         number("total_micros"),
         number("queue_micros"),
         number("compute_micros"),
-        text("request_id"),
+        text(id),
     );
 }
