@@ -28,9 +28,8 @@ use tonic::{
 use tonic_prost::ProstCodec;
 
 use crate::{
-    Result, TURN, TURNS,
+    Pressed, Result, TURN, compare,
     load::Figures,
-    median,
     platform::{Child, Platform},
     reference::{Input, Job, threads},
     repository,
@@ -134,27 +133,7 @@ pub fn run() -> Result<()> {
     anstream::println!(
         "predictions: one row, gRPC with raw tensors, logistic regression (requests/s; p50 / p99 in ms)"
     );
-    for connections in [1, 16, 64] {
-        let (mut ratios, mut cpu) = (Vec::new(), Vec::new());
-        let (mut best_bare, mut best_ours) = (Figures::default(), Figures::default());
-        for _ in 0..TURNS {
-            let before = (reference.cpu()?, platform.cpu()?);
-            let bare = bare.press(connections, TURN)?;
-            let bare_cost = (reference.cpu()? - before.0) / bare.requests;
-            let ours = ours.press(connections, TURN)?;
-            let ours_cost = (platform.cpu()? - before.1) / ours.requests;
-            ratios.push(ours.rate() / bare.rate());
-            cpu.push(ours_cost / bare_cost);
-            best_bare = best_bare.best(bare);
-            best_ours = best_ours.best(ours);
-        }
-        anstream::println!(
-            "  {connections:3} connections   bare {best_bare}   bottega {best_ours}   ratio {:.2}   cpu/request {:.2}x",
-            median(&mut ratios),
-            median(&mut cpu),
-        );
-    }
-    Ok(())
+    compare((&reference, &bare), (&platform, &ours), &[1, 16, 64])
 }
 
 /// One row of an example each.
@@ -185,6 +164,12 @@ struct Target {
     address: String,
     authorization: Option<MetadataValue<Ascii>>,
     requests: Arc<[ModelInferRequest]>,
+}
+
+impl Pressed for Target {
+    fn turn(&self, connections: usize) -> Result<Figures> {
+        self.press(connections, TURN)
+    }
 }
 
 impl Target {

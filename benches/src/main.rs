@@ -141,10 +141,22 @@ fn predict_binary() -> Result<()> {
     compare((&reference, &bare), (&platform, &ours), &[1, 16])
 }
 
+/// What can be pressed, by whichever protocol.
+trait Pressed {
+    /// Presses for one turn.
+    fn turn(&self, connections: usize) -> Result<load::Figures>;
+}
+
+impl Pressed for Target {
+    fn turn(&self, connections: usize) -> Result<load::Figures> {
+        self.press(connections, TURN)
+    }
+}
+
 /// Presses both in turns, and prints what came of it.
 fn compare(
-    (reference, bare): (&platform::Child, &Target),
-    (platform, ours): (&Platform, &Target),
+    (reference, bare): (&platform::Child, &impl Pressed),
+    (platform, ours): (&Platform, &impl Pressed),
     connections: &[usize],
 ) -> Result<()> {
     for &connections in connections {
@@ -153,9 +165,9 @@ fn compare(
         let (mut best_bare, mut best_ours) = (load::Figures::default(), load::Figures::default());
         for _ in 0..TURNS {
             let (bare_cpu, ours_cpu) = (reference.cpu()?, platform.cpu()?);
-            let bare = bare.press(connections, TURN)?;
+            let bare = bare.turn(connections)?;
             let bare_cost = (reference.cpu()? - bare_cpu) / bare.requests;
-            let ours = ours.press(connections, TURN)?;
+            let ours = ours.turn(connections)?;
             let ours_cost = (platform.cpu()? - ours_cpu) / ours.requests;
             ratios.push(ours.rate() / bare.rate());
             cpu.push(ours_cost / bare_cost);

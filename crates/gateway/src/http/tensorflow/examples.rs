@@ -13,7 +13,7 @@ use crate::{
     State,
     http::{
         answer::{Exchange, send},
-        v2::error::{ErrorBody, V2Error},
+        v2::error::{ErrorBody, NotPredicted, V2Error},
     },
     predict::{Version, version_number},
 };
@@ -34,13 +34,8 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [[["0", 0.1], ["1", 0.9]]]})),
         (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}:classify")]
@@ -69,13 +64,8 @@ pub(super) async fn classify(
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [[["0", 0.1], ["1", 0.9]]]})),
         (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}/versions/{version}:classify")]
@@ -105,13 +95,8 @@ pub(super) async fn classify_version(
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [[["0", 0.1], ["1", 0.9]]]})),
         (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}/labels/{label}:classify")]
@@ -138,13 +123,8 @@ pub(super) async fn classify_label(
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [0.7]})),
         (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}:regress")]
@@ -173,13 +153,8 @@ pub(super) async fn regress(
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [0.7]})),
         (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}/versions/{version}:regress")]
@@ -209,13 +184,8 @@ pub(super) async fn regress_version(
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [0.7]})),
         (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}/labels/{label}:regress")]

@@ -12,7 +12,7 @@ use crate::{
     State,
     http::{
         answer::{Exchange, send},
-        v2::error::{ErrorBody, V2Error},
+        v2::error::{ErrorBody, NotPredicted, V2Error},
     },
     predict::{Version, version_number},
 };
@@ -29,13 +29,8 @@ use crate::{
     responses(
         (status = 200, description = "The outputs", body = Object, example = json!({"predictions": [0]})),
         (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}:predict")]
@@ -61,13 +56,8 @@ pub(super) async fn predict(
     responses(
         (status = 200, description = "The outputs", body = Object),
         (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}/versions/{version}:predict")]
@@ -96,13 +86,8 @@ pub(super) async fn predict_version(
     responses(
         (status = 200, description = "The outputs", body = Object),
         (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v1/models/{endpoint}/labels/{label}:predict")]

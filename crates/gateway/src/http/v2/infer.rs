@@ -10,7 +10,7 @@ use auth::{Caller, verbs};
 use domain::{Problem, Signature, capture::Protocol};
 use protocol::v2::{binary, json};
 
-use super::error::{ErrorBody, V2Error};
+use super::error::{ErrorBody, NotPredicted, V2Error};
 use crate::{
     State,
     admission::admit,
@@ -50,13 +50,8 @@ use crate::{
             "outputs": [{"name": "y", "shape": [1], "datatype": "INT64", "data": [0]}],
         })),
         (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now; `retry-after` and `ratelimit` say when to come back", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v2/models/{endpoint}/infer")]
@@ -83,13 +78,8 @@ pub(super) async fn infer(
     responses(
         (status = 200, description = "The outputs", body = Object),
         (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
         (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now; `retry-after` and `ratelimit` say when to come back", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/v2/models/{endpoint}/versions/{version}/infer")]
