@@ -19,9 +19,11 @@ use crate::platform::{ALIASES, Platform, Receiver, pair, told};
 async fn what_happens_is_told_once_in_order_and_signed() {
     let platform = Platform::start().await;
     let (receiver, url) = Receiver::start();
+    // Before the webhook, by the clock too: the window that is read may begin before both, as long
+    // as any transaction of the server is older.
     platform.moved("fraud", 7).await;
-    let id = platform.webhook(&url, ALIASES, Some("hush")).await;
     platform.later(TimeDelta::seconds(1));
+    let id = platform.webhook(&url, ALIASES, Some("hush")).await;
     for version in 1..=3 {
         platform.moved("fraud", version).await;
     }
