@@ -197,6 +197,14 @@ fn a_rate_and_a_months_predictions_are_kept_and_use_is_told() {
     for _ in 0..20 {
         assert_eq!(caller.ask("GET", "/health/live").status, 200);
     }
+
+    // Who was refused is told to whoever asks what the endpoint answered.
+    wait_until("the refusals are told", SOON, || {
+        let told = caller.ask("GET", "/api/v1/endpoints/cancer/logs?limit=1000");
+        let codes = ["quota_exceeded", "rate_limited"].map(|code| json!(code));
+        let entries = told.body["items"].as_array().cloned().unwrap_or_default();
+        codes.iter().all(|code| entries.iter().any(|entry| entry["code"] == *code))
+    });
 }
 
 #[test]

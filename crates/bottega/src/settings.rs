@@ -61,6 +61,8 @@ pub const KEYS: &[&str] = &[
     "drain_timeout",
     "prediction_log_rate",
     "prediction_log_retention",
+    "otlp_endpoint",
+    "otlp_sample",
 ];
 
 /// Keys whose values are never shown.
@@ -230,6 +232,11 @@ pub struct Settings {
     /// How long they stay there.
     #[serde(deserialize_with = "duration")]
     pub prediction_log_retention: Duration,
+    /// The OpenTelemetry collector that traces are sent to, as `http://localhost:4318`; absent: none.
+    #[serde(default)]
+    pub otlp_endpoint: Option<String>,
+    /// Which share of the predictions is traced whose callers trace nothing.
+    pub otlp_sample: f64,
 }
 
 #[derive(Serialize)]
@@ -261,6 +268,7 @@ struct Defaults {
     drain_timeout: &'static str,
     prediction_log_rate: u32,
     prediction_log_retention: &'static str,
+    otlp_sample: f64,
 }
 
 fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
@@ -322,6 +330,7 @@ impl Layers {
             drain_timeout: "20s",
             prediction_log_rate: 50,
             prediction_log_retention: "6h",
+            otlp_sample: 0.05,
         };
         let here = PathBuf::from("bottega.toml");
         let from_file = match file.or_else(|| here.is_file().then_some(here)) {
@@ -371,6 +380,13 @@ impl Layers {
                 "capture_flush",
                 "configuration: capture_flush is too short: expected at least 100ms",
             ));
+        }
+        if !(0.0..=1.0).contains(&settings.otlp_sample) {
+            let message = format!(
+                "configuration: otlp_sample is {}: expected a share from 0 to 1, like 0.05",
+                settings.otlp_sample
+            );
+            return Err(Problem::invalid("otlp_sample", message));
         }
         for (key, value) in [
             ("http_workers", settings.http_workers),

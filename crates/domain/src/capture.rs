@@ -15,7 +15,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Actor, EndpointId, ModelName, Problem, SubjectId, Tensor, Timestamp, VersionId, version::words,
+    Actor, EndpointId, ErrorCode, ModelName, Problem, SubjectId, Tensor, Timestamp, VersionId,
+    version::words,
 };
 
 /// The most bytes that one record may have: of a larger request the first rows are taken.
@@ -223,7 +224,7 @@ pub struct Wanted {
     pub keep: bool,
 }
 
-/// One answered request.
+/// One request that was answered, or failed.
 #[derive(Debug)]
 pub struct Record {
     /// What it shares with others.
@@ -240,13 +241,15 @@ pub struct Record {
     pub protocol: Protocol,
     /// Whether the caller was answered by another version, and this one only tried.
     pub shadow: bool,
+    /// Why it failed, if it did.
+    pub code: Option<ErrorCode>,
     /// Whether its rows are kept.
     pub keep: bool,
     /// How many rows the request had; the tensors may hold the first of them only.
     pub rows: usize,
-    /// The inputs, decoded.
+    /// The inputs, decoded; none of a request that could not be, or that failed and is not kept.
     pub inputs: Vec<Tensor>,
-    /// All outputs of the model.
+    /// All outputs of the model; none where it failed.
     pub outputs: Vec<Tensor>,
 }
 

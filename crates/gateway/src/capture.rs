@@ -1,55 +1,156 @@
-//! What is taken of an answered request for whoever watches predictions. It decides by memory alone,
-//! copies outputs but no inputs, and never waits.
+//! What is taken of a request for whoever watches predictions. It decides by memory alone, and never waits.
+//!
+//! Outputs are copied, and inputs of requests whose rows are kept, since who fails gives none back. Of
+//! others that fail it is told that they did.
 
 use std::{sync::Arc, time::Instant};
 
 use domain::{
-    Tensor,
-    capture::{Record, Source, Wanted, beginning, bytes, cut, fitting},
+    Actor, ErrorCode, Problem, Tensor,
+    capture::{Protocol, Record, Source, Wanted, beginning, bytes, cut, fitting},
 };
 
-use crate::{State, predict::Asked};
+use crate::{State, identity::inference_id, predict::Asked};
+
+/// What is wanted of a request, from before it is decoded until it is over.
+pub(crate) struct Watched {
+    wanted: Option<Wanted>,
+    /// Its rows, once it is decoded.
+    rows: Option<usize>,
+    /// The request's own name for itself.
+    id: Option<String>,
+    /// The first of its rows, where they are kept.
+    inputs: Vec<Tensor>,
+}
 
 /// The tensors of a request, taken before its answer is written.
 pub(crate) struct Taken {
-    wanted: Wanted,
+    keep: bool,
     rows: usize,
     inputs: Vec<Tensor>,
     outputs: Vec<Tensor>,
 }
 
-/// Takes what the endpoint's owner wants of a request; absent where that is nothing.
-pub(crate) fn take(
-    source: &Source,
-    rows: usize,
-    mut inputs: Vec<Tensor>,
-    outputs: &[Tensor],
-) -> Option<Taken> {
-    let wanted = source.wanted()?;
-    let keep = fitting(rows, bytes(&inputs) + bytes(outputs));
-    cut(&mut inputs, rows, keep);
-    Some(Taken { wanted, rows, inputs, outputs: beginning(outputs, rows, keep) })
+/// What is told of a request besides its tensors.
+pub(crate) struct About {
+    pub(crate) id: String,
+    pub(crate) caller: Actor,
+    pub(crate) protocol: Protocol,
+    pub(crate) begun: Instant,
 }
 
-impl Taken {
-    /// Hands it on, once it is known that it was answered.
-    pub(crate) fn offer(
+impl About {
+    pub(crate) fn of(asked: &Asked<'_>, id: String, begun: Instant) -> Self {
+        let (caller, protocol) = (asked.permit.actor().clone(), asked.protocol);
+        Self { id, caller, protocol, begun }
+    }
+}
+
+impl Watched {
+    /// One of which nothing is wanted.
+    pub(crate) const fn not() -> Self {
+        Self { wanted: None, rows: None, id: None, inputs: Vec::new() }
+    }
+
+    /// One of which the endpoint's owner wants so much.
+    pub(crate) fn by(source: &Source) -> Self {
+        Self { wanted: source.wanted(), ..Self::not() }
+    }
+
+    fn keeps(&self) -> bool {
+        self.wanted.is_some_and(|wanted| wanted.keep)
+    }
+
+    /// Notes what was asked, in case that it is not answered.
+    pub(crate) fn decoded(&mut self, rows: usize, inputs: &[Tensor], id: Option<&str>) {
+        self.rows = Some(rows);
+        if self.keeps() {
+            self.inputs = beginning(inputs, rows, fitting(rows, bytes(inputs)));
+            self.id = id.map(str::to_owned);
+        }
+    }
+
+    /// Takes what is wanted of a request and its answer; absent where that is nothing.
+    pub(crate) fn take(
+        &self,
+        rows: usize,
+        inputs: Vec<Tensor>,
+        outputs: &[Tensor],
+    ) -> Option<Taken> {
+        self.wanted.map(|Wanted { keep }| Taken::of(keep, rows, inputs, outputs))
+    }
+
+    /// What is wanted of it, and so of what a shadow makes of it.
+    pub(crate) const fn wanted(&self) -> Option<Wanted> {
+        self.wanted
+    }
+
+    /// Hands on that it failed, with its inputs where they are kept.
+    pub(crate) fn failed(
         self,
         state: &State,
         source: &Arc<Source>,
         asked: &Asked<'_>,
-        id: String,
+        problem: &Problem,
         begun: Instant,
     ) {
-        let Self { wanted: Wanted { keep }, rows, inputs, outputs } = self;
+        if self.wanted.is_none() || !is_of_content(problem.code) {
+            return;
+        }
+        let keep = self.keeps();
+        let id = inference_id(asked.id, self.id.as_deref());
+        let about = About::of(asked, id, begun);
+        // What could not be decoded is a row that has no values.
+        let rows = self.rows.unwrap_or(1);
+        let taken = Taken { keep, rows, inputs: self.inputs, outputs: Vec::new() };
+        taken.offer(state, source, about, false, Some(problem.code));
+    }
+}
+
+/// Whether a request failed by what it says, or by what the model makes of it; and not since there are
+/// too many.
+pub(crate) const fn is_of_content(code: ErrorCode) -> bool {
+    match code {
+        ErrorCode::Invalid | ErrorCode::TooLarge | ErrorCode::Timeout | ErrorCode::Internal => true,
+        ErrorCode::Unauthenticated
+        | ErrorCode::Forbidden
+        | ErrorCode::GateRefused
+        | ErrorCode::NotFound
+        | ErrorCode::Conflict
+        | ErrorCode::QuotaExceeded
+        | ErrorCode::RateLimited
+        | ErrorCode::Unavailable => false,
+    }
+}
+
+impl Taken {
+    /// The first rows of a request and its answer, as many as one record may have.
+    pub(crate) fn of(keep: bool, rows: usize, mut inputs: Vec<Tensor>, outputs: &[Tensor]) -> Self {
+        let fit = fitting(rows, bytes(&inputs) + bytes(outputs));
+        cut(&mut inputs, rows, fit);
+        Self { keep, rows, inputs, outputs: beginning(outputs, rows, fit) }
+    }
+
+    /// Hands it on, once it is known how it ended.
+    pub(crate) fn offer(
+        self,
+        state: &State,
+        source: &Arc<Source>,
+        about: About,
+        shadow: bool,
+        code: Option<ErrorCode>,
+    ) {
+        let Self { keep, rows, inputs, outputs } = self;
+        let About { id, caller, protocol, begun } = about;
         state.given.capture.offer(Record {
             source: Arc::clone(source),
             id,
             at: state.given.database.now(),
             took: begun.elapsed(),
-            caller: asked.permit.actor().clone(),
-            protocol: asked.protocol,
-            shadow: false,
+            caller,
+            protocol,
+            shadow,
+            code,
             keep,
             rows,
             inputs,

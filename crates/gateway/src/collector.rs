@@ -1,8 +1,8 @@
-//! Metrics that are put together when somebody asks, out of what each thread counted for itself: the
-//! stages of predictions, the rows of runs, and who waits or was shed. There is one of each for each
-//! version of each endpoint that this node serves now, so callers cannot make more.
+//! Metrics that are put together when somebody asks, out of what each thread counted for itself: how
+//! predictions ended, how long they and their stages took, the rows of runs, and who waits or was shed.
+//! There are only those of versions and endpoints that this node serves now, so callers cannot make more.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::atomic::Ordering::Relaxed};
 
 use inference::Shed;
 use prometheus_client::{
@@ -12,11 +12,11 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{State, live::Served, stages::Told};
+use crate::{State, live::Served, metrics::Ends, spans::Spans, stages::Told};
 
 impl State {
     /// Makes what this node serves known to a registry, which has no prefix of its own:
-    /// `bottega_inference_stage_seconds`, `bottega_inference_batch_rows`, `bottega_inference_queue_depth`
+    /// `bottega_inference_requests_total`, `bottega_inference_duration_seconds`, `bottega_inference_stage_seconds`, `bottega_inference_batch_rows`, `bottega_inference_queue_depth`
     /// and `bottega_inference_shed_total`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register_collector(Box::new(Collected(self.clone())));
@@ -35,13 +35,54 @@ type Encoded = Result<(), fmt::Error>;
 
 impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Encoded {
+        self.encode_requests(&mut encoder)?;
+        self.encode_durations(&mut encoder)?;
         self.encode_stages(&mut encoder)?;
         self.encode_rows(&mut encoder)?;
-        self.encode_replicas(&mut encoder)
+        self.encode_replicas(&mut encoder)?;
+        self.encode_traces(&mut encoder)
     }
 }
 
 impl Collected {
+    fn encode_requests(&self, encoder: &mut DescriptorEncoder) -> Encoded {
+        let help = "Predictions asked for, by how they ended; model and version are empty where none was picked";
+        let name = "bottega_inference_requests";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let mut encode = |endpoint: &str, (model, version): (&str, &str), ends: &Ends| {
+            for (end, count) in ends.iter() {
+                let labels = [
+                    ("endpoint", endpoint),
+                    ("model", model),
+                    ("version", version),
+                    ("protocol", end.protocol.as_str()),
+                    ("code", end.code()),
+                ];
+                let mut counter = family.encode_family(&labels)?;
+                counter.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+            Ok(())
+        };
+        for route in self.0.live.load().values() {
+            encode(&route.name, ("", ""), &route.metrics.ends())?;
+            for share in &route.shares {
+                encode(&route.name, names(&share.served), &share.statistics.ends())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn encode_durations(&self, encoder: &mut DescriptorEncoder) -> Encoded {
+        let help = "Time from a prediction's request to its answer, decoding included";
+        let name = "bottega_inference_duration_seconds";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for route in self.0.live.load().values() {
+            let labels = [("endpoint", route.name.as_str())];
+            histogram(&mut family.encode_family(&labels)?, &route.metrics.seconds())?;
+        }
+        Ok(())
+    }
+
     fn encode_stages(&self, encoder: &mut DescriptorEncoder) -> Encoded {
         let help = "Where the time of answered predictions went";
         let name = "bottega_inference_stage_seconds";
@@ -76,6 +117,22 @@ impl Collected {
                 let told = share.statistics.stages().rows();
                 histogram(&mut family.encode_family(&labels)?, &told)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Where traces are recorded.
+    fn encode_traces(&self, encoder: &mut DescriptorEncoder) -> Encoded {
+        let Some(Spans { counts, .. }) = &self.0.spans else { return Ok(()) };
+        let help = "Predictions that were traced: the collector has them (sent), there was no room for them (dropped), or it did not take them (refused)";
+        let name = "bottega_traces";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (outcome, count) in
+            [("sent", &counts.sent), ("dropped", &counts.dropped), ("refused", &counts.refused)]
+        {
+            let labels = [("outcome", outcome)];
+            let mut counter = family.encode_family(&labels)?;
+            counter.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;
         }
         Ok(())
     }

@@ -35,6 +35,7 @@ mod refusal;
 mod repository;
 mod routing;
 mod sharded;
+mod spans;
 mod stages;
 mod state;
 mod statistics;
@@ -47,7 +48,9 @@ pub use live::Served;
 pub use log::Logging;
 pub use metrics::Metrics;
 pub use routing::Headers;
+pub use spans::Tracing;
 pub use state::{Limits, Resources, Settings, State};
+pub use told::limited;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -62,6 +65,7 @@ pub async fn run(state: State, stop: CancellationToken) {
     tasks.spawn(node::run(state.clone(), stop.clone()));
     tasks.spawn(usage::run(state.clone(), stop.clone()));
     tasks.spawn(log::run(state.clone(), stop.clone()));
+    tasks.spawn(spans::run(state.clone(), stop.clone()));
     tasks.spawn(routing::run_shadows(state.clone(), stop.clone()));
     tasks.spawn(sync::run(state.clone(), stop));
     tasks.close();

@@ -81,7 +81,7 @@ pub(crate) struct Route {
     pub(crate) target: Arc<Target>,
     /// What is captured, as it was when the shares were put together.
     pub(crate) capture: capture::Settings,
-    pub(crate) metrics: EndpointMetrics,
+    pub(crate) metrics: Arc<EndpointMetrics>,
     /// The release whose versions these are, by number; absent while none was ever ready here.
     pub(crate) release: Option<i32>,
     /// All loaded; empty without a release.
@@ -110,7 +110,7 @@ impl Route {
             name: self.name.clone(),
             target,
             capture: self.capture.clone(),
-            metrics: self.metrics.clone(),
+            metrics: Arc::clone(&self.metrics),
             release: self.release,
             shares: self.shares.clone(),
             routing: self.routing.clone(),

@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashMap,
-    sync::atomic::{AtomicI64, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -42,6 +45,8 @@ impl Default for Logging {
 /// What is to be written down.
 pub(crate) struct Log {
     parts: Sharded<Part>,
+    /// What was left out before this second, and is told with the endpoint's next entry.
+    before: Mutex<HashMap<EndpointId, i64>>,
     /// The room that is left in this second, for failures alone and for all.
     failures: AtomicI64,
     others: AtomicI64,
@@ -51,6 +56,7 @@ pub(crate) struct Log {
 #[derive(Default)]
 struct Part {
     entries: Vec<Entry>,
+    /// Since the endpoint's last entry here.
     left_out: HashMap<EndpointId, i64>,
 }
 
@@ -59,6 +65,7 @@ impl Log {
         let rate = i64::from(rate);
         let log = Self {
             parts: Sharded::default(),
+            before: Mutex::default(),
             failures: AtomicI64::default(),
             others: AtomicI64::default(),
             rate,
@@ -88,32 +95,30 @@ impl Log {
         let has_room = is_failure && has(&self.failures) || has(&self.others);
         let entry = has_room.then(entry);
         self.parts.change(|part| match entry {
-            Some(entry) => part.entries.push(entry),
+            Some(mut entry) => {
+                entry.left_out = part.left_out.remove(&endpoint).unwrap_or_default();
+                part.entries.push(entry);
+            }
             None => *part.left_out.entry(endpoint).or_default() += 1,
         });
     }
 
-    /// Takes all that was noted, in its order, and makes room again. What was left out stands at the last
-    /// entry of its endpoint; where there is none, it waits for the next.
+    /// Takes all that was noted, in its order, and makes room again. What was left out is told with an
+    /// entry behind it: one of the same thread, else the endpoint's first that is taken after this.
     fn take(&self) -> Vec<Entry> {
-        let (mut entries, mut left_out) = (Vec::new(), HashMap::<EndpointId, i64>::new());
+        let (mut entries, mut left_out) = (Vec::new(), Vec::new());
         self.parts.each(|part| {
             entries.append(&mut part.entries);
-            for (endpoint, count) in part.left_out.drain() {
-                *left_out.entry(endpoint).or_default() += count;
-            }
+            left_out.extend(part.left_out.drain());
         });
         self.refill();
         entries.sort_by_key(|entry: &Entry| entry.at);
-        for entry in entries.iter_mut().rev() {
-            entry.left_out = left_out.remove(&entry.endpoint).unwrap_or_default();
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in &mut entries {
+            entry.left_out += before.remove(&entry.endpoint).unwrap_or_default();
         }
-        if !left_out.is_empty() {
-            self.parts.change(|part| {
-                for (endpoint, count) in left_out {
-                    *part.left_out.entry(endpoint).or_default() += count;
-                }
-            });
+        for (endpoint, count) in left_out {
+            *before.entry(endpoint).or_default() += count;
         }
         entries
     }
@@ -171,6 +176,7 @@ mod tests {
             version: None,
             inference_id: None,
             request_id: second.to_string(),
+            trace_id: None,
             caller: "user:ana".to_owned(),
             protocol: "v2",
             code: "ok",
@@ -193,14 +199,18 @@ mod tests {
         for second in 10..30 {
             log.note(endpoint, true, || entry(endpoint, second));
         }
-        let told: Vec<_> =
-            log.take().iter().map(|it| (it.request_id.clone(), it.left_out)).collect();
-        let expected: Vec<_> = [8, 9, 10, 11, 12, 13, 14].map(|at: i64| (at.to_string(), 0)).into();
-        assert_eq!(told, [expected, vec![("15".to_owned(), 22)]].concat());
-        // There is room again, and what another endpoint had to leave out is told with its next.
+        let told = || -> Vec<_> {
+            log.take().iter().map(|it| (it.request_id.clone(), it.left_out)).collect()
+        };
+        // Of the first ten two had room, and eight came before the first failure.
+        let expected = [(8, 0), (9, 0), (10, 8), (11, 0), (12, 0), (13, 0), (14, 0), (15, 0)];
+        assert_eq!(told(), expected.map(|(at, left_out): (i64, i64)| (at.to_string(), left_out)));
+        // There is room again, and what came behind an endpoint's last entry is told with its next.
         log.note(other, false, || entry(other, 40));
-        let told: Vec<_> = log.take().iter().map(|it| (it.endpoint, it.left_out)).collect();
-        assert_eq!(told, [(other, 1)]);
+        log.note(endpoint, true, || entry(endpoint, 41));
+        log.note(endpoint, true, || entry(endpoint, 42));
+        let expected = [("40", 1), ("41", 14), ("42", 0)];
+        assert_eq!(told(), expected.map(|(at, left_out)| (at.to_owned(), left_out)));
     }
 
     #[test]

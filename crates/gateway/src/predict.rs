@@ -6,17 +6,20 @@ use std::{
 };
 
 use auth::{Permit, verbs};
-use domain::{Problem, Resource, Signature, Tensor, capture::Protocol, quota::Key};
+use domain::{Problem, Resource, Signature, SubjectId, Tensor, capture::Protocol, quota::Key};
 use inference::{Answer, Ask, Priority};
 use protocol::v2::{InferRequest, RequestedOutput};
 use store::usage::Counts;
 use tokio::time::timeout;
 
 use crate::{
-    State, capture,
+    State,
+    capture::{About, Watched},
     identity::inference_id,
     live::{Route, Served, Share},
+    metrics::End,
     routing::{Headers, Pick},
+    spans::Traced,
     statistics::Times,
     told::Told,
     usage::Place,
@@ -29,8 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub struct Asked<'a> {
     /// Names the endpoint.
     pub permit: &'a Permit<verbs::Invoke>,
-    /// Insists on one version of the present release.
-    pub version: Option<i32>,
+    /// Which version of the present release it insists on.
+    pub version: Version,
     /// What it says beside its inputs.
     pub headers: Headers<'a>,
     /// How many bytes the request has.
@@ -41,6 +44,8 @@ pub struct Asked<'a> {
     pub protocol: Protocol,
     /// What the caller calls the answer, if they say.
     pub id: Option<&'a str>,
+    /// The trace that it is a part of, if one is recorded.
+    pub traced: Option<Traced>,
 }
 
 /// A request that a model has answered.
@@ -68,32 +73,45 @@ pub async fn predict<T>(
     encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
 ) -> Result<T, Problem> {
     let begun = Instant::now();
-    let Asked { permit, bytes_in, .. } = asked;
-    let route = settled_route(state, permit.resource().name()).await?;
+    let Asked { permit, bytes_in, protocol, .. } = asked;
+    let (route, waking) = settled(state, route(state, permit.resource().name())?).await;
     if let Some(on_demand) = &route.on_demand {
         on_demand.touch(begun);
     }
-    let limiter = &state.given.limiter;
     let team = route.target.team;
-    limiter.admit_to(team).await?;
-    limiter.count(Key::PredictionsPerMonth, permit.actor(), team, 1).await?;
-    let mut picked = route.choose(asked.version, asked.headers);
+    let admitted = match waking {
+        Some(problem) => Err(problem),
+        None => within_quotas(state, permit, team).await,
+    };
+    let is_admitted = admitted.is_ok();
+    let version = admitted.and_then(|()| asked.version.of(&route));
+    let mut picked = version.and_then(|version| route.choose(version, asked.headers));
+    let mut watched =
+        picked.as_ref().map_or(Watched::not(), |pick| Watched::by(&pick.share.source));
     let result = match &mut picked {
-        Ok(pick) => answer(state, (&route, pick), &asked, decode, encode, begun).await,
+        Ok(pick) => {
+            answer(state, (&route, pick), &asked, decode, encode, (begun, &mut watched)).await
+        }
         Err(problem) => Err(problem.clone()),
     };
     let picked = picked.map(|pick| pick.share);
+    if let (Err(problem), Ok(share)) = (&result, &picked) {
+        watched.failed(state, &share.source, &asked, problem, begun);
+    }
     let took = begun.elapsed();
-    route.metrics.count(&result, took);
+    let end = End { protocol, code: result.as_ref().err().map(|problem| problem.code) };
+    route.metrics.count(took, picked.is_err().then_some(end));
     let served = picked.as_ref().ok().map(|share| share.served.as_ref());
     let outcome = result.as_ref().map(|done| (&done.times, done.id.as_str()));
-    Told { route: &route, served, permit, protocol: asked.protocol, outcome, took }.tell(state);
+    let about = (asked.headers, asked.traced);
+    Told { route: &route, served, permit, protocol, about, outcome, took }.tell(state);
     if let Ok(share) = picked {
         let times = result.as_ref().ok().map(|done| &done.times);
-        share.statistics.count(times, took, state.given.database.now());
+        share.statistics.count(times, took, state.given.database.now(), Some(end));
     }
     // What no version was picked for counts as used for one that could have answered.
-    if let Some(Share { served, .. }) = picked.ok().or(route.shares.first()) {
+    let used = picked.ok().or(route.shares.first());
+    if let Some(Share { served, .. }) = used.filter(|_| is_admitted) {
         let counts = match &result {
             Ok(done) => done.counts(bytes_in),
             Err(_) => {
@@ -139,13 +157,14 @@ async fn answer<'r, T>(
     asked: &Asked<'_>,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
     encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
-    begun: Instant,
+    (begun, watched): (Instant, &mut Watched),
 ) -> Result<Done<T>, Problem> {
     let at = Instant::now();
     let mut request = decode(&pick.share.served.signature)?;
     let decoded = at.elapsed();
     let inputs = std::mem::take(&mut request.inputs);
     let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
+    watched.decoded(rows, &inputs, request.id.as_deref());
     pick.settle(route, &inputs);
     let longest = begun + route.deadline;
     let theirs = request.timeout().and_then(|timeout| begun.checked_add(timeout));
@@ -156,19 +175,30 @@ async fn answer<'r, T>(
     let served = pick.share.served.as_ref();
     let Answer { outputs, inputs, queued, batch, run, leads } = answer;
     let at = Instant::now();
-    if let Some(copied) = copied {
-        copied.answered(&outputs, &state.shadows);
-    }
     let id = inference_id(asked.id, request.id.as_deref());
-    let source = &pick.share.source;
-    let taken = capture::take(source, rows, inputs, &outputs);
+    if let Some(copied) = copied {
+        let about = About::of(asked, id.clone(), begun);
+        copied.answered(&outputs, &state.shadows, watched.wanted().map(|wanted| (wanted, about)));
+    }
+    let taken = watched.take(rows, inputs, &outputs);
     let outputs = select(outputs, &request.outputs);
     let (value, bytes_out) = encode(Answered { served, id: &id, request, outputs })?;
     if let Some(taken) = taken {
-        taken.offer(state, source, asked, id.clone(), begun);
+        taken.offer(state, &pick.share.source, About::of(asked, id.clone(), begun), false, None);
     }
     let times = Times { rows: rows as u64, decoded, queued, run, leads, encoded: at.elapsed() };
     Ok(Done { value, id, times, bytes_out, batch })
+}
+
+/// Counts a prediction against the quotas of the endpoint's team and of whoever asks.
+async fn within_quotas(
+    state: &State,
+    permit: &Permit<verbs::Invoke>,
+    team: Option<SubjectId>,
+) -> Result<(), Problem> {
+    let limiter = &state.given.limiter;
+    limiter.admit_to(team).await?;
+    limiter.count(Key::PredictionsPerMonth, permit.actor(), team, 1).await
 }
 
 fn signed(count: usize) -> i64 {
@@ -181,20 +211,35 @@ pub(crate) fn route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem
     live.get(endpoint).cloned().ok_or_else(|| Resource::Endpoint(endpoint.to_owned()).absent())
 }
 
-/// The present route to an endpoint, but for a moment after its first release was completed: whoever
-/// was told so may ask before this node has heard of it.
+/// The present route to an endpoint that is ready to be asked.
 pub(crate) async fn settled_route(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem> {
-    let found = route(state, endpoint)?;
-    if found.is_cold() {
-        return Box::pin(woken(state, &found)).await;
+    let (route, waking) = settled(state, route(state, endpoint)?).await;
+    waking.map_or(Ok(route), Err)
+}
+
+/// The present route to the same endpoint, but for a moment after its first release was completed:
+/// whoever was told so may ask before this node has heard of it. With it comes why it cannot be asked, if
+/// it is loaded because it is asked for, or gone.
+async fn settled(state: &State, found: Arc<Route>) -> (Arc<Route>, Option<Problem>) {
+    // Boxed, since hardly anybody waits.
+    let waited = if found.is_cold() {
+        Box::pin(woken(state, &found)).await
+    } else if found.is_near {
+        Box::pin(heard_of(state, &found.name)).await
+    } else {
+        return (found, None);
+    };
+    match waited {
+        Ok(route) => (route, None),
+        Err(problem) => (found, Some(problem)),
     }
-    if !found.is_near {
-        return Ok(found);
-    }
+}
+
+/// The route to an endpoint once its first release is completed here too, or after a moment.
+async fn heard_of(state: &State, endpoint: &str) -> Result<Arc<Route>, Problem> {
     let is_settled = |_: &()| route(state, endpoint).map_or(true, |route| !route.is_near);
     let mut swaps = state.swapped.subscribe();
-    // Boxed, since hardly anybody waits.
-    let _late = Box::pin(timeout(PATIENCE, swaps.wait_for(is_settled))).await;
+    let _late = timeout(PATIENCE, swaps.wait_for(is_settled)).await;
     route(state, endpoint)
 }
 
@@ -239,7 +284,7 @@ pub(crate) async fn served(
 
 /// Which version of the present release a caller insists on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Version {
+pub enum Version {
     /// None.
     Any,
     /// That one.
@@ -258,10 +303,15 @@ impl Version {
         state: &State,
         endpoint: &str,
     ) -> Result<Option<i32>, Problem> {
+        self.of(&*settled_route(state, endpoint).await?)
+    }
+
+    /// Its number, by that route.
+    fn of(&self, route: &Route) -> Result<Option<i32>, Problem> {
         match self {
             Self::Any => Ok(None),
             Self::Number(number) => Ok(Some(*number)),
-            Self::Label(label) => settled_route(state, endpoint).await?.labelled(label).map(Some),
+            Self::Label(label) => route.labelled(label).map(Some),
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    fn add(&mut self, value: u64, bounds: &[u64]) {
+    pub(crate) fn add(&mut self, value: u64, bounds: &[u64]) {
         if self.counts.is_empty() {
             self.counts.resize(bounds.len() + 1, 0);
         }
@@ -49,7 +49,7 @@ impl Histogram {
         self.sum = self.sum.saturating_add(value);
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         if self.counts.len() < other.counts.len() {
             self.counts.resize(other.counts.len(), 0);
         }
@@ -60,7 +60,7 @@ impl Histogram {
     }
 
     /// All of it; values are divided by `unit`.
-    fn told(&self, bounds: &[u64], unit: f64) -> Told {
+    pub(crate) fn told(&self, bounds: &[u64], unit: f64) -> Told {
         let bounds = bounds.iter().map(|bound| *bound as f64 / unit).chain([f64::INFINITY]);
         // Where nothing was counted yet there are no counts.
         let counts = self.counts.iter().copied().chain(std::iter::repeat(0));
@@ -119,7 +119,7 @@ impl Stages {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 

@@ -10,7 +10,13 @@ use store::Database;
 use tokio::sync::watch;
 
 use crate::{
-    Logging, Metrics, demand::Asked, live::Routes, log::Log, routing::Shadows, usage::Usage,
+    Headers, Logging, Metrics, Tracing,
+    demand::Asked,
+    live::Routes,
+    log::Log,
+    routing::Shadows,
+    spans::{Spans, Traced},
+    usage::Usage,
 };
 
 /// What may be set.
@@ -31,6 +37,8 @@ pub struct Settings {
     pub limits: Limits,
     /// What is written down of predictions.
     pub logging: Logging,
+    /// Where traces go, if anywhere.
+    pub tracing: Option<Tracing>,
 }
 
 /// What clients may take of us.
@@ -67,6 +75,7 @@ impl Default for Settings {
             memory: u64::MAX,
             limits: Limits::default(),
             logging: Logging::default(),
+            tracing: None,
         }
     }
 }
@@ -109,6 +118,8 @@ pub struct Node {
     pub(crate) usage: Usage,
     /// What was answered.
     pub(crate) log: Log,
+    /// What is traced, if anything is.
+    pub(crate) spans: Option<Spans>,
     /// Copies of requests that wait for a version whose answers nobody gets.
     pub(crate) shadows: Shadows,
     /// What requests ask of whoever loads.
@@ -124,8 +135,9 @@ impl State {
         let ready = watch::Sender::new(false);
         let (usage, shadows, asked) = (Usage::default(), Shadows::default(), Asked::default());
         let log = Log::new(given.settings.logging.rate);
+        let spans = given.settings.tracing.as_ref().map(Spans::new);
         let id = NodeId::new();
-        Self(Arc::new(Node { id, given, live, swapped, usage, log, shadows, asked, ready }))
+        Self(Arc::new(Node { id, given, live, swapped, usage, log, spans, shadows, asked, ready }))
     }
 
     /// This node's id.
@@ -139,6 +151,11 @@ impl State {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         *self.ready.borrow()
+    }
+
+    /// A prediction's place in a trace, if one is recorded of it.
+    pub(crate) fn trace(&self, headers: Headers<'_>) -> Option<Traced> {
+        self.spans.as_ref()?.begin(headers.trace())
     }
 
     pub(crate) fn set_ready(&self, ready: bool) {

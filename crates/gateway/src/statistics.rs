@@ -10,7 +10,11 @@ use domain::Timestamp;
 use inference::Run;
 use protocol::v2::statistics::{BatchStatistics, InferStatistics, ModelStatistics};
 
-use crate::{sharded::Sharded, stages::Stages};
+use crate::{
+    metrics::{End, Ends},
+    sharded::Sharded,
+    stages::Stages,
+};
 
 /// Runs of up to so many rows are told apart by their exact number, larger ones by the next power of
 /// two: callers choose how many rows they send.
@@ -41,12 +45,22 @@ struct Totals {
     stats: InferStatistics,
     batches: BTreeMap<u64, BatchStatistics>,
     stages: Stages,
+    ends: Ends,
 }
 
 impl Statistics {
-    /// Counts a request that was answered, or was not.
-    pub(crate) fn count(&self, times: Option<&Times>, took: Duration, now: Timestamp) {
+    /// Counts a request that was answered, or was not; and how it ended, unless another version tries.
+    pub(crate) fn count(
+        &self,
+        times: Option<&Times>,
+        took: Duration,
+        now: Timestamp,
+        end: Option<End>,
+    ) {
         self.0.change(|totals| {
+            if let Some(end) = end {
+                totals.ends.add(end);
+            }
             totals.last = Some(now);
             let Some(times) = times else { return totals.stats.fail.add(took) };
             let Times { rows, decoded, queued, run, leads, encoded } = times;
@@ -72,6 +86,13 @@ impl Statistics {
     pub(crate) fn stages(&self) -> Stages {
         let mut sum = Stages::default();
         self.0.each(|part| sum.merge(&part.stages));
+        sum
+    }
+
+    /// How requests ended so far.
+    pub(crate) fn ends(&self) -> Ends {
+        let mut sum = Ends::default();
+        self.0.each(|part| sum.merge(&part.ends));
         sum
     }
 
@@ -126,10 +147,10 @@ mod tests {
     fn a_run_counts_once_however_many_requests_share_it() {
         let (statistics, now) = (Statistics::default(), Timestamp::UNIX_EPOCH);
         for request in 0..3 {
-            statistics.count(Some(&times(3, request == 0)), 9 * MS, now);
+            statistics.count(Some(&times(3, request == 0)), 9 * MS, now, None);
         }
-        statistics.count(Some(&times(1, true)), 9 * MS, now);
-        statistics.count(None, MS, now + Duration::from_secs(1));
+        statistics.count(Some(&times(1, true)), 9 * MS, now, None);
+        statistics.count(None, MS, now + Duration::from_secs(1), None);
         let told = statistics.told("fraud", "3");
         assert_eq!((told.inference_count, told.execution_count), (4, 2));
         assert_eq!(told.last_inference, 1000);

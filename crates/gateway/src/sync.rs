@@ -180,10 +180,10 @@ impl Keeper {
     fn route(&self, wanted: &serving::Route, current: &Routes) -> Arc<Route> {
         let name = wanted.endpoint.to_string();
         let target = Arc::new(wanted.access_target());
-        let old = current.get(&name).filter(|old| old.endpoint == wanted.id);
+        let same = current.get(&name).filter(|old| old.endpoint == wanted.id);
         let is_cold = self.is_cold(wanted);
         // What it served goes.
-        let old = old.filter(|old| !is_cold || old.shares.is_empty());
+        let old = same.filter(|old| !is_cold || old.shares.is_empty());
         let live = wanted.live.as_ref().filter(|_| !is_cold).and_then(|live| {
             self.shares(wanted, live, old.map(Arc::as_ref)).map(|shares| (live, shares))
         });
@@ -214,7 +214,7 @@ impl Keeper {
             // It was given to another team, or an alias has moved, while its next versions are not loaded yet.
             (None, Some(old)) if old.release.is_some() => Arc::new(old.with(target, aliases)),
             (live, _) => {
-                let metrics = self.state.given.metrics.of(&name);
+                let metrics = same.map(|old| Arc::clone(&old.metrics)).unwrap_or_default();
                 let (live, shares) = live.unzip();
                 let release = live.map(|live| live.release);
                 if release.is_some() {

@@ -82,6 +82,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Before then.
     pub until: Option<Timestamp>,
+    /// Only what callers were answered: no failures, and nothing of shadows.
+    pub answered: bool,
 }
 
 /// Reads kept rows of an endpoint, those of the newest files first; the audit trail is told.
@@ -172,6 +174,9 @@ async fn rows(state: &State, file: &Segment, filter: &Filter) -> Result<Vec<Row>
         Some(which) => which.marks(&table, state),
         None => vec![true; table.rows],
     };
+    if filter.answered {
+        keep.iter_mut().zip(table.answered()).for_each(|(keep, answered)| *keep &= answered);
+    }
     let since = filter.since.map_or(i64::MIN, |it| it.timestamp_micros());
     let until = filter.until.map_or(i64::MAX, |it| it.timestamp_micros());
     for (keep, at) in keep.iter_mut().zip(times) {

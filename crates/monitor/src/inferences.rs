@@ -46,7 +46,8 @@ pub async fn get(
     endpoint: &EndpointRef,
     id: &str,
 ) -> Result<Option<Inference>> {
-    let filter = Filter { which: Some(Which::Inference(id.to_owned())), ..Filter::default() };
+    let which = Some(Which::Inference(id.to_owned()));
+    let filter = Filter { which, answered: true, ..Filter::default() };
     let page = captured::list(state, permit, endpoint, &filter, None, Limit::new(Some(1))?).await?;
     let Some(mut row) = page.items.into_iter().next() else { return Ok(None) };
     row.remove("inputs");

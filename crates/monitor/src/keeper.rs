@@ -66,10 +66,28 @@ struct Sealed {
     weight: usize,
 }
 
+/// What the rows of a file have in common, besides settings. What was answered has other columns than what
+/// failed, and that again others than what could not be decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    endpoint: EndpointId,
+    version: VersionId,
+    failed: bool,
+    decoded: bool,
+}
+
+impl Kind {
+    fn of(record: &Record) -> Self {
+        let Source { endpoint, version, .. } = *record.source;
+        let (failed, decoded) = (record.code.is_some(), !record.inputs.is_empty());
+        Self { endpoint, version, failed, decoded }
+    }
+}
+
 /// Gathers and writes.
 pub(crate) struct Keeper {
     given: Given,
-    open: HashMap<(EndpointId, VersionId), Batch>,
+    open: HashMap<Kind, Batch>,
     sealed: VecDeque<Sealed>,
     /// The bytes of all of them.
     held: usize,
@@ -120,7 +138,7 @@ impl Keeper {
             return;
         }
         self.held += weight;
-        let key = (source.endpoint, source.version);
+        let key = Kind::of(&record);
         // A file has one set of settings: what is masked in it is masked in all of it.
         let differs = |batch: &Batch| batch.source.settings != source.settings;
         if let Some(batch) = self.open.remove(&key) {

@@ -1,6 +1,6 @@
 //! What is captured of predictions, and what becomes of it.
 //!
-//! A gateway offers each answered request to a [`Ring`], which never blocks: what finds no room is
+//! A gateway offers each request that was answered, or failed, to a [`Ring`], which never blocks: what finds no room is
 //! dropped and counted. A thread beside the requests takes them out, adds their rows to sketches by
 //! the minute (`minutes`, [`sketch`]), and hands those whose rows are kept to `keeper`, which writes
 //! them to Parquet files in the artifact store.

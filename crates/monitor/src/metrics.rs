@@ -22,6 +22,10 @@ struct RowLabels {
 pub(crate) enum Outcome {
     /// They are in sketches.
     Sketched,
+    /// They are in the sketches of a shadow.
+    Shadow,
+    /// Their request failed: it was counted.
+    Failed,
     /// They are in a file.
     Kept,
     /// Their request was too large: only its first rows were taken.
@@ -36,6 +40,8 @@ impl Outcome {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Sketched => "sketched",
+            Self::Shadow => "shadow",
+            Self::Failed => "failed",
             Self::Kept => "kept",
             Self::Cut => "cut",
             Self::OverQuota => "over_quota",
@@ -58,12 +64,12 @@ impl Metrics {
         let metrics = Self { dropped: Family::default(), rows: Family::default() };
         registry.register(
             "bottega_capture_dropped",
-            "Answered requests that were not captured, since there was no room",
+            "Requests that were not captured, since there was no room",
             metrics.dropped.clone(),
         );
         registry.register(
             "bottega_capture_rows",
-            "Rows of answered requests, by what became of them",
+            "Rows of requests, by what became of them",
             metrics.rows.clone(),
         );
         metrics

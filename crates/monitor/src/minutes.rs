@@ -1,4 +1,5 @@
-//! Sketches of what was answered since they were written down last, by the minute.
+//! Sketches of what was answered since they were written down last, by the minute, and how many requests
+//! failed. What shadows answered has sketches of its own.
 
 use std::collections::HashMap;
 
@@ -6,7 +7,10 @@ use domain::{
     EndpointId, Tensor, TensorData, Timestamp, VersionId,
     capture::{How, Record},
 };
-use store::capture::sketches::{Key, Sketch};
+use store::capture::{
+    failures::{Failures, Kind},
+    sketches::{Key, Part, Role, Sketch},
+};
 
 use crate::{
     Hashes,
@@ -19,9 +23,12 @@ const WIDEST: usize = 256;
 
 const MINUTE: i64 = 60;
 
-/// Windows of a minute, of one version behind one endpoint each.
+/// Windows of a minute, of one version behind one endpoint each, as a shadow or not.
 #[derive(Default)]
-pub(crate) struct Minutes(HashMap<(EndpointId, VersionId, i64), Window>);
+pub(crate) struct Minutes {
+    windows: HashMap<(EndpointId, VersionId, i64, bool), Window>,
+    failures: HashMap<Kind, i64>,
+}
 
 #[derive(Default)]
 struct Window {
@@ -59,11 +66,18 @@ impl Shape {
 }
 
 impl Minutes {
-    /// Adds an answered request, without what its owner masks.
+    /// Adds a request, without what its owner masks; one that failed to the counts alone.
     pub(crate) fn add(&mut self, record: &Record, hashes: &Hashes) {
-        let (source, rows) = (&record.source, record.held());
+        let (source, rows, shadow) = (&record.source, record.held(), record.shadow);
+        let (endpoint, version) = (source.endpoint, source.version);
         let minute = record.at.timestamp().div_euclid(MINUTE);
-        let window = self.0.entry((source.endpoint, source.version, minute)).or_default();
+        if let Some(code) = record.code {
+            let (minute, code) = (beginning(minute), code.as_str().to_owned());
+            let kind = Kind { endpoint, minute, version, shadow, code };
+            *self.failures.entry(kind).or_default() += 1;
+            return;
+        }
+        let window = self.windows.entry((endpoint, version, minute, shadow)).or_default();
         window.rows = window.rows.saturating_add(rows as u64);
         for (at, tensor) in record.inputs.iter().enumerate() {
             let mask = source.settings.mask(&tensor.name);
@@ -79,12 +93,16 @@ impl Minutes {
     }
 
     /// Takes all of it, to be written down.
-    pub(crate) fn take(&mut self) -> Vec<Sketch> {
+    pub(crate) fn take(&mut self) -> Part {
         let mut sketches = Vec::new();
-        for ((endpoint, version, minute), window) in std::mem::take(&mut self.0) {
-            let minute = Timestamp::from_timestamp(minute * MINUTE, 0).unwrap_or_default();
+        for ((endpoint, version, minute, shadow), window) in std::mem::take(&mut self.windows) {
+            let minute = beginning(minute);
             let rows = i64::try_from(window.rows).unwrap_or(i64::MAX);
-            for (role, tensors) in [("input", &window.inputs), ("output", &window.outputs)] {
+            let roles = match shadow {
+                false => [Role::Input, Role::Output],
+                true => [Role::ShadowInput, Role::ShadowOutput],
+            };
+            for (role, tensors) in roles.into_iter().zip([&window.inputs, &window.outputs]) {
                 for (name, column) in tensors.iter().flat_map(Columns::named) {
                     let key = Key { endpoint, minute, version, role, name };
                     sketches.push(Sketch { key, rows, bytes: column.encode() });
@@ -93,8 +111,17 @@ impl Minutes {
         }
         // Whoever writes takes them in the same order as others.
         sketches.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        sketches
+        let failures = std::mem::take(&mut self.failures).into_iter();
+        let failures = failures.map(|(kind, requests)| Failures { kind, requests });
+        let mut failures: Vec<_> = failures.collect();
+        failures.sort_unstable_by(|one, other| one.kind.cmp(&other.kind));
+        Part { sketches, failures }
     }
+}
+
+/// When a minute began.
+fn beginning(minute: i64) -> Timestamp {
+    Timestamp::from_timestamp(minute * MINUTE, 0).unwrap_or_default()
 }
 
 impl Columns {
@@ -216,7 +243,10 @@ fn each<T>(
 #[cfg(test)]
 mod tests {
     use auth::SecretKey;
-    use domain::capture::{Mask, Settings};
+    use domain::{
+        ErrorCode,
+        capture::{Mask, Settings},
+    };
 
     use super::*;
     use crate::testing;
@@ -225,8 +255,8 @@ mod tests {
         Hashes::new(SecretKey::new("k".repeat(32).into()).unwrap())
     }
 
-    fn taken(minutes: &mut Minutes) -> HashMap<(&'static str, String), Column> {
-        let sketches = minutes.take().into_iter();
+    fn taken(minutes: &mut Minutes) -> HashMap<(Role, String), Column> {
+        let sketches = minutes.take().sketches.into_iter();
         sketches
             .map(|it| ((it.key.role, it.key.name), Column::decode(&it.bytes).unwrap()))
             .collect()
@@ -257,10 +287,10 @@ mod tests {
             record.at += chrono::TimeDelta::seconds(40 * at);
             minutes.add(&record, &hashes());
         }
-        let sketches = minutes.take();
+        let sketches = minutes.take().sketches;
         assert_eq!(sketches.len(), 2 * 6, "{sketches:?}");
         assert_eq!(sketches.iter().filter(|it| it.rows == 4).count(), 6);
-        assert!(minutes.take().is_empty());
+        assert_eq!(minutes.take(), Part::default());
         let column = |name: &str| {
             let found = sketches.iter().find(|it| it.key.name == name && it.rows == 4).unwrap();
             Column::decode(&found.bytes).unwrap()
@@ -277,6 +307,36 @@ mod tests {
         assert_eq!(wide.count, 4 * 200);
         let Column::Text(y) = column("y") else { unreachable!() };
         assert_eq!(y.frequent(9), [("false".to_owned(), 2), ("true".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn shadows_and_failures_are_not_among_what_was_answered() {
+        let source = testing::source(Settings::default());
+        let record = |shadow, code| {
+            let (inputs, outputs) = (vec![testing::row("x", &[1.0])], vec![]);
+            Record { shadow, code, ..testing::record_of(&source, "i", inputs, outputs) }
+        };
+        let mut minutes = Minutes::default();
+        let (invalid, late) = (Some(ErrorCode::Invalid), Some(ErrorCode::Timeout));
+        for (shadow, code) in [
+            (false, None),
+            (true, None),
+            (true, None),
+            (false, invalid),
+            (false, invalid),
+            (false, late),
+            (true, invalid),
+        ] {
+            minutes.add(&record(shadow, code), &hashes());
+        }
+        let Part { sketches, failures } = minutes.take();
+        let rows: Vec<_> = sketches.iter().map(|it| (it.key.role, it.rows)).collect();
+        assert_eq!(rows, [(Role::Input, 1), (Role::ShadowInput, 2)]);
+        let failures: Vec<_> = failures
+            .iter()
+            .map(|it| (it.kind.shadow, it.kind.code.as_str(), it.requests))
+            .collect();
+        assert_eq!(failures, [(false, "invalid", 2), (false, "timeout", 1), (true, "invalid", 1)]);
     }
 
     #[test]
@@ -298,7 +358,9 @@ mod tests {
         let mut names: Vec<_> = columns.keys().map(|(_, name)| name.as_str()).collect();
         names.sort_unstable();
         assert_eq!(names, ["city", "color"]);
-        let Column::Text(city) = &columns[&("input", "city".to_owned())] else { unreachable!() };
+        let Column::Text(city) = &columns[&(Role::Input, "city".to_owned())] else {
+            unreachable!()
+        };
         assert_eq!(city.frequent(9), [(hashes().mask("Lisboa"), 1)]);
     }
 }

@@ -40,6 +40,7 @@ pub(crate) fn record_of(
         caller: Actor::user("ana"),
         protocol: Protocol::V2,
         shadow: false,
+        code: None,
         keep: true,
         rows: inputs[0].shape[0],
         inputs,

@@ -16,7 +16,7 @@ use auth::Limiter;
 use domain::{NodeId, Streak, capture::Record};
 use store::{
     Database,
-    capture::sketches::{self, Sketch},
+    capture::sketches::{self, Part},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -162,7 +162,12 @@ impl Watcher {
             let mut minutes = self.minutes.lock().unwrap_or_else(PoisonError::into_inner);
             minutes.add(record, &self.given.hashes);
             drop(minutes);
-            self.given.metrics.rows(name, Outcome::Sketched, held);
+            let outcome = match (record.code, record.shadow) {
+                (Some(_), _) => Outcome::Failed,
+                (None, true) => Outcome::Shadow,
+                (None, false) => Outcome::Sketched,
+            };
+            self.given.metrics.rows(name, outcome, held);
         }
     }
 }
@@ -186,7 +191,7 @@ impl domain::capture::Sink for Watcher {
 struct Writer {
     node: NodeId,
     epoch: i64,
-    waiting: VecDeque<(i64, Vec<Sketch>)>,
+    waiting: VecDeque<(i64, Part)>,
     away: Streak,
 }
 
@@ -212,7 +217,7 @@ impl Writer {
                     self.waiting.pop_front();
                 }
                 Ok(Err(error)) if !error.is_unreachable() => {
-                    tracing::error!(%error, columns = part.len(), "sketches are refused, and lost");
+                    tracing::error!(%error, columns = part.sketches.len(), "sketches are refused, and lost");
                     self.waiting.pop_front();
                 }
                 failed => {
@@ -231,19 +236,28 @@ impl Writer {
     }
 
     /// Numbers what is to be written, and forgets the oldest where that is too much.
-    fn queue(&mut self, sketches: Vec<Sketch>) {
-        for part in sketches.chunks(AT_ONCE) {
-            self.epoch += 1;
-            self.waiting.push_back((self.epoch, part.to_vec()));
+    fn queue(&mut self, seen: Part) {
+        let Part { sketches, mut failures } = seen;
+        let mut parts: Vec<_> = sketches.chunks(AT_ONCE).map(<[_]>::to_vec).collect();
+        if parts.is_empty() && !failures.is_empty() {
+            parts.push(Vec::new());
         }
-        let weight = |part: &[Sketch]| part.iter().map(|it| it.bytes.len() + 200).sum::<usize>();
+        for sketches in parts {
+            self.epoch += 1;
+            let failures = mem::take(&mut failures);
+            self.waiting.push_back((self.epoch, Part { sketches, failures }));
+        }
+        let weight = |part: &Part| {
+            let sketches = part.sketches.iter().map(|it| it.bytes.len() + 200).sum::<usize>();
+            sketches + part.failures.len() * 200
+        };
         let mut kept: usize = self.waiting.iter().map(|(_, part)| weight(part)).sum();
         while kept > KEPT
             && let Some((_, oldest)) = self.waiting.pop_front()
         {
             kept -= weight(&oldest);
             tracing::error!(
-                columns = oldest.len(),
+                columns = oldest.sketches.len(),
                 "the database is away for too long: sketches are lost"
             );
         }

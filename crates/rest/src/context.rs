@@ -2,7 +2,8 @@
 //!
 //! It gives the request an id (the caller's, if that is sound), makes the id known to all that
 //! runs for the request ([`request_id`], and the span `request` that log lines stand in), puts it
-//! on every answer, writes one log line at the end and counts the answer.
+//! on every answer, writes one log line at the end and counts the answer. Whoever records a trace of a
+//! request puts its [`TraceParent`] into the extensions: the answer and the log line name it.
 //!
 //! Predictions pass through here by the ten thousand a second: a request costs one look into a
 //! map and a few small allocations, and predictions and probes that succeed are logged at `debug`
@@ -26,6 +27,7 @@ use crate::metrics::{HttpMetrics, Recorder};
 use crate::trace::TraceParent;
 
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_HEADER: HeaderName = HeaderName::from_static(TraceParent::RESPONSE);
 
 tokio::task_local! {
     static REQUEST_ID: RequestId;
@@ -97,7 +99,7 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, recorder) = (Rc::clone(&self.service), Rc::clone(&self.recorder));
         let (counter, counted) = (Rc::clone(&self.counter), self.counter.begin());
-        let seen = Seen::of(&request);
+        let mut seen = Seen::of(&request);
         let span = seen.span();
         Box::pin(async move {
             // Until the answer is made, or whoever asked has left.
@@ -105,6 +107,7 @@ where
             let inner = async move { service.call(request).await };
             match REQUEST_ID.scope(seen.id.clone(), inner.instrument(span)).await {
                 Ok(mut answer) => {
+                    seen.recorded = answer.request().extensions().get().copied();
                     seen.sign(answer.headers_mut());
                     if counter.is_stopping() {
                         // Else the client would send its next request to somebody who is gone.
@@ -136,6 +139,8 @@ where
 struct Seen {
     id: RequestId,
     trace: Option<TraceParent>,
+    /// Ours, where a trace is recorded.
+    recorded: Option<TraceParent>,
     method: Method,
     kind: Kind,
     at: Instant,
@@ -147,6 +152,7 @@ impl Seen {
         Self {
             id: header("x-request-id").and_then(RequestId::from_caller).unwrap_or_default(),
             trace: header("traceparent").and_then(TraceParent::parse),
+            recorded: None,
             method: request.method().clone(),
             kind: Kind::of(request.path()),
             at: Instant::now(),
@@ -179,6 +185,9 @@ impl Seen {
         if let Ok(value) = HeaderValue::from_str(self.id.as_str()) {
             headers.insert(REQUEST_ID_HEADER, value);
         }
+        if let Some(Ok(value)) = self.recorded.map(|it| HeaderValue::from_str(&it.header())) {
+            headers.insert(TRACE_HEADER, value);
+        }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     }
 
@@ -193,7 +202,7 @@ impl Seen {
                     duration_ms = self.elapsed().as_secs_f64() * 1000.0,
                     request_id = %self.id,
                     actor = actor.map(tracing::field::display),
-                    trace_id = self.trace.map(tracing::field::display),
+                    trace_id = self.recorded.or(self.trace).map(tracing::field::display),
                     "answered"
                 )
             };

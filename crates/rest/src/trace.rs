@@ -14,6 +14,16 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
+    /// The header of an answer that names the trace which is recorded of the request.
+    pub const RESPONSE: &str = "traceresponse";
+
+    /// As headers have it.
+    #[must_use]
+    pub fn header(&self) -> String {
+        let (span, flags) = (u64::from_be_bytes(self.span), u8::from(self.is_sampled));
+        format!("00-{self}-{span:016x}-{flags:02x}")
+    }
+
     /// Reads `VERSION-TRACE-PARENT-FLAGS`. What is not valid is ignored, as the standard asks.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
@@ -60,6 +70,7 @@ mod tests {
             let read = TraceParent::parse(&good).unwrap();
             assert_eq!((read.to_string().as_str(), read.is_sampled), (trace, true));
             assert_eq!(u64::from_be_bytes(read.span), 0x00f0_67aa_0ba9_02b7);
+            assert_eq!(read.header(), format!("00-{trace}-00f067aa0ba902b7-01"));
         }
         let unsampled = format!("00-{trace}-00f067aa0ba902b7-02");
         assert!(!TraceParent::parse(&unsampled).unwrap().is_sampled);

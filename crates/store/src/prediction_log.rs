@@ -20,6 +20,8 @@ pub struct Entry {
     pub inference_id: Option<String>,
     /// What the request is called.
     pub request_id: String,
+    /// The trace that it was part of, in hexadecimal.
+    pub trace_id: Option<String>,
     /// Who asked, as `user:ana`.
     pub caller: String,
     /// By which protocol.
@@ -55,6 +57,8 @@ pub struct Written {
     pub inference_id: Option<String>,
     /// What the request is called.
     pub request_id: String,
+    /// The trace that it was part of, in hexadecimal.
+    pub trace_id: Option<String>,
     /// Who asked.
     pub caller: String,
     /// By which protocol.
@@ -94,6 +98,7 @@ pub async fn write(database: &Database, node: NodeId, entries: &[Entry]) -> Resu
     let versions: Vec<Option<i32>> =
         entries.iter().map(|it| it.version.as_ref().map(|(_, number)| *number)).collect();
     let ids: Vec<Option<String>> = entries.iter().map(|it| it.inference_id.clone()).collect();
+    let traces: Vec<Option<String>> = entries.iter().map(|it| it.trace_id.clone()).collect();
     let fields: Vec<Option<String>> = entries.iter().map(|it| it.field.clone()).collect();
     let (requests, callers): (Vec<String>, Vec<String>) =
         (texts(|it| &it.request_id), texts(|it| &it.caller));
@@ -102,14 +107,14 @@ pub async fn write(database: &Database, node: NodeId, entries: &[Entry]) -> Resu
     sqlx::query!(
         r#"INSERT INTO prediction_log
                (endpoint_id, node_id, at, model, version, inference_id, request_id, caller, protocol, code, field,
-                rows, queue_micros, compute_micros, total_micros, left_out)
+                rows, queue_micros, compute_micros, total_micros, left_out, trace_id)
            SELECT e.id, $1, at, model, version, inference_id, request_id, caller, protocol, code, field,
-                  rows, queue_micros, compute_micros, total_micros, left_out
+                  rows, queue_micros, compute_micros, total_micros, left_out, trace_id
            FROM unnest($2::uuid[], $3::timestamptz[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[],
                        $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[],
-                       $15::bigint[], $16::bigint[]) WITH ORDINALITY
+                       $15::bigint[], $16::bigint[], $17::text[]) WITH ORDINALITY
                 AS given (endpoint_id, at, model, version, inference_id, request_id, caller, protocol, code, field,
-                          rows, queue_micros, compute_micros, total_micros, left_out, place)
+                          rows, queue_micros, compute_micros, total_micros, left_out, trace_id, place)
            JOIN endpoints e ON e.id = given.endpoint_id
            ORDER BY place"#,
         node.0,
@@ -127,7 +132,8 @@ pub async fn write(database: &Database, node: NodeId, entries: &[Entry]) -> Resu
         &numbers(|it| it.queue_micros),
         &numbers(|it| it.compute_micros),
         &numbers(|it| it.total_micros),
-        &numbers(|it| it.left_out)
+        &numbers(|it| it.left_out),
+        &traces as &[Option<String>]
     )
     .execute(&mut *tx)
     .await?;
@@ -152,6 +158,7 @@ struct Row {
     compute_micros: i64,
     total_micros: i64,
     left_out: i64,
+    trace_id: Option<String>,
 }
 
 /// `select_entries!("WHERE …", arguments)`: both reads gather the same columns.
@@ -160,7 +167,7 @@ macro_rules! select_entries {
         sqlx::query_as!(
             Row,
             "SELECT id, node_id, at, model, version, inference_id, request_id, caller, protocol, code, field,
-                    rows, queue_micros, compute_micros, total_micros, left_out
+                    rows, queue_micros, compute_micros, total_micros, left_out, trace_id
              FROM prediction_log " + $rest,
             $($argument),*
         )
@@ -207,6 +214,7 @@ impl From<Row> for Written {
             version: row.model.zip(row.version),
             inference_id: row.inference_id,
             request_id: row.request_id,
+            trace_id: row.trace_id,
             caller: row.caller,
             protocol: row.protocol,
             code: row.code,

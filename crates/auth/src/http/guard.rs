@@ -51,6 +51,7 @@ pub struct Gate {
     limiter: Option<Arc<Limiter>>,
     /// The longest body that is read to check a signature; absent: signed requests are not taken.
     signed: Option<usize>,
+    limited: Option<fn(&HttpRequest, &Caller, &Problem)>,
     is_open: fn(&Method, &str) -> bool,
     refusal: fn(&str, Problem) -> HttpResponse,
 }
@@ -64,8 +65,8 @@ impl Gate {
         is_open: fn(&Method, &str) -> bool,
         refusal: fn(&str, Problem) -> HttpResponse,
     ) -> Self {
-        let (limiter, proxies, signed) = (None, Proxies::default(), None);
-        Self { authenticator, limiter, proxies, signed, is_open, refusal }
+        let (limiter, proxies, signed, limited) = (None, Proxies::default(), None, None);
+        Self { authenticator, limiter, proxies, signed, limited, is_open, refusal }
     }
 
     /// Takes requests to SageMaker's runtime that are signed by SigV4, with bodies up to this limit.
@@ -78,6 +79,12 @@ impl Gate {
     #[must_use]
     pub fn limited(self, limiter: Arc<Limiter>) -> Self {
         Self { limiter: Some(limiter), ..self }
+    }
+
+    /// Tells this of each request that the limiter refuses.
+    #[must_use]
+    pub fn telling(self, limited: fn(&HttpRequest, &Caller, &Problem)) -> Self {
+        Self { limited: Some(limited), ..self }
     }
 
     /// Takes the word of these proxies for where a request comes from.
@@ -119,7 +126,12 @@ impl Gate {
         let caller = Caller::new(identity, origin.address, rest::request_id());
         if let Some(limiter) = &self.limiter {
             let admitted = limiter.admit(&caller.actor).await;
-            admitted.inspect_err(|problem| record(request.request(), &caller, problem.spent()))?;
+            admitted.inspect_err(|problem| {
+                record(request.request(), &caller, problem.spent());
+                if let Some(limited) = self.limited {
+                    limited(request.request(), &caller, problem);
+                }
+            })?;
         }
         let for_whom = request.headers().get(ON_BEHALF_OF).map(|value| value.to_str());
         let Some(for_whom) = for_whom else { return Ok(caller) };

@@ -183,4 +183,12 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     prediction_log_retention: Option<String>,
+    /// The OpenTelemetry collector that traces of predictions are sent to (OTLP over HTTP), like http://localhost:4318 [default: none]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp_endpoint: Option<String>,
+    /// Which share of the predictions is traced whose callers send no `traceparent`, from 0 to 1 [default: 0.05]
+    #[arg(long, value_name = "SHARE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp_sample: Option<f64>,
 }

@@ -68,7 +68,7 @@ pub fn start(
     let gate = Gate::new(authenticator, is_open, refusal).trusting(proxies.unwrap_or_default());
     let mut gate = gate.limited(Arc::clone(&services.limiter));
     if services.gateway.is_some() {
-        gate = gate.taking_signed(settings.max_body_bytes);
+        gate = gate.taking_signed(settings.max_body_bytes).telling(gateway::limited);
     }
     let guard = Guard::new(gate);
     let document = document(&services);

@@ -17,6 +17,7 @@ pub mod onnxruntime;
 mod platform;
 mod services;
 mod shutdown;
+mod urls;
 
 use std::{net::TcpListener, process::ExitCode, time::Duration};
 

@@ -24,6 +24,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Roles, onnxruntime,
     platform::{Platform, refused},
+    urls::check_url,
 };
 use crate::{output::Failure, settings::Settings};
 
@@ -162,6 +163,7 @@ impl Services {
                         rate: settings.prediction_log_rate,
                         retention: settings.prediction_log_retention,
                     },
+                    tracing: tracing(settings)?,
                 },
                 metrics: inference_metrics,
                 capture: Arc::<monitor::Watcher>::clone(watcher),
@@ -271,6 +273,13 @@ fn notify_state(platform: &Platform, settings: &Settings) -> Result<notify::Stat
     let vault = secrets::vault(&platform.keys, Kind::Webhook);
     notify::State::new(platform.database.clone(), vault, allowed)
         .map_err(|error| refused("webhooks", &error))
+}
+
+/// Where traces of predictions go.
+fn tracing(settings: &Settings) -> Result<Option<gateway::Tracing>, Problem> {
+    let Some(endpoint) = settings.otlp_endpoint.clone() else { return Ok(None) };
+    check_url("otlp_endpoint", "http://localhost:4318", &endpoint)?;
+    Ok(Some(gateway::Tracing { endpoint, sample: settings.otlp_sample }))
 }
 
 fn deployer_state(

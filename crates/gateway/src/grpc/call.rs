@@ -2,15 +2,19 @@
 
 use std::net::IpAddr;
 
-use auth::{Caller, Permit, Verb};
-use domain::{ErrorCode, Problem, RequestId};
+use auth::{Caller, Permit, Verb, verbs};
+use domain::{ErrorCode, Problem, RequestId, capture::Protocol};
+use rest::TraceParent;
 use tonic::{
     Request, Response, Status,
     metadata::{MetadataKey, MetadataMap, MetadataValue},
 };
 
 use super::status::status;
-use crate::{State, admission::admit, refusal::text as text_of, repository::Unsupported};
+use crate::{
+    Headers, State, admission::admit, refusal::text as text_of, repository::Unsupported,
+    spans::Traced, told,
+};
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -26,6 +30,10 @@ pub(super) struct Call<'a> {
     method: &'static str,
     id: RequestId,
     pub(super) caller: Result<Caller, Problem>,
+    /// Who it is where the limiter refused them.
+    limited: Option<Caller>,
+    /// The trace that is recorded of it, if one is: the answer names it.
+    pub(super) traced: Option<Traced>,
 }
 
 impl Service {
@@ -47,8 +55,9 @@ impl Service {
         address: Option<IpAddr>,
     ) -> Call<'_> {
         let id = text(metadata, REQUEST_ID).and_then(RequestId::from_caller).unwrap_or_default();
-        let caller = self.caller(metadata, address, id.clone()).await;
-        Call { state: &self.state, method, id, caller }
+        let mut limited = None;
+        let caller = self.caller(metadata, address, id.clone(), &mut limited).await;
+        Call { state: &self.state, method, id, caller, limited, traced: None }
     }
 
     /// Refuses, in words, what is not there; strangers are told no more than that they are strangers.
@@ -72,6 +81,7 @@ impl Service {
         metadata: &MetadataMap,
         address: Option<IpAddr>,
         id: RequestId,
+        limited: &mut Option<Caller>,
     ) -> Result<Caller, Problem> {
         let given = &self.state.given;
         let header = text(metadata, "authorization");
@@ -81,6 +91,7 @@ impl Service {
             if let Some(spent) = problem.spent() {
                 given.access.over_quota(&caller, spent);
             }
+            *limited = Some(caller);
             return Err(problem);
         }
         match text(metadata, "x-bottega-on-behalf-of") {
@@ -98,6 +109,19 @@ pub(super) fn text<'a>(metadata: &'a MetadataMap, name: &'static str) -> Option<
 impl Call<'_> {
     pub(super) fn permit<V: Verb>(&self, endpoint: String) -> Result<Permit<V>, Problem> {
         admit(self.state, &self.caller.clone()?, endpoint)
+    }
+
+    /// Admits the caller to an endpoint's predictions. That the limiter refuses them is told.
+    pub(super) fn invoking(
+        &self,
+        endpoint: String,
+        headers: Headers<'_>,
+    ) -> Result<Permit<verbs::Invoke>, Problem> {
+        if let (Err(problem), Some(caller)) = (&self.caller, &self.limited) {
+            told::refused(self.state, caller, endpoint, (Protocol::Grpc, headers), problem);
+            return Err(problem.clone());
+        }
+        self.permit(endpoint)
     }
 
     /// Signs the answer with the call's id, and logs it.
@@ -149,6 +173,9 @@ impl Call<'_> {
             Err(status) => status.metadata_mut(),
         };
         put(metadata, REQUEST_ID, request_id);
+        if let Some(traced) = &self.traced {
+            put(metadata, TraceParent::RESPONSE, &traced.own.header());
+        }
         answer
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use auth::verbs;
 use domain::{Problem, Signature, capture::Protocol};
 use prost::Message as _;
 use protocol::v2::{
@@ -18,7 +17,7 @@ use tonic::{Response, metadata::MetadataMap};
 
 use super::call::{Call, put, text};
 use crate::{
-    predict::{Asked, predict, version_number},
+    predict::{Asked, Version, predict, version_number},
     refusal::with_example,
     routing::Headers,
 };
@@ -27,21 +26,24 @@ use crate::{
 const FINAL: &str = "triton_final_response";
 
 pub(super) async fn infer(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
     mut request: ModelInferRequest,
     metadata: &MetadataMap,
     asked_id: Option<&str>,
     until: Option<Instant>,
 ) -> Result<Response<ModelInferResponse>, Problem> {
-    let permit = call.permit::<verbs::Invoke>(std::mem::take(&mut request.model_name))?;
+    let headers = Headers::Grpc(metadata);
+    let permit = call.invoking(std::mem::take(&mut request.model_name), headers)?;
+    call.traced = call.state.trace(headers);
     let bytes_in = request.encoded_len();
-    let version = Some(request.model_version.as_str()).filter(|version| !version.is_empty());
-    let version = version.map(version_number).transpose()?;
+    let version = match request.model_version.as_str() {
+        "" => Version::Any,
+        number => Version::Number(version_number(number)?),
+    };
     let contents = Contents::of(&request);
     let name = permit.resource().name();
-    let headers = Headers::Grpc(metadata);
-    let (protocol, id) = (Protocol::Grpc, asked_id);
-    let asked = Asked { permit: &permit, version, headers, bytes_in, until, protocol, id };
+    let (protocol, id, traced) = (Protocol::Grpc, asked_id, call.traced);
+    let asked = Asked { permit: &permit, version, headers, bytes_in, until, protocol, id, traced };
     let read = |signature: &Signature| {
         decode(request, signature)
             .map_err(|problem| with_example(problem, name, || json::example(signature)))

@@ -82,10 +82,11 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let call = self.call("ModelInfer", &request).await;
+        let mut call = self.call("ModelInfer", &request).await;
         let (metadata, _, request) = request.into_parts();
         let (until, asked_id) = (infer::until(&metadata), text(&metadata, ASKED_ID));
-        call.answer(infer::infer(&call, request, &metadata, asked_id, until).await)
+        let answer = infer::infer(&mut call, request, &metadata, asked_id, until).await;
+        call.answer(answer)
     }
 
     type ModelStreamInferStream = stream::Answers;

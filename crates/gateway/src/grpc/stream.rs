@@ -34,8 +34,8 @@ pub(super) fn answers(service: Service, request: Request<Streaming<ModelInferReq
         async move {
             let request = request?;
             let (id, model_name) = (request.id.clone(), request.model_name.clone());
-            let call = service.call_from("ModelStreamInfer", &metadata, address).await;
-            Ok(match infer(&call, request, &metadata, None, until).await {
+            let mut call = service.call_from("ModelStreamInfer", &metadata, address).await;
+            Ok(match infer(&mut call, request, &metadata, None, until).await {
                 Ok(answer) => ModelStreamInferResponse {
                     error_message: String::new(),
                     infer_response: Some(answer.into_inner()),

@@ -3,7 +3,7 @@
 use std::io;
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
+    HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder,
     http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, HeaderName, VARY},
     web::Payload,
 };
@@ -19,6 +19,7 @@ use crate::{
     predict::{Answered, Asked, Version, predict},
     refusal::with_example,
     routing::Headers,
+    spans::Traced,
 };
 
 /// Room for an answer of a few dozen numbers; larger ones grow.
@@ -51,6 +52,13 @@ pub(super) async fn send(
     Ok(response.insert_header((VARY, ACCEPT_ENCODING.as_str())).body(packed))
 }
 
+/// The trace that is recorded of a prediction, if one is: the answer will name it.
+pub(super) fn traced(request: &HttpRequest, state: &State) -> Option<Traced> {
+    let traced = state.trace(Headers::Http(request.headers()))?;
+    request.extensions_mut().insert(traced.own);
+    Some(traced)
+}
+
 /// A request whose body is answered by one in JSON that is laid out as it was.
 pub(super) struct Exchange<'a> {
     pub request: &'a HttpRequest,
@@ -76,14 +84,16 @@ impl Exchange<'_> {
         let Self { request, payload, caller, state, endpoint, version, protocol } = self;
         let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
         let body = body::read(request, payload, state.given.settings.body_limit).await?;
+        let traced = traced(request, state);
         let asked = Asked {
             permit: &permit,
-            version: version.number(state, permit.resource().name()).await?,
+            version,
             headers: Headers::Http(request.headers()),
             bytes_in: body.len(),
             until: None,
             protocol,
             id: body::header(request.headers(), ASKED_ID),
+            traced,
         };
         let layout = std::cell::Cell::new(None);
         let decode = |signature: &Signature| {

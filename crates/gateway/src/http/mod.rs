@@ -9,7 +9,8 @@ mod tensorflow;
 mod v2;
 
 use actix_web::HttpResponse;
-use domain::Problem;
+use domain::{Problem, capture::Protocol};
+use percent_encoding::percent_decode_str;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Registers the prediction protocols, to be mounted at `/`. They need `web::Data` of
@@ -40,7 +41,66 @@ pub fn refusal(path: &str, problem: Problem) -> Result<HttpResponse, Problem> {
     }
 }
 
+/// The endpoint of which a path asks a prediction, and by which protocol.
+pub(crate) fn asked_of(path: &str) -> Option<(String, Protocol)> {
+    let mut parts = path.split('/').skip(1);
+    let (protocol, name) = match (parts.next()?, parts.next()?) {
+        ("v2", "models") => (Protocol::V2, parts.next()?),
+        ("v1", "models") => (Protocol::TensorFlow, parts.next()?),
+        ("serve", name) => (Protocol::MlFlow, name),
+        ("endpoints", name) => (Protocol::SageMaker, name),
+        _ => return None,
+    };
+    let last = parts.last();
+    let (name, asked) = match protocol {
+        Protocol::TensorFlow => (name.split(':').next()?, last.unwrap_or(name).split_once(':')?.1),
+        Protocol::V2 | Protocol::Grpc | Protocol::MlFlow | Protocol::SageMaker => (name, last?),
+    };
+    let is_prediction = match protocol {
+        Protocol::V2 => asked == "infer",
+        Protocol::TensorFlow => ["predict", "classify", "regress"].contains(&asked),
+        Protocol::MlFlow | Protocol::SageMaker => asked == "invocations",
+        Protocol::Grpc => false,
+    };
+    let name = percent_decode_str(name).decode_utf8().ok()?;
+    is_prediction.then(|| (name.into_owned(), protocol))
+}
+
 /// Registers what belongs to our own API, to be mounted at `/api/v1`.
 pub fn api_routes(config: &mut ServiceConfig<'_>) {
     config.service(schema::endpoint_schema);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_tells_of_whom_a_prediction_is_asked() {
+        for (path, endpoint, protocol) in [
+            ("/v2/models/fraud/infer", "fraud", Protocol::V2),
+            ("/v2/models/fraud%40staging/versions/3/infer", "fraud@staging", Protocol::V2),
+            ("/v1/models/fraud:predict", "fraud", Protocol::TensorFlow),
+            ("/v1/models/fraud/versions/3:classify", "fraud", Protocol::TensorFlow),
+            ("/v1/models/fraud/labels/champion:regress", "fraud", Protocol::TensorFlow),
+            ("/serve/fraud/invocations", "fraud", Protocol::MlFlow),
+            ("/endpoints/fraud/invocations", "fraud", Protocol::SageMaker),
+        ] {
+            assert_eq!(asked_of(path), Some((endpoint.to_owned(), protocol)), "{path}");
+        }
+        for path in [
+            "",
+            "/",
+            "/v2/models/fraud",
+            "/v2/models/infer",
+            "/v2/models/fraud/ready",
+            "/v1/models/fraud",
+            "/v1/models/fraud/metadata",
+            "/v1/models/fraud:train",
+            "/serve/fraud/ping",
+            "/api/v1/endpoints/fraud/invocations",
+        ] {
+            assert_eq!(asked_of(path), None, "{path}");
+        }
+    }
 }

@@ -17,6 +17,7 @@ use domain::{
     Problem, Tensor,
     serving::{self, Chooser, Match},
 };
+use rest::TraceParent;
 use tonic::metadata::{Ascii, MetadataKey, MetadataMap};
 
 use self::{metrics::Counted, shadow::Shadow};
@@ -38,6 +39,17 @@ pub enum Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
+    /// The caller's place in a trace, if they say.
+    pub(crate) fn trace(self) -> Option<TraceParent> {
+        const NAME: &str = "traceparent";
+        let header = match self {
+            Self::None => None,
+            Self::Http(headers) => headers.get(NAME)?.to_str().ok(),
+            Self::Grpc(metadata) => metadata.get(NAME)?.to_str().ok(),
+        };
+        header.and_then(TraceParent::parse)
+    }
+
     fn get(self, name: &Name) -> Option<&'a [u8]> {
         match self {
             Self::None => None,

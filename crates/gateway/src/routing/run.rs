@@ -69,7 +69,7 @@ impl<'r> Pick<'r> {
             Err(error) if falls_back(&error) && Instant::now() < deadline => error,
             Err(error) => return Err(error),
         };
-        picked.statistics.count(None, begun.elapsed(), state.given.database.now());
+        picked.statistics.count(None, begun.elapsed(), state.given.database.now(), None);
         let answer = other.served.replica.infer(inputs, ask).await;
         // The request ends with it, whether it answers or not.
         self.share = other;

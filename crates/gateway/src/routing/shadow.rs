@@ -13,9 +13,12 @@ use std::sync::{
 };
 use std::time::{Duration, Instant};
 
-use domain::{Tensor, TensorData};
+use domain::{
+    Problem, Tensor, TensorData,
+    capture::{Source, Wanted},
+};
 use futures_util::StreamExt as _;
-use inference::{Ask, Priority};
+use inference::{Answer, Ask, Priority};
 use tokio::{runtime::Handle, sync::mpsc, task::spawn_blocking};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{difference::difference, metrics::ShadowCounts};
 use crate::{
     State,
+    capture::{About, Taken, is_of_content},
     live::{Route, Served, Share, takes_part},
 };
 
@@ -50,14 +54,15 @@ pub(super) struct Shadow {
 /// A copy of a request's inputs, until it has been answered.
 pub(crate) struct Copied {
     served: Arc<Served>,
+    source: Arc<Source>,
     inputs: Vec<Tensor>,
     longest: Duration,
     counts: ShadowCounts,
     _room: Room,
 }
 
-/// A copy and what the caller was answered.
-type Waiting = (Copied, Vec<Tensor>);
+/// A copy, what the caller was answered, and what is captured of the shadow's answer.
+type Waiting = (Copied, Vec<Tensor>, Option<(Wanted, About)>);
 
 /// What waits to be run, and how much there is of it.
 pub(crate) struct Shadows {
@@ -111,7 +116,7 @@ impl Shadow {
         inputs: &[Tensor],
         shadows: &Shadows,
     ) -> Option<Copied> {
-        let served = &route.shares.get(self.at)?.served;
+        let Share { served, source, .. } = route.shares.get(self.at)?;
         let ticket = self.tickets.fetch_add(1, Relaxed);
         if Arc::ptr_eq(served, &share.served) || !takes_part(ticket, self.percent) {
             return None;
@@ -126,6 +131,7 @@ impl Shadow {
         };
         Some(Copied {
             served: Arc::clone(served),
+            source: Arc::clone(source),
             inputs: inputs.to_vec(),
             longest: route.deadline,
             counts: self.counts.clone(),
@@ -136,20 +142,32 @@ impl Shadow {
 
 impl Copied {
     /// Runs it later, to be compared with what the caller is answered.
-    pub(crate) fn answered(self, outputs: &[Tensor], shadows: &Shadows) {
+    pub(crate) fn answered(
+        self,
+        outputs: &[Tensor],
+        shadows: &Shadows,
+        watched: Option<(Wanted, About)>,
+    ) {
         let counts = self.counts.clone();
-        if shadows.sender.try_send((self, outputs.to_vec())).is_err() {
+        if shadows.sender.try_send((self, outputs.to_vec(), watched)).is_err() {
             counts.dropped.inc();
         }
     }
 
-    async fn compare(self, answer: Vec<Tensor>) {
-        let Self { served, inputs, longest, counts, _room } = self;
-        let deadline = Instant::now() + longest;
-        let ask = Ask { deadline, priority: Priority::Low, max_queue: CALM };
+    async fn compare(self, state: &State, answer: Vec<Tensor>, watched: Option<(Wanted, About)>) {
+        let Self { served, source, inputs, longest, counts, _room } = self;
+        let begun = Instant::now();
+        let ask = Ask { deadline: begun + longest, priority: Priority::Low, max_queue: CALM };
+        let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
+        let offer = |inputs, outputs: &[Tensor], code| {
+            if let Some((Wanted { keep }, about)) = watched {
+                let about = About { begun, ..about };
+                Taken::of(keep, rows, inputs, outputs).offer(state, &source, about, true, code);
+            }
+        };
         match served.replica.infer(inputs, ask).await {
-            Ok(shadow) => {
-                let apart = difference(&answer, &shadow.outputs);
+            Ok(Answer { outputs, inputs, .. }) => {
+                let apart = difference(&answer, &outputs);
                 if apart == 0.0 {
                     counts.equal.inc();
                 } else {
@@ -158,6 +176,7 @@ impl Copied {
                         counts.difference.observe(apart);
                     }
                 }
+                offer(inputs, &outputs, None);
             }
             // Others were there first.
             Err(inference::Error::Overloaded | inference::Error::Draining) => {
@@ -166,6 +185,10 @@ impl Copied {
             Err(error) => {
                 tracing::debug!(%error, "a shadow failed");
                 counts.failed.inc();
+                let code = Problem::from(error).code;
+                if is_of_content(code) {
+                    offer(Vec::new(), &[], Some(code));
+                }
             }
         }
     }
@@ -176,12 +199,14 @@ pub(crate) async fn run(state: State, stop: CancellationToken) {
     let receiver = state.shadows.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(receiver) = receiver else { return };
     let copies = ReceiverStream::new(receiver);
-    let compared = copies.for_each_concurrent(AT_ONCE, async |(copied, answer)| {
+    let compared = copies.for_each_concurrent(AT_ONCE, |(copied, answer, watched)| {
         // Quick models run on the thread that asks: never on one that others wait for.
-        let runtime = Handle::current();
-        let ran = spawn_blocking(move || runtime.block_on(copied.compare(answer))).await;
-        if let Err(error) = ran {
-            tracing::error!(%error, "a shadow ended early");
+        let (runtime, state) = (Handle::current(), state.clone());
+        let run = move || runtime.block_on(copied.compare(&state, answer, watched));
+        async {
+            if let Err(error) = spawn_blocking(run).await {
+                tracing::error!(%error, "a shadow ended early");
+            }
         }
     });
     stop.run_until_cancelled(compared).await;

@@ -5,7 +5,6 @@ use std::time::Duration;
 use actix_web::test::TestRequest;
 use domain::Batching;
 use gateway::Settings;
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use store::{Change, versions};
 
@@ -54,8 +53,6 @@ async fn batching_is_taken_over_while_a_version_serves() {
 #[actix_web::test]
 async fn metrics_tell_stages_and_runs_of_each_version() {
     let (world, node) = serving("identity/fp32.onnx", Settings::default()).await;
-    let mut registry = Registry::default();
-    node.state.register(&mut registry);
     for count in [1, 5, 5] {
         let answer = send(&world, &node.state, infer(rows(count))).await;
         assert_eq!(answer.status, 200);
@@ -63,7 +60,7 @@ async fn metrics_tell_stages_and_runs_of_each_version() {
     let refused = json!({"inputs": Value::Null}).to_string();
     assert_eq!(send(&world, &node.state, infer(refused)).await.status, 400);
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    prometheus_client::encoding::text::encode(&mut text, &node.registry).unwrap();
     let version = r#"model="fraud",version="1""#;
     let endpoint = format!(r#"endpoint="fraud",{version}"#);
     for stage in ["decode", "queue", "batch_wait", "compute", "serialise"] {

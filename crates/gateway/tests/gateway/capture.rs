@@ -4,14 +4,15 @@ use std::sync::{Arc, Mutex};
 
 use actix_web::test::TestRequest;
 use domain::{
-    Tensor, TensorData,
+    ErrorCode, Tensor, TensorData,
     capture::{Protocol, Record, Sink},
 };
 use gateway::Settings;
 use serde_json::{Value, json};
 
 use crate::{
-    http::send,
+    http::{infer, send},
+    routing::{IDENTITY, MOODY},
     seed::{Node, World, model, until},
 };
 
@@ -113,11 +114,113 @@ async fn what_is_captured_is_what_was_sent_and_answered() {
         assert_eq!((record.protocol, record.rows), (Protocol::MlFlow, 1));
         assert_eq!(record.id, answer.header("x-bottega-inference-id"));
     } else {
-        assert!(record.is_none(), "what is refused is not captured");
+        assert_eq!(record.unwrap().code, Some(ErrorCode::Invalid));
     }
-    let refused = TestRequest::post().uri("/v2/models/fraud/infer").set_json(json!({"inputs": []}));
-    assert_eq!(send(&world, &node.state, refused).await.status.as_u16(), 400);
+}
+
+fn row(x: f64) -> Value {
+    json!({"id": "mine", "inputs": [
+        {"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [x, 0.0]},
+    ]})
+}
+
+/// A node that serves these files, the first to everybody.
+async fn serving_split(files: &[&str], serving: Value) -> (World, Node, Arc<Heard>) {
+    let world = World::new().await;
+    let _deployer = world.deployer().await;
+    let heard = Arc::new(Heard::default());
+    let capture = Arc::<Heard>::clone(&heard);
+    let node = world.node_watched("a", Settings::default(), world.test.url(), capture).await;
+    let mut versions = Vec::new();
+    for file in files {
+        versions.push(world.version(file).await);
+    }
+    let weights = std::iter::once(100).chain(std::iter::repeat(0));
+    let split: Vec<_> = versions.iter().zip(weights).collect();
+    world.deploy_with("fraud", &split, serving).await;
+    let kept = async || {
+        world.ask(&node, "fraud").await.is_ok() && heard.take().iter().any(|record| record.keep)
+    };
+    until("the endpoint", async || world.ask(&node, "fraud").await.is_ok()).await;
+    say(&world, 1.0, true).await;
+    until("rows are kept", kept).await;
+    (world, node, heard)
+}
+
+#[actix_web::test]
+async fn what_fails_is_captured_with_its_code_and_without_an_answer() {
+    let (world, node, heard) = serving_split(&[MOODY], json!({})).await;
+    heard.take();
+    let ask = async |body: String| send(&world, &node.state, infer(body)).await.status.as_u16();
+    // The model fails on it; it cannot be decoded; it is answered.
+    assert_eq!(ask(row(-3.0).to_string()).await, 400);
+    assert_eq!(ask(r#"{"inputs":[]}"#.to_owned()).await, 400);
+    assert_eq!(ask(row(1.0).to_string()).await, 200);
+    let records = heard.take();
+    let told: Vec<_> = records
+        .iter()
+        .map(|it| (it.code, it.rows, it.inputs.len(), it.outputs.len(), it.keep, it.shadow))
+        .collect();
+    let invalid = Some(ErrorCode::Invalid);
+    assert_eq!(
+        told,
+        [
+            (invalid, 1, 1, 0, true, false),
+            (invalid, 1, 0, 0, true, false),
+            (None, 1, 1, 1, true, false)
+        ]
+    );
+    assert_eq!((records[0].id.as_str(), floats(&records[0].inputs[0])), ("mine", vec![-3.0, 0.0]));
+    // What is refused for other reasons says nothing of the endpoint's requests.
+    let absent = infer(row(1.0).to_string()).uri("/v2/models/fraud/versions/9/infer");
+    assert_eq!(send(&world, &node.state, absent).await.status.as_u16(), 404);
     assert!(heard.take().is_empty());
+    // Where no rows are kept, that it failed is told and no more.
+    say(&world, 0.0, true).await;
+    until("no rows are kept", async || {
+        ask(row(-3.0).to_string()).await;
+        heard.take().iter().all(|record| !record.keep)
+    })
+    .await;
+    assert_eq!(ask(row(-3.0).to_string()).await, 400);
+    let [record] = &heard.take()[..] else { unreachable!() };
+    assert_eq!((record.code, record.inputs.len(), record.keep), (invalid, 0, false));
+}
+
+#[actix_web::test]
+async fn a_shadows_answer_is_captured_under_the_name_of_the_callers() {
+    let routing = json!({"routing": {"shadow": {"version": 2}}});
+    let (world, node, heard) = serving_split(&[IDENTITY, MOODY], routing).await;
+    let settled = async || {
+        world.ask(&node, "fraud").await.is_ok() && heard.take().iter().any(|record| record.shadow)
+    };
+    until("the first copy", settled).await;
+    // Those of before may come late.
+    let mine = async || {
+        let mut records = Vec::new();
+        until("both", async || {
+            heard.0.lock().unwrap().iter().filter(|record| record.id == "mine").count() == 2
+        })
+        .await;
+        records.extend(heard.take().into_iter().filter(|record| record.id == "mine"));
+        records.sort_by_key(|record| record.shadow);
+        records
+    };
+    let answer = send(&world, &node.state, infer(row(1.0).to_string())).await;
+    assert_eq!(answer.status.as_u16(), 200);
+    let told: Vec<_> = mine()
+        .await
+        .iter()
+        .map(|it| (it.source.number, it.shadow, it.code, it.keep, floats(&it.outputs[0])))
+        .collect();
+    assert_eq!(
+        told,
+        [(1, false, None, true, vec![1.0, 0.0]), (2, true, None, true, vec![2.0, 0.0])]
+    );
+    // The shadow fails where the version that answers does not.
+    assert_eq!(send(&world, &node.state, infer(row(-3.0).to_string())).await.status.as_u16(), 200);
+    let told: Vec<_> = mine().await.iter().map(|it| (it.shadow, it.code)).collect();
+    assert_eq!(told, [(false, None), (true, Some(ErrorCode::Invalid))]);
 }
 
 #[actix_web::test]

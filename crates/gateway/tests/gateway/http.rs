@@ -378,16 +378,39 @@ async fn each_prediction_is_counted_once_by_how_it_ended() {
     for body in [row("").to_string(), row("").to_string(), "{}".to_owned()] {
         send(&world, &node.state, infer(body)).await;
     }
-    let unknown = TestRequest::post().uri("/v2/models/nothing/infer").set_payload("{}");
-    send(&world, &node.state, unknown).await;
+    let rows = json!({"instances": [[0.5, -1.5]]});
+    let scoring = TestRequest::post().uri("/serve/fraud/invocations").set_json(&rows);
+    assert_eq!(send(&world, &node.state, scoring).await.status, StatusCode::OK);
+    // Whatever callers make up.
+    for path in [
+        "/v2/models/nothing/infer",
+        "/v2/models/fraud/versions/4711/infer",
+        "/v2/models/fraud/versions/madeup/infer",
+        "/v1/models/fraud/labels/madeup:predict",
+        "/serve/nothing/invocations",
+        "/endpoints/nothing/invocations",
+    ] {
+        let request = TestRequest::post().uri(path).set_json(&rows);
+        assert_eq!(
+            send(&world, &node.state, request).await.status,
+            StatusCode::NOT_FOUND,
+            "{path}"
+        );
+    }
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &node.registry).unwrap();
     for line in [
-        r#"bottega_inference_requests_total{endpoint="fraud",code="ok"} 2"#,
-        r#"bottega_inference_requests_total{endpoint="fraud",code="invalid"} 1"#,
-        r#"bottega_inference_duration_seconds_count{endpoint="fraud"} 3"#,
+        r#"model="fraud",version="1",protocol="v2",code="ok"} 2"#,
+        r#"model="fraud",version="1",protocol="v2",code="invalid"} 1"#,
+        r#"model="fraud",version="1",protocol="mlflow",code="ok"} 1"#,
+        r#"model="",version="",protocol="v2",code="not_found"} 1"#,
+        r#"model="",version="",protocol="tensorflow",code="not_found"} 1"#,
     ] {
+        let line = format!(r#"bottega_inference_requests_total{{endpoint="fraud",{line}"#);
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
-    assert!(!text.contains("nothing"));
+    let counted = text.lines().filter(|line| line.starts_with("bottega_inference_requests_total"));
+    assert_eq!(counted.count(), 5, "{text}");
+    assert!(text.contains("bottega_inference_duration_seconds_count{endpoint=\"fraud\"} 6\n"));
+    assert!(["nothing", "4711", "madeup"].iter().all(|name| !text.contains(name)), "{text}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::{http::StatusCode, test::TestRequest};
 use gateway::Settings;
 use serde_json::{Value, json};
+use store::prediction_log;
 
 use crate::{
     http::{Answer, send},
@@ -93,6 +94,12 @@ async fn requests_are_refused_until_it_is_loaded_where_the_release_says_so() {
     assert!(refused.body["error"].as_str().unwrap().contains("on its way"), "{}", refused.body);
     until("it is loaded", async || ask(&world, &node, "fraud").await.status == StatusCode::OK)
         .await;
+    let endpoint = world.endpoint("fraud").await.id;
+    until("the refusal is told", async || {
+        let told = prediction_log::last(&world.database, endpoint, 100).await.unwrap();
+        told.iter().any(|entry| entry.code == "unavailable" && entry.version.is_none())
+    })
+    .await;
 }
 
 #[actix_web::test]

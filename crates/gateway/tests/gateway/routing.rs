@@ -10,9 +10,9 @@ use crate::{
 };
 
 /// Answers what it is asked.
-const IDENTITY: &str = "identity/fp32.onnx";
+pub(crate) const IDENTITY: &str = "identity/fp32.onnx";
 /// Answers twice that, after counting to it; fails where it is -2 or less.
-const MOODY: &str = "moody.onnx";
+pub(crate) const MOODY: &str = "moody.onnx";
 
 /// A node that serves `fraud` in versions of these files and weights, numbered from 1.
 async fn serving(split: &[(&str, i32)], serving: Value) -> (World, Node) {

@@ -114,6 +114,7 @@ impl World {
         });
         let stop = CancellationToken::new();
         let running = tokio::spawn(gateway::run(state.clone(), stop.clone()));
+        state.register(&mut registry);
         Node { state, registry, stop, running }
     }
 
@@ -276,12 +277,13 @@ impl World {
         let headers = gateway::Headers::None;
         let asked = Asked {
             permit: &permit,
-            version: None,
+            version: gateway::predict::Version::Any,
             headers,
             bytes_in: 0,
             until: None,
             protocol: Protocol::V2,
             id: None,
+            traced: None,
         };
         predict(&node.state, asked, decode, |answered| Ok((answered.served.number, 0))).await
     }

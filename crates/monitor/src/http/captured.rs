@@ -24,7 +24,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[schema(value_type = Object, example = json!({
     "inference_id": "0199f0a25f0c7d2f9d2f4ad1a3a0b7c1", "row": 0, "at": "2026-01-02T03:04:05.123456Z",
     "release": 2, "model": "fraud", "version": 3, "caller": "service:shop", "protocol": "v2", "shadow": false,
-    "latency_us": 412, "inputs": {"x": [31.0, 2400.0]}, "outputs": {"label": 0},
+    "code": "ok", "latency_us": 412, "inputs": {"x": [31.0, 2400.0]}, "outputs": {"label": 0},
 }))]
 pub struct CapturedRow(Row);
 
@@ -70,8 +70,9 @@ fn which(inference: Option<String>, subject: Option<String>) -> Result<Option<Wh
     }
 }
 
-/// List the rows that were kept of an endpoint's predictions, those of the newest files first. The
-/// audit trail is told who read what.
+/// List the rows that were kept of an endpoint's predictions, those of the newest files first: what was
+/// answered, what shadows answered (`shadow`), and what failed, by its `code` and without outputs. The audit
+/// trail is told who read what.
 #[utoipa::path(
     tag = "capture",
     operation_id = "list_captured",
@@ -93,6 +94,7 @@ async fn list(
         which: which(inference_id, subject)?,
         since: instant("since", since)?,
         until: instant("until", until)?,
+        answered: false,
     };
     let (cursor, limit) = PageQuery { cursor, limit }.bounds()?;
     let page = captured::list(&state, &permit, &endpoint, &filter, cursor.as_ref(), limit).await?;

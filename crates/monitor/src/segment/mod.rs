@@ -2,8 +2,8 @@
 //!
 //! A column for each input and output under its own name behind `input_` and `output_`; what has
 //! several values a row is a list. Before them stands what the row was: `inference_id`, its place
-//! `row` in the request, `at`, `release`, `caller`, `protocol`, `shadow`, `latency_us`, and
-//! `subject_hash` where the owner says whom rows are about.
+//! `row` in the request, `at`, `release`, `caller`, `protocol`, `shadow`, `code` (`ok`, or why it failed),
+//! `latency_us`, and `subject_hash` where the owner says whom rows are about.
 
 mod file;
 mod records;
@@ -22,12 +22,30 @@ pub(crate) const RELEASE: &str = "release";
 pub(crate) const CALLER: &str = "caller";
 pub(crate) const PROTOCOL: &str = "protocol";
 pub(crate) const SHADOW: &str = "shadow";
+pub(crate) const CODE: &str = "code";
 pub(crate) const LATENCY: &str = "latency_us";
 pub(crate) const SUBJECT: &str = "subject_hash";
 pub(crate) const INPUT: &str = "input_";
 pub(crate) const OUTPUT: &str = "output_";
 
+/// What `code` says of what was answered.
+pub(crate) const OK: &str = "ok";
+
 impl Table {
+    /// Whether each row is what a caller was answered, and not a failure or a shadow's. Files that say
+    /// nothing of failures have none.
+    pub(crate) fn answered(&self) -> Vec<bool> {
+        let mut answered = vec![true; self.rows];
+        let shadows = self.bools(SHADOW).unwrap_or_default().iter();
+        for (answered, shadow) in answered.iter_mut().zip(shadows) {
+            *answered &= !shadow;
+        }
+        for (answered, code) in answered.iter_mut().zip(self.texts(CODE).unwrap_or_default()) {
+            *answered &= code == OK;
+        }
+        answered
+    }
+
     /// What is known of the file of these rows besides its bytes.
     pub(crate) fn describe(
         &self,

@@ -7,8 +7,8 @@ use domain::{
 use parquet::data_type::ByteArray;
 
 use super::{
-    AT, CALLER, Cells, Column, ID, INPUT, LATENCY, OUTPUT, PROTOCOL, RELEASE, ROW, SHADOW, SUBJECT,
-    Table,
+    AT, CALLER, CODE, Cells, Column, ID, INPUT, LATENCY, OK, OUTPUT, PROTOCOL, RELEASE, ROW,
+    SHADOW, SUBJECT, Table,
 };
 use crate::{Hashes, values::text};
 
@@ -55,10 +55,15 @@ fn context(records: &[Record]) -> Vec<Column> {
         (CALLER, texts(&|record| record.caller.to_string())),
         (PROTOCOL, texts(&|record| record.protocol.to_string())),
         (SHADOW, Cells::Bool(each(records, |record| record.shadow))),
+        (CODE, texts(&|record| code(record).to_owned())),
         (LATENCY, Cells::Long(each(records, took))),
     ]
     .map(|(name, cells)| Column { name: name.to_owned(), cells, lengths: None })
     .into()
+}
+
+fn code(record: &Record) -> &'static str {
+    record.code.map_or(OK, domain::ErrorCode::as_str)
 }
 
 fn inputs(record: &Record) -> &[Tensor] {
@@ -254,7 +259,7 @@ mod tests {
             json!(rows[0]),
             json!({
                 "inference_id": "i1", "row": 0, "at": "2027-01-15T08:00:00.123Z", "release": 2, "caller": "user:ana",
-                "protocol": "v2", "shadow": false, "latency_us": 250, "subject_hash": hashes.subject("Ana Silva"),
+                "protocol": "v2", "shadow": false, "code": "ok", "latency_us": 250, "subject_hash": hashes.subject("Ana Silva"),
                 "inputs": {
                     "x": [1.5, 10.0], "city": hashes.mask("Lisboa"), "age": hashes.mask("33"), "big": u64::MAX,
                 },

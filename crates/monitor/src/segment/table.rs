@@ -83,6 +83,11 @@ impl Table {
         Some(values.iter().map(|it| text(it).into_owned()).collect())
     }
 
+    pub(crate) fn bools(&self, name: &str) -> Option<&[bool]> {
+        let Cells::Bool(values) = &self.column(name)?.cells else { return None };
+        Some(values)
+    }
+
     pub(crate) fn longs(&self, name: &str) -> Option<&[i64]> {
         let Cells::Long(values) = &self.column(name)?.cells else { return None };
         Some(values)

@@ -4,8 +4,8 @@ use artifacts::{Location, Policy, S3Settings};
 use auth::verbs;
 use chrono::TimeDelta;
 use domain::{
-    EndpointRef, Limit,
-    capture::{How, Mask, Settings},
+    EndpointRef, ErrorCode, Limit,
+    capture::{How, Mask, Settings, Sink as _},
 };
 use monitor::{
     State,
@@ -14,9 +14,13 @@ use monitor::{
     settings::{self, Edit},
 };
 use serde_json::json;
+use store::capture::{
+    failures,
+    sketches::{self, Role},
+};
 use weed::{BUCKET, Weed};
 
-use crate::world::{NEVER, SOON, World, offer, offer_at, source, text, then, until};
+use crate::world::{NEVER, SOON, World, offer, offer_at, record, source, text, then, until};
 
 fn endpoint() -> EndpointRef {
     "fraud".parse().unwrap()
@@ -72,7 +76,7 @@ async fn found_and_deleted(world: World) {
         json!(found),
         json!([{
             "inference_id": "i-1-7", "row": 0, "at": "2026-11-17T14:00:07.500Z", "release": 2, "caller": "user:ana",
-            "protocol": "v2", "shadow": false, "latency_us": 250, "model": "fraud", "version": 3,
+            "protocol": "v2", "shadow": false, "code": "ok", "latency_us": 250, "model": "fraud", "version": 3,
             "inputs": {"customer": "c-2", "income": 7.0}, "outputs": {"label": 1},
         }])
     );
@@ -97,6 +101,71 @@ async fn found_and_deleted(world: World) {
     let report = world.artifacts.collect(at_once).await.unwrap();
     assert_eq!((report.doomed, report.deleted), (0, 3));
     assert_eq!(rows_of(&state, &world, None).await.len(), 15);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_and_shadows_are_kept_apart_from_what_was_answered() {
+    let world = World::new().await;
+    let source = source(kept());
+    let running = world.watcher(NEVER).await;
+    offer(&running, &source, "i", "c-1", 1.0);
+    let (invalid, late) = (Some(ErrorCode::Invalid), Some(ErrorCode::Timeout));
+    for (shadow, code, decoded) in
+        [(true, None, true), (true, late, true), (false, invalid, true), (false, invalid, false)]
+    {
+        let mut record = record(&source, "i", "c-1", 2.0, then() + TimeDelta::seconds(1));
+        (record.shadow, record.code) = (shadow, code);
+        if code.is_some() {
+            record.outputs.clear();
+        }
+        if !decoded {
+            record.inputs.clear();
+        }
+        running.watcher.offer(record);
+    }
+    let registry = running.stop().await;
+    let text = text(&registry);
+    for line in [r#"outcome="sketched"} 1"#, r#"outcome="shadow"} 1"#, r#"outcome="failed"} 3"#] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+    let state = world.state();
+    let rows = rows_of(&state, &world, None).await;
+    let mut told: Vec<_> = rows
+        .iter()
+        .map(|row| json!([row["shadow"], row["code"], row["inputs"], row["outputs"]]).to_string())
+        .collect();
+    told.sort_unstable();
+    let inputs = |income| json!({"customer": "c-1", "income": income});
+    let mut expected = [
+        json!([false, "ok", inputs(1.0), {"label": 1}]),
+        json!([true, "ok", inputs(2.0), {"label": 1}]),
+        json!([true, "timeout", inputs(2.0), {}]),
+        json!([false, "invalid", inputs(2.0), {}]),
+        json!([false, "invalid", {}, {}]),
+    ]
+    .map(|row| row.to_string());
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+    // Of these one answered.
+    let found = inferences::get(&state, &world.permit(), &endpoint(), "i").await.unwrap().unwrap();
+    assert_eq!((&found.row["shadow"], &found.row["code"]), (&json!(false), &json!("ok")));
+
+    let (since, until) = (then() - TimeDelta::hours(1), then() + TimeDelta::hours(1));
+    let failures = failures::list(&world.database, world.endpoint(), since, until).await.unwrap();
+    let failures: Vec<_> =
+        failures.iter().map(|it| (it.kind.shadow, it.kind.code.as_str(), it.requests)).collect();
+    assert_eq!(failures, [(false, "invalid", 2), (true, "timeout", 1)]);
+    let columns = sketches::list(&world.database, world.endpoint(), since, until).await.unwrap();
+    let rows_of = |role| -> Vec<_> {
+        columns.iter().filter(|it| it.key.role == role).map(|it| it.rows).collect()
+    };
+    assert_eq!((rows_of(Role::Input), rows_of(Role::Output)), (vec![1], vec![1]));
+    assert_eq!((rows_of(Role::ShadowInput), rows_of(Role::ShadowOutput)), (vec![1], vec![1]));
+
+    let permit = world.permit::<verbs::Configure>();
+    let which = Which::Inference("i".to_owned());
+    let deleted = captured::delete(&state, &permit, &endpoint(), &which).await.unwrap();
+    assert_eq!(deleted, Deleted { rows: 5, files: 3 });
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -136,7 +205,7 @@ async fn pages_hold_each_row_once() {
     let filter = Filter {
         since: Some(then() + TimeDelta::minutes(1)),
         until: Some(then() + TimeDelta::minutes(2)),
-        which: None,
+        ..Filter::default()
     };
     let limit = Limit::new(None).unwrap();
     let page = captured::list(&state, &world.permit(), &endpoint(), &filter, None, limit).await;

@@ -7,7 +7,7 @@ use domain::{NodeId, SystemClock, capture::Settings};
 use monitor::sketch::{self, Column};
 use store::{
     Database,
-    capture::sketches::{self as store_sketches, Sketch},
+    capture::sketches::{self as store_sketches, Part, Sketch},
     testing::ChaosProxy,
 };
 
@@ -75,7 +75,7 @@ async fn a_part_that_is_sent_twice_counts_once() {
     let running = world.watcher(NEVER).await;
     offer(&running, &source, "a", "c-1", 10.0);
     running.stop().await;
-    let part = written(&world).await;
+    let part = Part { sketches: written(&world).await, failures: Vec::new() };
     let node = NodeId::new();
     let add = async |epoch| {
         store_sketches::add(&world.database, node, epoch, &part, sketch::merge).await.unwrap()
@@ -83,7 +83,8 @@ async fn a_part_that_is_sent_twice_counts_once() {
     assert_eq!((add(1).await, add(1).await, add(2).await), (Some(0), None, Some(0)));
     assert_eq!(income(&written(&world).await).0, 3);
     // What no version of ours wrote does not break what is there.
-    let odd: Vec<_> = part.iter().map(|it| Sketch { bytes: vec![9, 9], ..it.clone() }).collect();
+    let odd = part.sketches.iter().map(|it| Sketch { bytes: vec![9, 9], ..it.clone() });
+    let odd = Part { sketches: odd.collect(), failures: Vec::new() };
     let added = store_sketches::add(&world.database, node, 3, &odd, sketch::merge).await.unwrap();
     assert_eq!(added, Some(3));
     assert_eq!(income(&written(&world).await).0, 3);

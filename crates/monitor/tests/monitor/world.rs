@@ -145,8 +145,18 @@ pub(crate) fn offer_at(
     income: f32,
     at: Timestamp,
 ) {
+    running.watcher.offer(record(source, id, who, income, at));
+}
+
+pub(crate) fn record(
+    source: &Arc<Source>,
+    id: &str,
+    who: &str,
+    income: f32,
+    at: Timestamp,
+) -> Record {
     let customer = TensorData::Bytes(vec![who.as_bytes().to_vec()]);
-    let record = Record {
+    Record {
         source: Arc::clone(source),
         id: id.to_owned(),
         at,
@@ -154,6 +164,7 @@ pub(crate) fn offer_at(
         caller: Actor::user("ana"),
         protocol: Protocol::V2,
         shadow: false,
+        code: None,
         keep: source.wanted().is_some_and(|wanted| wanted.keep),
         rows: 1,
         inputs: vec![
@@ -161,8 +172,7 @@ pub(crate) fn offer_at(
             Tensor::new("income", vec![1, 1], TensorData::F32(vec![income])).unwrap(),
         ],
         outputs: vec![Tensor::new("label", vec![1], TensorData::I64(vec![1])).unwrap()],
-    };
-    running.watcher.offer(record);
+    }
 }
 
 /// Waits until it holds, for a minute at most.

@@ -38,6 +38,9 @@ pub struct LogEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     inference_id: Option<String>,
     request_id: String,
+    /// The trace that it was part of, by the caller's `traceparent` or ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     /// Who asked.
     caller: String,
     /// `v2`, `grpc`, `tensorflow`, `mlflow` or `sagemaker`.
@@ -71,6 +74,7 @@ impl From<Written> for LogEntry {
             version,
             inference_id: entry.inference_id,
             request_id: entry.request_id,
+            trace_id: entry.trace_id,
             caller: entry.caller,
             protocol: entry.protocol,
             code: entry.code,
@@ -90,7 +94,8 @@ impl From<Written> for LogEntry {
     "items": [{
         "id": 4711, "at": "2026-01-02T03:04:05.678Z", "node": "0199f0a2-5f0c-7d2f-9d2f-4ad1a3a0b7c1",
         "model": "fraud", "version": 3, "inference_id": "0199f0a25f0c7d2f9d2f4ad1a3a0b7c1",
-        "request_id": "0199f0a25f0c7d2f9d2f4ad1a3a0b7c2", "caller": "service:shop", "protocol": "v2",
+        "request_id": "0199f0a25f0c7d2f9d2f4ad1a3a0b7c2", "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+        "caller": "service:shop", "protocol": "v2",
         "code": "ok", "rows": 1, "queue_micros": 12, "compute_micros": 80, "total_micros": 240, "left_out": 1890,
     }],
     "next_after": 4711,

@@ -1,7 +1,9 @@
-//! What is captured of predictions: what owners say about it, sketches by the minute, files of rows.
+//! What is captured of predictions: what owners say about it, sketches and failures by the minute, files of
+//! rows.
 //!
 //! Sketches and files are bookkeeping; what is captured, and what is deleted of it, is governed.
 
+pub mod failures;
 pub mod segments;
 pub mod sketches;
 

@@ -6,10 +6,37 @@ use chrono::TimeDelta;
 use domain::{EndpointId, NodeId, Timestamp, VersionId};
 use sqlx::PgConnection;
 
+use super::failures::{self, Failures};
 use crate::{Database, Error, Result};
 
 /// Rows that are deleted at once.
 const AT_ONCE: i64 = 10_000;
+
+/// What a column is of. What was answered and what shadows answered are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Inputs of requests that the version answered.
+    Input,
+    /// Its answers.
+    Output,
+    /// Inputs that it saw as a shadow.
+    ShadowInput,
+    /// What it answered to them, and nobody got.
+    ShadowOutput,
+}
+
+impl Role {
+    const ALL: [Self; 4] = [Self::Input, Self::Output, Self::ShadowInput, Self::ShadowOutput];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+            Self::ShadowInput => "shadow_input",
+            Self::ShadowOutput => "shadow_output",
+        }
+    }
+}
 
 /// Which column of what, in which minute.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,8 +47,8 @@ pub struct Key {
     pub minute: Timestamp,
     /// Of which version.
     pub version: VersionId,
-    /// `input` or `output`.
-    pub role: &'static str,
+    /// Of what the column is.
+    pub role: Role,
     /// What it is called.
     pub name: String,
 }
@@ -37,6 +64,15 @@ pub struct Sketch {
     pub bytes: Vec<u8>,
 }
 
+/// What a node saw, as it writes it down in one go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Distributions.
+    pub sketches: Vec<Sketch>,
+    /// Requests that are in none.
+    pub failures: Vec<Failures>,
+}
+
 /// How two sketches become one; absent where they cannot.
 pub type Merge = fn(&[u8], &[u8]) -> Option<Vec<u8>>;
 
@@ -49,7 +85,7 @@ pub async fn add(
     database: &Database,
     node: NodeId,
     epoch: i64,
-    part: &[Sketch],
+    part: &Part,
     merge: Merge,
 ) -> Result<Option<usize>> {
     let mut tx = database.pool().begin().await?;
@@ -69,7 +105,8 @@ pub async fn add(
     sqlx::query!("SELECT pg_advisory_xact_lock(hashtext('capture_sketches')) IS NULL AS locked")
         .fetch_one(&mut *tx)
         .await?;
-    let mut part = part.to_vec();
+    failures::add(&mut tx, &part.failures).await?;
+    let mut part = part.sketches.clone();
     // What an endpoint's deletion took along is of no use any more.
     let alive = alive(&mut tx, &part).await?;
     part.retain(|sketch| alive.contains(&sketch.key.endpoint.0));
@@ -122,7 +159,7 @@ impl Keys {
             endpoints: keys().map(|key| key.endpoint.0).collect(),
             minutes: keys().map(|key| key.minute).collect(),
             versions: keys().map(|key| key.version.0).collect(),
-            roles: keys().map(|key| key.role.to_owned()).collect(),
+            roles: keys().map(|key| key.role.as_str().to_owned()).collect(),
             names: keys().map(|key| key.name.clone()).collect(),
         }
     }
@@ -181,11 +218,9 @@ struct Row {
 
 impl Row {
     fn read(self) -> Result<Sketch> {
-        let role = match self.role.as_str() {
-            "input" => "input",
-            "output" => "output",
-            _ => return Err(Error::inconsistent("capture_sketches", "role", self.endpoint_id)),
-        };
+        let role = Role::ALL.into_iter().find(|role| role.as_str() == self.role);
+        let wrong = || Error::inconsistent("capture_sketches", "role", self.endpoint_id);
+        let role = role.ok_or_else(wrong)?;
         let (endpoint, version) = (EndpointId(self.endpoint_id), VersionId(self.version_id));
         let key = Key { endpoint, minute: self.minute, version, role, name: self.name };
         Ok(Sketch { key, rows: self.rows, bytes: self.sketch })
@@ -228,6 +263,18 @@ pub async fn expire(database: &Database) -> Result<u64> {
            WHERE s.minute < $1::timestamptz - make_interval(secs => coalesce(c.retention_seconds, $2)::double precision)
            LIMIT $3 FOR UPDATE OF s SKIP LOCKED)
          DELETE FROM capture_sketches WHERE ctid IN (SELECT ctid FROM old)",
+        now,
+        default,
+        AT_ONCE
+    )
+    .execute(database.pool())
+    .await?;
+    sqlx::query!(
+        "WITH old AS (
+           SELECT f.ctid FROM capture_failures f LEFT JOIN endpoint_capture c USING (endpoint_id)
+           WHERE f.minute < $1::timestamptz - make_interval(secs => coalesce(c.retention_seconds, $2)::double precision)
+           LIMIT $3 FOR UPDATE OF f SKIP LOCKED)
+         DELETE FROM capture_failures WHERE ctid IN (SELECT ctid FROM old)",
         now,
         default,
         AT_ONCE

@@ -15,11 +15,11 @@ use crate::{
     State,
     admission::admit,
     http::{
-        answer::{FIRST_CAPACITY, labelled, send},
+        answer::{FIRST_CAPACITY, labelled, send, traced},
         body,
     },
     identity::ASKED_ID,
-    predict::{Answered, Asked, predict, version_number},
+    predict::{Answered, Asked, Version, predict, version_number},
     refusal::with_example,
     routing::Headers,
 };
@@ -62,7 +62,7 @@ pub(super) async fn infer(
     state: Data<State>,
     path: Path<String>,
 ) -> Result<HttpResponse, V2Error> {
-    answer(&request, payload, &caller, &state, path.into_inner(), None).await
+    answer(&request, payload, &caller, &state, path.into_inner(), Version::Any).await
 }
 
 /// Predict with one version of the present release.
@@ -91,8 +91,8 @@ pub(super) async fn infer_version(
     path: Path<(String, String)>,
 ) -> Result<HttpResponse, V2Error> {
     let (endpoint, version) = path.into_inner();
-    let version = version_number(&version)?;
-    answer(&request, payload, &caller, &state, endpoint, Some(version)).await
+    let version = Version::Number(version_number(&version)?);
+    answer(&request, payload, &caller, &state, endpoint, version).await
 }
 
 async fn answer(
@@ -101,7 +101,7 @@ async fn answer(
     caller: &Caller,
     state: &State,
     endpoint: String,
-    version: Option<i32>,
+    version: Version,
 ) -> Result<HttpResponse, V2Error> {
     let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
     let name = permit.resource().name();
@@ -115,6 +115,7 @@ async fn answer(
         until: None,
         protocol: Protocol::V2,
         id: body::header(request.headers(), ASKED_ID),
+        traced: traced(request, state),
     };
     let decode = |signature: &Signature| {
         let read = match json_length {
