@@ -3,6 +3,7 @@
 mod answer;
 mod body;
 mod encoding;
+mod refusals;
 mod schema;
 mod scoring;
 mod tensorflow;

@@ -19,7 +19,10 @@ use super::{check_accept, format, read};
 use crate::{
     State,
     admission::admit,
-    http::answer::{Exchange, send},
+    http::{
+        answer::{Exchange, send},
+        refusals::{not_predicted, not_shown},
+    },
     predict::{self, Version},
     refusal::text,
 };
@@ -29,7 +32,7 @@ const VERSION: &str = "3.17.2";
 
 /// A refusal's body, as MLflow's clients read it.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ErrorBody {
+pub(in crate::http) struct ErrorBody {
     /// The kind of refusal.
     #[schema(examples("BAD_REQUEST"))]
     error_code: &'static str,
@@ -37,6 +40,9 @@ pub(super) struct ErrorBody {
     #[schema(examples("inputs[0][1]: invalid type: string \"x\", expected FP32"))]
     message: String,
 }
+
+not_predicted!(ErrorBody);
+not_shown!(ErrorBody);
 
 /// A [`Problem`] in this surface's shape.
 #[derive(Debug, thiserror::Error)]
@@ -92,15 +98,8 @@ pub(in crate::http) fn refusal(problem: Problem) -> HttpResponse {
     })),
     responses(
         (status = 200, description = "The outputs", body = Object, example = json!({"predictions": [{"label": 0}]})),
-        (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
         (status = 415, description = "The body is neither JSON nor CSV", body = String, content_type = "text/plain"),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/serve/{endpoint}/invocations")]
@@ -136,15 +135,14 @@ pub(super) async fn invocations(
     Ok(send(&request, response, body).await?)
 }
 
-/// Tell whether an endpoint answers.
+/// Tell whether an endpoint answers: 404 until it does, as MLflow's server has it.
 #[utoipa::path(
     tag = "prediction",
     extensions(("x-bottega-action" = json!("view:endpoint"))),
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "It does: an empty line", body = String, content_type = "application/json"),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or none of its versions is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/serve/{endpoint}/ping")]
@@ -163,8 +161,7 @@ pub(super) async fn ping(
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "It does: an empty line", body = String, content_type = "application/json"),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or none of its versions is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/serve/{endpoint}/health")]
@@ -199,8 +196,7 @@ fn ready(state: &State, caller: &Caller, endpoint: String) -> Result<HttpRespons
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "MLflow's version", body = String, content_type = "application/json"),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/serve/{endpoint}/version")]

@@ -23,6 +23,7 @@ use crate::{
     http::{
         answer::{Exchange, send},
         body::header,
+        refusals::not_predicted,
     },
     predict::{Version, version_number},
     refusal::text,
@@ -44,11 +45,13 @@ const UNSUPPORTED: [&str; 6] = [
 
 /// A refusal's body, as AWS's clients read it; the header `x-amzn-errortype` says of which kind.
 #[derive(Serialize, ToSchema)]
-pub(super) struct ErrorBody {
+pub(in crate::http) struct ErrorBody {
     /// What is wrong, where, and what to do about it.
     #[schema(examples("there is no endpoint `fraud`"))]
     message: String,
 }
+
+not_predicted!(ErrorBody);
 
 /// A [`Problem`] in this surface's shape.
 #[derive(Debug, thiserror::Error)]
@@ -111,14 +114,7 @@ pub(in crate::http) fn refusal(problem: Problem) -> HttpResponse {
     })),
     responses(
         (status = 200, description = "The outputs; `x-amzn-invoked-production-variant` is the version's number", body = Object, example = json!({"predictions": {"label": [0]}})),
-        (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 403, description = "A quota is spent, or the caller may not", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 413, description = "The body is too large", body = ErrorBody),
-        (status = 429, description = "Too many requests just now", body = ErrorBody),
-        (status = 503, description = "No version is ready, or too many requests wait", body = ErrorBody),
-        (status = 504, description = "The model did not answer in time", body = ErrorBody),
+        NotPredicted,
     ),
 )]
 #[post("/endpoints/{endpoint}/invocations")]

@@ -13,7 +13,7 @@ use crate::{
     State,
     http::{
         answer::{Exchange, send},
-        v2::error::{ErrorBody, NotPredicted, V2Error},
+        v2::error::{NotPredicted, V2Error},
     },
     predict::{Version, version_number},
 };
@@ -33,8 +33,6 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     request_body(content = Object, description = "Examples", example = json!({"examples": [{"age": 31.0, "income": 2400.0}]})),
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [[["0", 0.1], ["1", 0.9]]]})),
-        (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
         NotPredicted,
     ),
 )]
@@ -63,8 +61,6 @@ pub(super) async fn classify(
     request_body(content = Object, description = "Examples", example = json!({"examples": [{"age": 31.0, "income": 2400.0}]})),
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [[["0", 0.1], ["1", 0.9]]]})),
-        (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
         NotPredicted,
     ),
 )]
@@ -94,8 +90,6 @@ pub(super) async fn classify_version(
     request_body(content = Object, description = "Examples", example = json!({"examples": [{"age": 31.0, "income": 2400.0}]})),
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [[["0", 0.1], ["1", 0.9]]]})),
-        (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
         NotPredicted,
     ),
 )]
@@ -122,8 +116,6 @@ pub(super) async fn classify_label(
     request_body(content = Object, description = "Examples", example = json!({"examples": [{"age": 31.0, "income": 2400.0}]})),
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [0.7]})),
-        (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
         NotPredicted,
     ),
 )]
@@ -152,8 +144,6 @@ pub(super) async fn regress(
     request_body(content = Object, description = "Examples", example = json!({"examples": [{"age": 31.0, "income": 2400.0}]})),
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [0.7]})),
-        (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
         NotPredicted,
     ),
 )]
@@ -183,8 +173,6 @@ pub(super) async fn regress_version(
     request_body(content = Object, description = "Examples", example = json!({"examples": [{"age": 31.0, "income": 2400.0}]})),
     responses(
         (status = 200, description = "A result for each example", body = Object, example = json!({"results": [0.7]})),
-        (status = 400, description = "The request does not fit, or the model's outputs are no such results", body = ErrorBody),
-        (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
         NotPredicted,
     ),
 )]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     State,
     admission::admit,
-    http::v2::error::{ErrorBody, V2Error},
+    http::v2::error::{NotShown, V2Error},
     predict::{Version, route, served, version_number},
 };
 
@@ -25,8 +25,7 @@ use crate::{
         (status = 200, description = "Its versions", body = Object, example = json!({"model_version_status": [
             {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}},
         ]})),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v1/models/{endpoint}")]
@@ -51,9 +50,7 @@ pub(super) async fn status(
     ),
     responses(
         (status = 200, description = "It does", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v1/models/{endpoint}/versions/{version}")]
@@ -76,9 +73,7 @@ pub(super) async fn status_version(
     ),
     responses(
         (status = 200, description = "It does", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v1/models/{endpoint}/labels/{label}")]
@@ -114,9 +109,7 @@ const fn available(version: &str) -> ModelStatus<'_> {
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "Its signature", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v1/models/{endpoint}/metadata")]
@@ -138,9 +131,7 @@ pub(super) async fn metadata(
     ),
     responses(
         (status = 200, description = "Its signature", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v1/models/{endpoint}/versions/{version}/metadata")]
@@ -163,9 +154,7 @@ pub(super) async fn metadata_version(
     ),
     responses(
         (status = 200, description = "Its signature", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v1/models/{endpoint}/labels/{label}/metadata")]

@@ -12,7 +12,7 @@ use crate::{
     State,
     http::{
         answer::{Exchange, send},
-        v2::error::{ErrorBody, NotPredicted, V2Error},
+        v2::error::{NotPredicted, V2Error},
     },
     predict::{Version, version_number},
 };
@@ -28,8 +28,6 @@ use crate::{
     request_body(content = Object, description = "Rows or columns", example = json!({"instances": [[31.0, 2400.0]]})),
     responses(
         (status = 200, description = "The outputs", body = Object, example = json!({"predictions": [0]})),
-        (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
         NotPredicted,
     ),
 )]
@@ -55,8 +53,6 @@ pub(super) async fn predict(
     request_body(content = Object, description = "Rows or columns", example = json!({"instances": [[31.0, 2400.0]]})),
     responses(
         (status = 200, description = "The outputs", body = Object),
-        (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
         NotPredicted,
     ),
 )]
@@ -85,8 +81,6 @@ pub(super) async fn predict_version(
     request_body(content = Object, description = "Rows or columns", example = json!({"instances": [[31.0, 2400.0]]})),
     responses(
         (status = 200, description = "The outputs", body = Object),
-        (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 404, description = "No such endpoint or alias, or it points to a version that is not served", body = ErrorBody),
         NotPredicted,
     ),
 )]

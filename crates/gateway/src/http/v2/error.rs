@@ -4,9 +4,12 @@ use actix_web::{HttpResponse, ResponseError, body::BoxBody, http::StatusCode};
 use domain::Problem;
 use rest::ApiError;
 use serde::Serialize;
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::ToSchema;
 
-use crate::refusal::text;
+use crate::{
+    http::refusals::{not_predicted, not_shown},
+    refusal::text,
+};
 
 /// A refusal's body.
 #[derive(Serialize, ToSchema)]
@@ -18,26 +21,8 @@ pub(in crate::http) struct ErrorBody {
     error: String,
 }
 
-/// How a prediction that fits may be refused, documented in one word.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "only its documentation is used")]
-pub(in crate::http) enum NotPredicted {
-    #[response(status = 401, description = "No token that we know")]
-    Unauthenticated(ErrorBody),
-    #[response(status = 403, description = "A quota is spent, or the caller may not")]
-    Forbidden(ErrorBody),
-    #[response(status = 413, description = "The body is too large")]
-    TooLarge(ErrorBody),
-    #[response(
-        status = 429,
-        description = "Too many requests just now; `retry-after` and `ratelimit` say when to come back"
-    )]
-    RateLimited(ErrorBody),
-    #[response(status = 503, description = "No version is ready, or too many requests wait")]
-    Unavailable(ErrorBody),
-    #[response(status = 504, description = "The model did not answer in time")]
-    Timeout(ErrorBody),
-}
+not_predicted!(ErrorBody);
+not_shown!(ErrorBody);
 
 /// A [`Problem`] in this surface's shape.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use actix_web::{
 use auth::{Caller, verbs};
 use serde_json::json;
 
-use super::error::{ErrorBody, V2Error};
+use super::error::{NotShown, V2Error};
 use crate::{
     State,
     admission::admit,
@@ -51,9 +51,7 @@ pub(super) async fn server_ready(state: Data<State>) -> HttpResponse {
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "It does", body = Object, example = json!({"name": "fraud", "ready": true})),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v2/models/{endpoint}/ready")]
@@ -75,9 +73,7 @@ pub(super) async fn model_ready(
     ),
     responses(
         (status = 200, description = "It does", body = Object, example = json!({"name": "fraud", "ready": true})),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v2/models/{endpoint}/versions/{version}/ready")]

@@ -10,7 +10,7 @@ use auth::{Caller, verbs};
 use domain::{Problem, Signature, capture::Protocol};
 use protocol::v2::{binary, json};
 
-use super::error::{ErrorBody, NotPredicted, V2Error};
+use super::error::{NotPredicted, V2Error};
 use crate::{
     State,
     admission::admit,
@@ -49,8 +49,6 @@ use crate::{
             "model_name": "fraud", "model_version": "3",
             "outputs": [{"name": "y", "shape": [1], "datatype": "INT64", "data": [0]}],
         })),
-        (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
         NotPredicted,
     ),
 )]
@@ -77,8 +75,6 @@ pub(super) async fn infer(
     request_body(content = Object, description = "Tensors, by the endpoint's schema"),
     responses(
         (status = 200, description = "The outputs", body = Object),
-        (status = 400, description = "The request does not fit", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
         NotPredicted,
     ),
 )]

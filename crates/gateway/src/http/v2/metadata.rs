@@ -11,7 +11,7 @@ use protocol::v2::{
 };
 use rest::Json;
 
-use super::error::{ErrorBody, V2Error};
+use super::error::{ErrorBody, NotShown, V2Error};
 use crate::{State, admission::admit, metadata, predict::version_number};
 
 /// Show what this server speaks.
@@ -41,9 +41,7 @@ pub(super) async fn server_metadata(_caller: Caller) -> Json<ServerMetadata> {
             "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
             "outputs": [{"name": "y", "datatype": "INT64", "shape": [-1]}],
         })),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v2/models/{endpoint}")]
@@ -65,9 +63,7 @@ pub(super) async fn model_metadata(
     ),
     responses(
         (status = 200, description = "Its inputs and outputs", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v2/models/{endpoint}/versions/{version}")]
@@ -105,9 +101,7 @@ async fn show(
             "default_model_filename": "model.onnx",
             "dynamic_batching": {"max_queue_delay_microseconds": 0},
         })),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v2/models/{endpoint}/config")]
@@ -129,9 +123,7 @@ pub(super) async fn model_config(
     ),
     responses(
         (status = 200, description = "Its configuration", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v2/models/{endpoint}/versions/{version}/config")]

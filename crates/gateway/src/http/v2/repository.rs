@@ -10,7 +10,7 @@ use protocol::v2::repository::{ControlRequest, IndexRequest, ModelIndex};
 use rest::Json;
 use serde::de::DeserializeOwned;
 
-use super::error::{ErrorBody, V2Error};
+use super::error::{ErrorBody, NotShown, V2Error};
 use crate::{State, admission::admit, http::body, repository};
 
 /// List the endpoints, each in the versions of its release, and how far they are on this node.
@@ -48,10 +48,8 @@ pub(super) async fn index(
     responses(
         (status = 200, description = "It is loaded", body = Object, example = json!({})),
         (status = 400, description = "A parameter that would change what is loaded", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 403, description = "The caller may not deploy to it", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[post("/v2/repository/models/{endpoint}/load")]
@@ -78,10 +76,9 @@ pub(super) async fn load(
     responses(
         (status = 200, description = "It is let go", body = Object),
         (status = 400, description = "A parameter that is not known", body = ErrorBody),
-        (status = 401, description = "No token that we know", body = ErrorBody),
         (status = 403, description = "The caller may not deploy to it", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
         (status = 409, description = "It is not loaded on demand", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[post("/v2/repository/models/{endpoint}/unload")]

@@ -8,7 +8,7 @@ use auth::{Caller, verbs};
 use protocol::v2::statistics::StatisticsAnswer;
 use rest::Json;
 
-use super::error::{ErrorBody, V2Error};
+use super::error::{ErrorBody, NotShown, V2Error};
 use crate::{State, admission::admit, predict::version_number, repository};
 
 /// Show what this node has done with each endpoint.
@@ -51,9 +51,7 @@ pub(super) async fn all(
     params(("endpoint" = String, Path, description = "The endpoint's name", example = "fraud")),
     responses(
         (status = 200, description = "Each version of the present release", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v2/models/{endpoint}/stats")]
@@ -75,9 +73,7 @@ pub(super) async fn model(
     ),
     responses(
         (status = 200, description = "That version", body = Object),
-        (status = 401, description = "No token that we know", body = ErrorBody),
-        (status = 404, description = "No such endpoint, or it does not serve that version", body = ErrorBody),
-        (status = 503, description = "No version is ready", body = ErrorBody),
+        NotShown,
     ),
 )]
 #[get("/v2/models/{endpoint}/versions/{version}/stats")]
