@@ -225,7 +225,7 @@ impl Authenticator {
             }
         })?;
         let hash = self.passwords.hash(new).await?;
-        let subject = Subject { kind: SubjectKind::User, name: name.clone() };
+        let subject = Subject { kind: SubjectKind::User, name: name.to_string() };
         let event = own.event("password.changed", json!({"subject": subject.to_string()}));
         self.replace_password(own.subject(), &subject, &hash, false, event).await
     }

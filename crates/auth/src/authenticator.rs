@@ -344,7 +344,7 @@ impl Known {
         }
         let name = claims.sub.strip_prefix("service:").ok_or_else(gone)?;
         Ok(Identity {
-            actor: Actor { kind: ActorKind::Service, name: name.to_owned() },
+            actor: Actor { kind: ActorKind::Service, name: name.into() },
             subject: Some(claims.sid),
             token: None,
             scopes: None,

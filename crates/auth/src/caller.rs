@@ -152,7 +152,7 @@ impl Caller {
                 SubjectKind::Team | SubjectKind::Group => return None,
             };
             let name: SubjectName = name.parse().ok()?;
-            Some(Actor { kind, name: name.to_string() })
+            Some(Actor { kind, name: name.as_str().into() })
         });
         let wrong = || Problem::invalid(FIELD, "expected user:NAME or service:NAME");
         let named = named.ok_or_else(wrong)?;

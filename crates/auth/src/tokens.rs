@@ -138,7 +138,7 @@ impl Authenticator {
             let message = format!("`{subject}` is disabled: its tokens are worth nothing");
             return Err(Problem::conflict(message).hint("enable it first").into());
         }
-        Ok((account.id, Actor { kind, name: account.subject.name }))
+        Ok((account.id, Actor { kind, name: account.subject.name.into() }))
     }
 
     /// A token makes none that may do more or lasts longer than itself.

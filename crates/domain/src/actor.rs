@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::{ContextV7, Uuid};
 
 /// The kind of an [`Actor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,20 +34,29 @@ impl ActorKind {
 pub struct Actor {
     /// What it is.
     pub kind: ActorKind,
-    /// What it is called.
-    pub name: String,
+    /// What it is called. Shared, since every request passes it on.
+    #[serde(serialize_with = "text", deserialize_with = "shared")]
+    pub name: Arc<str>,
+}
+
+fn text<S: Serializer>(name: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(name)
+}
+
+fn shared<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    String::deserialize(deserializer).map(Arc::from)
 }
 
 impl Actor {
     /// A person.
-    pub fn user(name: impl Into<String>) -> Self {
+    pub fn user(name: impl Into<Arc<str>>) -> Self {
         Self { kind: ActorKind::User, name: name.into() }
     }
 
     /// A part of Bottega, by the name of its job: `system:reconciler`.
     #[must_use]
     pub fn system(job: &'static str) -> Self {
-        Self { kind: ActorKind::System, name: job.to_owned() }
+        Self { kind: ActorKind::System, name: job.into() }
     }
 }
 
@@ -68,8 +77,12 @@ impl RequestId {
     /// A fresh id.
     #[must_use]
     pub fn new() -> Self {
-        let mut text = Uuid::encode_buffer();
-        Self(Arc::from(&*Uuid::now_v7().simple().encode_lower(&mut text)))
+        thread_local! {
+            // One for each thread: the crate's own is behind a lock that all share.
+            static MOMENTS: ContextV7 = ContextV7::new();
+        }
+        let id = MOMENTS.with(|moments| Uuid::new_v7(uuid::Timestamp::now(moments)));
+        Self(Arc::from(&*id.simple().encode_lower(&mut Uuid::encode_buffer())))
     }
 
     /// The caller's own id, if it is 1 to 64 visible ASCII characters.

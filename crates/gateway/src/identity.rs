@@ -1,6 +1,7 @@
 //! What every prediction's answer says besides the outputs: which version made them, and what the
 //! answer is called when its truth becomes known later.
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use domain::{Digest, ModelName, RequestId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -20,18 +21,31 @@ pub(crate) struct Labels {
     pub(crate) model: String,
     pub(crate) version: String,
     pub(crate) digest: String,
+    /// The same for HTTP.
+    headers: [(HeaderName, HeaderValue); 3],
 }
 
 impl Labels {
     pub(crate) fn new(model: &ModelName, number: i32, digest: &Digest) -> Self {
-        Self {
-            model: utf8_percent_encode(model.as_str(), ESCAPED).to_string(),
-            version: number.to_string(),
-            digest: digest.to_string(),
-        }
+        let model = utf8_percent_encode(model.as_str(), ESCAPED).to_string();
+        let (version, digest) = (number.to_string(), digest.to_string());
+        let headers = [(MODEL, &model), (VERSION, &version), (DIGEST, &digest)];
+        let headers = headers.map(|(name, text)| {
+            // All of it is visible ASCII.
+            let value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+            (HeaderName::from_static(name), value)
+        });
+        Self { model, version, digest, headers }
     }
 
-    /// The headers of one answer.
+    /// The headers of one answer over HTTP.
+    pub(crate) fn http(&self, id: &str) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        const NAME: HeaderName = HeaderName::from_static(ID);
+        let id = HeaderValue::from_str(id).ok().map(|id| (NAME, id));
+        id.into_iter().chain(self.headers.iter().cloned())
+    }
+
+    /// The headers of one answer, as text.
     pub(crate) fn with_id<'a>(&'a self, id: &'a str) -> [(&'static str, &'a str); 4] {
         [(ID, id), (MODEL, &self.model), (VERSION, &self.version), (DIGEST, &self.digest)]
     }
@@ -72,5 +86,8 @@ mod tests {
                 ("x-bottega-model-digest", digest.to_string().as_str()),
             ]
         );
+        let written: Vec<_> = labels.http("i").collect();
+        let written = written.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+        assert_eq!(written.collect::<Vec<_>>(), labels.with_id("i"));
     }
 }

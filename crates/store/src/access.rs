@@ -102,7 +102,7 @@ async fn read(connection: &mut PgConnection) -> Result<Snapshot> {
         snapshot.homes.extend(row.home_team.map(|team| (id, SubjectId(team))));
         snapshot.principals.push(Principal {
             id,
-            actor: Actor { kind: actor, name: row.name },
+            actor: Actor { kind: actor, name: row.name.into() },
             teams,
         });
     }

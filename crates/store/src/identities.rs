@@ -116,5 +116,5 @@ fn actor(written: &str) -> Option<Actor> {
     let (kind, name) = written.split_once(':')?;
     // Parts of Bottega have no tokens: a row that says otherwise was not written by us.
     let kind = [ActorKind::User, ActorKind::Service].into_iter().find(|k| k.as_str() == kind)?;
-    Some(Actor { kind, name: name.to_owned() })
+    Some(Actor { kind, name: name.into() })
 }

@@ -268,7 +268,7 @@ pub async fn install(
         TokenId::new().0,
         hash.as_slice(),
         user.to_string(),
-        user.name,
+        &*user.name,
         name,
         by.to_string(),
         now

@@ -137,7 +137,7 @@ async fn own_limits_come_before_those_of_the_kind_and_may_lie_below_what_is_used
     assert_eq!(make(database, "five", &ana).await.unwrap_err().spent().unwrap().limit, 1);
     limit(database, "default:user", Key::Models, at_most(0)).await;
     limit(database, "default:service", Key::Models, at_most(5)).await;
-    let ci = Actor { kind: domain::ActorKind::Service, name: "ci".to_owned() };
+    let ci = Actor { kind: domain::ActorKind::Service, name: "ci".into() };
     make(database, "six", &ci).await.unwrap();
 }
 

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use domain::{
     Action, ActorKind, AliasName, EndpointRef, Problem, Resource, SubjectId, Timestamp,
     access::{Circumstances, Clause, Kind, Place, Subject, SubjectKind, Target, Visible},
@@ -272,7 +272,7 @@ impl Access {
     }
 
     /// Who there is, and what decides now.
-    pub(crate) fn live(&self) -> Result<Arc<Live>, Problem> {
+    pub(crate) fn live(&self) -> Result<Guard<Arc<Live>>, Problem> {
         let silent = self
             .0
             .began
@@ -282,7 +282,7 @@ impl Access {
             let message = "who may do what cannot be asked: the database is away for too long";
             return Err(Problem::unavailable(message));
         }
-        Ok(self.0.live.load_full())
+        Ok(self.0.live.load())
     }
 
     /// What decisions look at of a resource; of one that is not there, what it would be if the

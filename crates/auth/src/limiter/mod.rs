@@ -224,5 +224,5 @@ fn account(subject: &Subject) -> Option<Actor> {
         SubjectKind::Service => ActorKind::Service,
         SubjectKind::Team | SubjectKind::Group => return None,
     };
-    Some(Actor { kind, name: subject.name.clone() })
+    Some(Actor { kind, name: subject.name.as_str().into() })
 }

@@ -70,7 +70,7 @@ impl Oidc {
         let scopes = narrow(asked.scopes.as_deref(), trust.scopes.as_deref())?;
         // Last, so that what is refused for another reason may be mended and sent again.
         self.require_new(&issuer, &claims).await?;
-        let actor = Actor { kind: ActorKind::Service, name: trust.service_name.clone() };
+        let actor = Actor { kind: ActorKind::Service, name: trust.service_name.as_str().into() };
         let wanted = Wanted {
             actor: actor.clone(),
             subject: trust.service,

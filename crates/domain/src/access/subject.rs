@@ -86,7 +86,7 @@ impl TryFrom<&Actor> for Subject {
             ActorKind::Service => SubjectKind::Service,
             ActorKind::System => return Err(()),
         };
-        Ok(Self { kind, name: actor.name.clone() })
+        Ok(Self { kind, name: actor.name.to_string() })
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder,
-    http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, HeaderName, VARY},
+    http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, VARY},
     web::Payload,
 };
 use auth::{Caller, verbs};
@@ -28,8 +28,8 @@ pub(super) const FIRST_CAPACITY: usize = 1024;
 /// An answer that says which version made it, and what it is called.
 pub(super) fn labelled(labels: &Labels, id: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
-    for (name, value) in labels.with_id(id) {
-        response.insert_header((HeaderName::from_static(name), value));
+    for header in labels.http(id) {
+        response.insert_header(header);
     }
     response
 }

@@ -111,7 +111,7 @@ pub(super) fn principals() -> impl Strategy<Value = Principal> {
     let teams = subsequence(vec![team(0), team(1), team(2)], 0..=3);
     (0..5_u128, teams).prop_map(|(number, teams)| {
         let kind = if number > 2 { ActorKind::Service } else { ActorKind::User };
-        let actor = Actor { kind, name: format!("account{number}") };
+        let actor = Actor { kind, name: format!("account{number}").into() };
         Principal { id: subject(number), actor, teams }
     })
 }
