@@ -7,6 +7,10 @@
 //! queue again. A single HTTP thread that serves many callers runs them one after the other and
 //! never meets anybody: so every [`CYCLE`] runs the queue is tried again for [`SETTLED`] runs, and
 //! if a batch forms, it stays.
+//!
+//! How long a run takes may depend on what is asked: a model that was fast so far is slow for the next
+//! request. So a run that takes longer than [`LONGEST`] is ended and goes to the queue, and each time it
+//! takes four times as many short runs until callers run on their own threads again.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -15,24 +19,39 @@ use std::{
 
 const SETTLED: u32 = 32;
 const CYCLE: u32 = 4096;
+/// As many short runs it takes at most.
+const MOST_SETTLED: u32 = 1 << 20;
 /// Longer runs are not for HTTP threads.
 pub(crate) const LONG: Duration = Duration::from_millis(1);
+/// None holds one of them up longer.
+pub(crate) const LONGEST: Duration = Duration::from_millis(20);
 
 pub(crate) struct Direct {
     /// Not for models that were slow when they were looked at.
     enabled: bool,
     /// Short runs of one request since company was last seen.
     alone: AtomicU32,
+    /// How many of them it takes.
+    needed: AtomicU32,
 }
 
 impl Direct {
     pub(crate) fn new(enabled: bool) -> Self {
-        Self { enabled, alone: AtomicU32::new(SETTLED) }
+        let (alone, needed) = (AtomicU32::new(SETTLED), AtomicU32::new(SETTLED));
+        Self { enabled, alone, needed }
     }
 
     /// Whether the caller may run its request itself.
     pub(crate) fn is_allowed(&self) -> bool {
-        self.enabled && self.alone.load(Relaxed) % CYCLE >= SETTLED
+        let alone = self.alone.load(Relaxed);
+        self.enabled && alone % CYCLE >= SETTLED && alone >= self.needed.load(Relaxed)
+    }
+
+    /// A run was ended as it held up its caller's thread.
+    pub(crate) fn cut(&self) {
+        self.met();
+        let needed = self.needed.load(Relaxed).saturating_mul(4);
+        self.needed.store(needed.min(MOST_SETTLED), Relaxed);
     }
 
     /// Two callers met.
@@ -44,8 +63,9 @@ impl Direct {
     pub(crate) fn ran(&self, requests: usize, took: Duration) {
         if requests > 1 || took > LONG {
             self.met();
-        } else {
-            self.alone.fetch_add(1, Relaxed);
+        } else if self.alone.fetch_add(1, Relaxed) % CYCLE == CYCLE - 1 {
+            let needed = self.needed.load(Relaxed) / 2;
+            self.needed.store(needed.max(SETTLED), Relaxed);
         }
     }
 }
@@ -80,6 +100,27 @@ mod tests {
             !direct.is_allowed()
         });
         assert_eq!(queued.count(), 2 * SETTLED as usize);
+    }
+
+    #[test]
+    fn a_run_that_was_cut_keeps_callers_off_for_longer_each_time() {
+        let direct = Direct::new(true);
+        let until_allowed = || {
+            let runs = (0..MOST_SETTLED * 2).take_while(|_| {
+                direct.ran(1, SHORT);
+                !direct.is_allowed()
+            });
+            runs.count() as u32 + 1
+        };
+        for times in [4, 16, 64] {
+            direct.cut();
+            assert!(!direct.is_allowed());
+            assert_eq!(until_allowed(), SETTLED * times);
+        }
+        direct.met();
+        (0..4 * CYCLE).for_each(|_| direct.ran(1, SHORT));
+        direct.met();
+        assert_eq!(until_allowed(), SETTLED * 4, "long ago counts less");
     }
 
     #[test]

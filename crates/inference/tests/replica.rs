@@ -325,6 +325,43 @@ async fn a_caller_that_is_alone_runs_a_fast_model_on_its_own_thread() {
     }
 }
 
+/// Takes as long as it may on the thread of whoever asks, and no time on another.
+struct Dawdling {
+    signature: Signature,
+    callers: ThreadId,
+    cut: Arc<AtomicUsize>,
+}
+
+impl Engine for Dawdling {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn infer(&mut self, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, Error> {
+        if std::thread::current().id() == self.callers {
+            std::thread::sleep(deadline.saturating_duration_since(Instant::now()));
+            self.cut.fetch_add(1, SeqCst);
+            return Err(Error::Timeout);
+        }
+        Ok(inputs.to_vec())
+    }
+}
+
+#[tokio::test]
+async fn a_fast_model_that_turns_slow_holds_its_callers_thread_up_once() {
+    let (cut, callers) = (Arc::<AtomicUsize>::default(), std::thread::current().id());
+    let signature = Summing::new().signature;
+    let engine = Dawdling { signature, callers, cut: Arc::clone(&cut) };
+    let fast = Duration::from_micros(9);
+    let profile = Profile { batchable: true, single: fast, max_batch: 8, per_row: fast };
+    let options = ReplicaOptions::default();
+    let replica = Replica::start(vec![Box::new(engine)], profile, &options).unwrap();
+    for _ in 0..100 {
+        assert!(replica.infer(row(&[1.0]), soon()).await.is_ok());
+    }
+    assert_eq!(cut.load(SeqCst), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_mixes_rows_is_never_batched() {
     let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use domain::{Signature, Tensor};
 use super::{Answer, Run};
 use crate::{
     Engine, Error, Profile, batch,
-    direct::Direct,
+    direct::{Direct, LONGEST},
     queue::{Job, Queue, Reply},
     sync::lock,
 };
@@ -31,7 +31,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Runs a request on the caller's thread, if that is allowed and an engine is free.
+    /// Runs a request on the caller's thread, if that is allowed and an engine is free, and it does not
+    /// take too long for that.
     pub(super) fn run_here(
         &self,
         inputs: &[Tensor],
@@ -46,9 +47,14 @@ impl Shared {
             return None;
         };
         let start = Instant::now();
-        let result = run(engine.as_deref_mut()?, inputs, deadline);
+        let longest = start + LONGEST;
+        let result = run(engine.as_deref_mut()?, inputs, deadline.min(longest));
         let ran = start.elapsed();
         drop(engine);
+        if matches!(result, Err(Error::Timeout)) && longest < deadline {
+            self.direct.cut();
+            return None;
+        }
         self.direct.ran(1, ran);
         Some(result.map(|outputs| alone(outputs, Duration::ZERO, inputs, ran)))
     }
