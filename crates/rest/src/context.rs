@@ -242,6 +242,8 @@ impl Kind {
     fn level(self, status: StatusCode) -> Level {
         match self {
             Self::Probe if status == StatusCode::SERVICE_UNAVAILABLE => Level::INFO,
+            // Under overload they are too many as well, and refusing must cost little.
+            Self::Prediction if status == StatusCode::SERVICE_UNAVAILABLE => Level::DEBUG,
             _ if status.is_server_error() => Level::ERROR,
             _ if status.is_client_error() => Level::INFO,
             Self::Probe | Self::Prediction => Level::DEBUG,

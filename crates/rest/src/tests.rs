@@ -97,6 +97,7 @@ async fn ask(registry: &mut Registry, request: TestRequest) -> Answer {
     let app = app
         .app_data(fallback::AllowedMethods::of(&document))
         .route("/v2/models/x/infer", web::post().to(HttpResponse::Ok))
+        .route("/v2/models/busy/infer", web::post().to(HttpResponse::ServiceUnavailable))
         .route("/health/ready", web::get().to(HttpResponse::ServiceUnavailable))
         .route("/broken", web::get().to(broken))
         .route("/document", web::get().to(move || std::future::ready(written.clone())))
@@ -295,6 +296,7 @@ async fn a_lines_level_follows_what_was_asked_and_answered() {
         (TestRequest::with_uri("/broken"), "ERROR", "/broken"),
         (TestRequest::with_uri("/guarded"), "INFO", "unmatched"),
         (TestRequest::post().uri("/v2/models/x/infer"), "DEBUG", "/v2/models/x/infer"),
+        (TestRequest::post().uri("/v2/models/busy/infer"), "DEBUG", "/v2/models/busy/infer"),
         (TestRequest::with_uri("/v2/models"), "INFO", "unmatched"),
         (TestRequest::with_uri("/health/ready"), "INFO", "/health/ready"),
     ] {

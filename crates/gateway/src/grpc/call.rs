@@ -138,7 +138,11 @@ impl Call<'_> {
             Err(problem) => {
                 let code = problem.code.as_str();
                 match problem.code {
-                    ErrorCode::Internal | ErrorCode::Unavailable | ErrorCode::Timeout => {
+                    // Under overload they are too many, and refusing must cost little.
+                    ErrorCode::Unavailable => {
+                        tracing::debug!(target: "request", method, request_id, code, error = %problem, "answered");
+                    }
+                    ErrorCode::Internal | ErrorCode::Timeout => {
                         tracing::error!(target: "request", method, request_id, code, error = %problem, "answered");
                     }
                     ErrorCode::Unauthenticated
