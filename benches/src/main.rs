@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Some("predict") => predict(),
         Some("peers") => peers::run(&arguments.collect::<Vec<_>>()),
         Some("endpoints") => endpoints::run(),
-        Some("overload") => overload::run(),
+        Some("overload") => overload::run(arguments.next().as_ref()),
         Some("alias-move") => alias_move::run(),
         Some("soak") => soak::run(arguments.next().as_ref()),
         Some("quota") => quota(),

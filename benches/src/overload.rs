@@ -1,50 +1,147 @@
-//! Three times as many requests as can be answered: what is answered all the same, and how late.
+//! More requests than can be answered: what is answered all the same, how late, and whose they are.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use serde_json::json;
 
-use crate::{Result, TURN, TURNS, load::Target, median, platform::Platform, repository};
+use crate::{
+    Result, TURN, TURNS,
+    http::Server,
+    load::{Offered, Target},
+    median,
+    platform::Platform,
+    repository,
+};
 
 /// How long a run shall take about: so long that the load itself costs little beside it.
 const RUN: f64 = 2.0;
 /// Connections that offer it, more than ever wait.
 const CONNECTIONS: usize = 512;
+/// How much more the one tenant sends than the other, whose share of the peak is that part.
+const LOUDER: f64 = 20.0;
+const QUIET: f64 = 0.15;
 
-/// The figures.
-pub fn run() -> Result<()> {
-    let platform = Platform::start()?;
-    platform.deploy(&repository("tests/models/data/slow.onnx"), "slow")?;
-    let server = platform.server();
-    let target = |iterations: u64| {
+/// The figures; with `fair`, those of two tenants.
+pub fn run(what: Option<&String>) -> Result<()> {
+    match what.map(String::as_str) {
+        None => overload(&Slow::start()?),
+        Some("fair") => fair(&Slow::start()?),
+        Some(other) => Err(format!("`{other}`: expected fair, or nothing").into()),
+    }
+}
+
+/// A platform with a model whose every run takes [`RUN`] or more.
+struct Slow {
+    platform: Platform,
+    iterations: u64,
+}
+
+impl Slow {
+    fn start() -> Result<Self> {
+        let platform = Platform::start()?;
+        platform.deploy(&repository("tests/models/data/slow.onnx"), "slow")?;
+        let mut slow = Self { platform, iterations: 100 };
+        while slow.asked().press(1, Duration::from_millis(500))?.p50 < RUN {
+            slow.iterations *= 2;
+        }
+        Ok(slow)
+    }
+
+    /// It, asked by the administrator.
+    fn asked(&self) -> Target {
+        self.asked_by(&self.platform.server())
+    }
+
+    fn asked_by(&self, server: &Server) -> Target {
         let body = json!({"inputs": [{
-            "name": "iterations", "shape": [1], "datatype": "INT64", "data": [iterations],
+            "name": "iterations", "shape": [1], "datatype": "INT64", "data": [self.iterations],
         }]});
         let request = server.request("POST", "/v2/models/slow/infer", &body.to_string());
-        Target::again(&server, vec![request])
-    };
-    let mut iterations = 100;
-    while target(iterations).press(1, Duration::from_millis(500))?.p50 < RUN {
-        iterations *= 2;
+        Target::again(server, vec![request])
     }
-    let target = target(iterations);
-    let (mut goodput, mut late, mut shed) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..TURNS {
-        let unloaded = target.press(1, TURN)?;
+
+    /// It, asked by a service account of that name, which is a tenant by itself.
+    fn asked_by_tenant(&self, name: &str) -> Result<Target> {
+        let server = self.platform.server();
+        let service = format!("service:{name}");
+        server.json("POST", "/api/v1/services", &json!({"name": name}))?;
+        let token = json!({"name": "bench", "holder": service});
+        let made = server.json("POST", "/api/v1/tokens", &token)?;
+        let token = made["token"].as_str().ok_or("no token")?;
+        self.platform.cli(&["grants", "add", &service, "invoke", "endpoint:slow"])?;
+        Ok(self.asked_by(&Server::new(&server.address, Some(format!("Bearer {token}")))))
+    }
+
+    /// The most that it answers in a second.
+    fn peak(&self) -> Result<f64> {
         let mut peak: f64 = 0.0;
         for connections in [2, 4, 8, 16] {
-            peak = peak.max(target.press(connections, TURN / 2)?.rate());
+            peak = peak.max(self.asked().press(connections, TURN / 2)?.rate());
         }
-        let offered = target.offer(3.0 * peak, CONNECTIONS, TURN * 2)?;
-        goodput.push(offered.answered.rate() / peak);
-        late.push(offered.answered.p99 / unloaded.p99);
-        shed.push(offered.refused / (offered.refused + offered.answered.requests));
+        Ok(peak)
+    }
+}
+
+fn overload(slow: &Slow) -> Result<()> {
+    let (mut goodput, mut late, mut shed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut answering, mut refusing) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let unloaded = slow.asked().press(1, TURN)?;
+        let peak = slow.peak()?;
+        let before = slow.platform.cpu()?;
+        let busy = slow.asked().press(16, TURN)?;
+        let of_answer = (slow.platform.cpu()? - before) / busy.requests;
+        let before = slow.platform.cpu()?;
+        let offered = slow.asked().offer(3.0 * peak, CONNECTIONS, TURN * 2)?;
+        let of_all = slow.platform.cpu()? - before;
+        let Offered { answered, refused } = offered;
+        goodput.push(answered.rate() / peak);
+        late.push(answered.p99 / unloaded.p99);
+        shed.push(refused / (refused + answered.requests));
+        answering.push(1e6 * of_answer);
+        refusing.push(1e6 * (of_all - of_answer * answered.requests) / refused);
     }
     anstream::println!(
-        "overload: three times the peak offered, runs of {RUN} ms and more: goodput {:.2} of the peak, p99 of what is answered {:.1}x unloaded, {:.0} % refused",
+        "overload: three times the peak offered, runs of {RUN} ms and more: goodput {:.2} of the peak, p99 of what is answered {:.1}x unloaded, {:.0} % refused; CPU of an answer {:.0} us, of a refusal {:.0} us",
         median(&mut goodput),
         median(&mut late),
         100.0 * median(&mut shed),
+        median(&mut answering),
+        median(&mut refusing),
+    );
+    Ok(())
+}
+
+fn fair(slow: &Slow) -> Result<()> {
+    let quiet = slow.asked_by_tenant("quiet")?;
+    let loud = slow.asked_by_tenant("loud")?;
+    let (mut kept, mut all) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        let peak = slow.peak()?;
+        let rate = QUIET * peak;
+        let connections = CONNECTIONS / 8;
+        let alone = quiet.offer(rate, connections, TURN)?.answered.rate();
+        let (beside, louder) = thread::scope(|scope| {
+            let louder = scope.spawn(|| loud.offer(LOUDER * rate, CONNECTIONS, TURN * 2));
+            // Once there is overload.
+            thread::sleep(TURN / 2);
+            let beside = quiet.offer(rate, connections, TURN);
+            let louder = louder.join().map_err(|_| "the load ended early")?;
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((beside?, louder?))
+        })?;
+        let beside = beside.answered.rate();
+        anstream::println!(
+            "  peak {peak:.0}/s   quiet alone {alone:.0}/s   quiet beside {beside:.0}/s   loud {:.0}/s of {:.0}/s",
+            louder.answered.rate(),
+            LOUDER * rate,
+        );
+        kept.push(beside / alone);
+        all.push((beside + louder.answered.rate()) / peak);
+    }
+    anstream::println!(
+        "fair share: a tenant at {QUIET} of the peak beside one at {LOUDER} times as much keeps {:.2} of its goodput; both together have {:.2} of the peak",
+        median(&mut kept),
+        median(&mut all),
     );
     Ok(())
 }
