@@ -95,6 +95,8 @@ fn wrong_limits_are_refused_by_name() {
         ("artifact_bytes=9000PiB", "limits.artifact_bytes"),
         ("memory_bytes=1GiB", "limits.memory_bytes"),
         ("cpu=2", "limits.cpu"),
+        ("weight=0", "limits.weight"),
+        ("weight=unlimited", "limits.weight"),
         ("modles=1", "limits.modles"),
     ] {
         let error = server.cli(["quota", "set", "user:admin", limit]).error(1);
@@ -119,6 +121,11 @@ fn wrong_limits_are_refused_by_name() {
         let refused = caller.json("PATCH", "/api/v1/quotas/user:admin", &body);
         assert_eq!(refused.refusal(400).0, field);
     }
+    let set = server.cli(["quota", "set", "user:admin", "weight=3"]).json();
+    let shown = server.cli(["quota", "show"]).json();
+    assert_eq!((&set["limits"]["weight"], &shown["limits"]["weight"]), (&json!(3), &json!(3)));
+    server.cli(["quota", "set", "user:admin", "weight=default"]).json();
+    assert_eq!(server.cli(["quota", "show"]).json()["limits"]["weight"], 1);
     let set = server.cli(["quota", "set", "default:user", "captured_rows_per_day=10k"]).json();
     let found = set["quotas"].as_array().unwrap().iter();
     let quota = found.clone().find(|quota| quota["quota"] == "captured_rows_per_day").unwrap();

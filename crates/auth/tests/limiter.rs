@@ -7,10 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use auth::{Limiter, Offline, WhenOffline};
-use domain::{Actor, ErrorCode, Problem, SystemClock, quota::Key};
+use auth::{Caller, Identity, Limiter, Offline, WhenOffline};
+use domain::{
+    Actor, ErrorCode, Problem, RequestId, SystemClock,
+    quota::{Key, Tenant},
+};
 use store::{
-    Database,
+    Database, quotas,
     testing::{ChaosProxy, TestDatabase},
 };
 
@@ -186,4 +189,33 @@ async fn quota_count(test: &TestDatabase) -> i64 {
     let start = domain::quota::Period::Month.start(test.database().now());
     let counted = store::quotas::counted(test.database(), id, Key::PredictionsPerMonth, start);
     i64::try_from(counted.await.unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_callers_share_is_what_was_set_for_it() {
+    let test = limited(&[]).await;
+    let limiter = limiter(test.database().clone(), Offline::default()).await;
+    let admin_of = "user:admin".parse().unwrap();
+    let id = quotas::find(test.database(), &admin_of).await.unwrap().unwrap().id;
+    let caller = |subject| {
+        let identity = Identity {
+            actor: admin(),
+            subject,
+            token: None,
+            scopes: None,
+            session: None,
+            trust: None,
+            must_change_password: false,
+        };
+        Caller::new(identity, None, RequestId::new())
+    };
+    assert_eq!(limiter.tenant(&caller(Some(id))), Tenant::new(id));
+    assert_eq!(limiter.tenant(&caller(None)), Tenant::default());
+    test.execute(
+        "INSERT INTO quotas (subject_id, key, value, set_by, set_at)
+         SELECT id, 'weight', 3, 'user:admin', now() FROM subjects WHERE name = 'admin'",
+    )
+    .await;
+    limiter.refresh().await.unwrap();
+    assert_eq!(limiter.tenant(&caller(Some(id))), Tenant { id, weight: 3 });
 }

@@ -12,6 +12,7 @@ mod action;
 mod actor;
 pub mod audit;
 pub mod batching;
+mod bytes;
 pub mod capture;
 mod clock;
 pub mod contract;

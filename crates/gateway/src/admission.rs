@@ -26,3 +26,10 @@ pub(crate) fn admit<V: Verb>(
     let target = live.get(&endpoint).map_or(&*UNKNOWN, |route| &route.target);
     state.given.access.decide(caller, Resource::Endpoint(endpoint), target)
 }
+
+/// How many bytes a request for an endpoint may have. No endpoint's limit is lower than
+/// [`BodyLimit::MIN`](domain::serving::BodyLimit::MIN): what is no larger than that need not ask.
+pub(crate) fn body_limit(state: &State, endpoint: &str) -> usize {
+    let live = state.live.load();
+    live.get(endpoint).map_or(state.given.settings.body_limit, |route| route.body_limit)
+}

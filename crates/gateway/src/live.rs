@@ -94,6 +94,10 @@ pub(crate) struct Route {
     pub(crate) on_demand: Option<Arc<OnDemand>>,
     /// How long a request may take.
     pub(crate) deadline: Duration,
+    /// How many bytes its body may have.
+    pub(crate) body_limit: usize,
+    /// How many may wait for one of its versions.
+    pub(crate) max_queue: usize,
     /// Whether its first release is all loaded here, so that it may be completed by now.
     pub(crate) is_near: bool,
     /// How far it is without a release.
@@ -117,6 +121,8 @@ impl Route {
             aliases,
             on_demand: self.on_demand.clone(),
             deadline: self.deadline,
+            body_limit: self.body_limit,
+            max_queue: self.max_queue,
             is_near: self.is_near,
             standing: self.standing.clone(),
             tickets: AtomicU64::default(),

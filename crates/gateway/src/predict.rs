@@ -46,6 +46,29 @@ pub struct Asked<'a> {
     pub id: Option<&'a str>,
     /// The trace that it is a part of, if one is recorded.
     pub traced: Option<Traced>,
+    /// What can be told of its priority before it is read.
+    pub priority: Foreseen<'a>,
+}
+
+/// A priority before the request is read.
+pub enum Foreseen<'a> {
+    /// At most this.
+    AtMost(Priority),
+    /// Any, if this JSON speaks of it.
+    In(&'a [u8]),
+}
+
+impl Foreseen<'_> {
+    /// The highest that it may be.
+    fn highest(&self) -> Priority {
+        match self {
+            Self::AtMost(priority) => *priority,
+            Self::In(json) if memchr::memmem::find(json, b"\"priority\"").is_some() => {
+                Priority::High
+            }
+            Self::In(_) => Priority::default(),
+        }
+    }
 }
 
 /// A request that a model has answered.
@@ -159,6 +182,12 @@ async fn answer<'r, T>(
     encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
     (begun, watched): (Instant, &mut Watched),
 ) -> Result<Done<T>, Problem> {
+    let tenant = state.given.limiter.tenant(asked.permit.caller());
+    let ask = Ask { tenant, max_queue: route.max_queue, ..Ask::from(begun) };
+    if pick.is_final() {
+        let ask = || Ask { priority: asked.priority.highest(), ..ask };
+        pick.share.served.replica.expect(ask, begun)?;
+    }
     let at = Instant::now();
     let mut request = decode(&pick.share.served.signature)?;
     let decoded = at.elapsed();
@@ -169,7 +198,7 @@ async fn answer<'r, T>(
     let longest = begun + route.deadline;
     let theirs = request.timeout().and_then(|timeout| begun.checked_add(timeout));
     let deadline = [asked.until, theirs].into_iter().flatten().fold(longest, Instant::min);
-    let ask = Ask { priority: Priority::of_level(request.priority()), ..Ask::from(deadline) };
+    let ask = Ask { deadline, priority: Priority::of_level(request.priority()), ..ask };
     let (answer, copied) = pick.infer(state, route, inputs, ask).await?;
     // The route's, which is the caller's until they are done: whoever drains the version waits for that.
     let served = pick.share.served.as_ref();

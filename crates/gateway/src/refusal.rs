@@ -28,6 +28,12 @@ pub(crate) fn with_example(
     problem
 }
 
+/// The refusal of a body that is longer than this.
+pub(crate) fn too_large(limit: usize) -> Problem {
+    Problem::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"))
+        .hint("send fewer rows at a time")
+}
+
 /// The place, unless the message names it, the message, and the hint.
 pub(crate) fn text(problem: &Problem) -> String {
     let Problem { message, field, hint, .. } = problem;

@@ -4,6 +4,7 @@
 //! all of it, so there is no lock; loads and drains run beside it and report back.
 
 mod demand;
+mod limits;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -237,19 +238,15 @@ impl Keeper {
                     routing,
                     aliases,
                     on_demand,
-                    deadline: self.deadline(wanted.live.as_ref()),
+                    deadline: limits::deadline(&self.state, wanted.live.as_ref()),
+                    body_limit: limits::body(&self.state, wanted.live.as_ref()),
+                    max_queue: limits::queue(wanted.live.as_ref()),
                     is_near,
                     standing,
                     tickets: AtomicU64::default(),
                 })
             }
         }
-    }
-
-    /// How long a request may take: as long as the release allows, and this node.
-    fn deadline(&self, live: Option<&serving::Live>) -> Duration {
-        let ours = self.state.given.settings.deadline;
-        live.and_then(|live| live.serving.timeout).map_or(ours, |theirs| theirs.get().min(ours))
     }
 
     /// How far an endpoint is whose release is not all loaded here.

@@ -2,8 +2,10 @@
 
 use std::time::Instant;
 
-/// Who goes first where several wait. Whoever has waited longer than [`AGE`](crate::lanes::AGE) goes
-/// before those of the next higher priority who came later: nobody starves.
+use domain::quota::Tenant;
+
+/// Who of a tenant goes first where several wait. Whoever has waited longer than
+/// [`AGE`](crate::lanes::AGE) goes before those of the next higher priority who came later: nobody starves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Priority {
     /// Before the others.
@@ -30,19 +32,27 @@ impl Priority {
     }
 }
 
-/// What a request asks of the replica besides its answer. An instant alone is a deadline.
+/// What a request asks of the replica besides its answer. An instant alone is a deadline, of somebody
+/// who has no account.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask {
     /// When the answer is of no use any more.
     pub deadline: Instant,
     /// Its place among those who wait.
     pub priority: Priority,
+    /// Whose share of the replica it takes.
+    pub tenant: Tenant,
     /// How many may wait already; more than the replica allows is no more than that.
     pub max_queue: usize,
 }
 
 impl From<Instant> for Ask {
     fn from(deadline: Instant) -> Self {
-        Self { deadline, priority: Priority::default(), max_queue: usize::MAX }
+        Self {
+            deadline,
+            priority: Priority::default(),
+            tenant: Tenant::default(),
+            max_queue: usize::MAX,
+        }
     }
 }

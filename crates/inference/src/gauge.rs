@@ -24,6 +24,8 @@ pub(crate) struct Gauge {
     is_calm: bool,
     growing: u8,
     is_overloaded: bool,
+    /// The rows of those who came lately, on average.
+    usual: f32,
 }
 
 /// What somebody who comes finds.
@@ -41,7 +43,8 @@ pub(crate) struct Arrival {
 
 impl Gauge {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { begun: now, came: 0, went: 0, is_calm: false, growing: 0, is_overloaded: false }
+        let (is_calm, is_overloaded) = (false, false);
+        Self { begun: now, came: 0, went: 0, is_calm, growing: 0, is_overloaded, usual: 1.0 }
     }
 
     /// Somebody comes. Whether there is overload, and whether it begins just now.
@@ -49,8 +52,18 @@ impl Gauge {
         let before = self.is_overloaded;
         self.turn_over(arrival);
         self.came += arrival.rows;
+        self.usual += (arrival.rows as f32 - self.usual) / 16.0;
         self.is_calm |= !arrival.waits_long;
         (self.is_overloaded, self.is_overloaded && !before)
+    }
+
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.is_overloaded
+    }
+
+    /// How many rows somebody has whose request nobody has read.
+    pub(crate) fn usual(&self) -> usize {
+        (self.usual.round() as usize).max(1)
     }
 
     /// So many rows go out to be computed.
@@ -73,6 +86,7 @@ impl Gauge {
         } else {
             (0, false)
         };
-        *self = Self { growing, is_overloaded, ..Self::new(arrival.at) };
+        let usual = self.usual;
+        *self = Self { growing, is_overloaded, usual, ..Self::new(arrival.at) };
     }
 }

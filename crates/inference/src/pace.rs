@@ -10,9 +10,12 @@ use crate::Profile;
 
 /// The correction is kept in these parts.
 const WHOLE: u32 = 256;
-/// It moves by an eighth of what differs, within these bounds.
+/// It moves by an eighth of what differs, within these bounds: a model may be slow for some requests that
+/// was fast when it was looked at.
 const LEAST: u32 = WHOLE / 8;
-const MOST: u32 = WHOLE * 64;
+const MOST: u32 = WHOLE << 16;
+/// One run that stood still does not make it larger than most are.
+const AT_ONCE: u32 = 8;
 
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -62,8 +65,8 @@ impl Pace {
         let guess = self.seconds(rows);
         if guess > 0.0 {
             let seen = (took.as_secs_f64() / guess * f64::from(WHOLE)) as u32;
-            let seen = seen.clamp(LEAST, MOST);
             let before = self.correction.load(Relaxed);
+            let seen = seen.min(before.saturating_mul(AT_ONCE)).clamp(LEAST, MOST);
             self.correction.store((before - before / 8 + seen / 8).clamp(LEAST, MOST), Relaxed);
         }
     }
@@ -96,6 +99,18 @@ mod tests {
             pace.ran(8, 240 * MS);
         }
         assert!(near(pace.run(1), 100 * MS), "{:?}", pace.run(1));
+    }
+
+    #[test]
+    fn a_model_that_turns_slow_is_found_out_and_one_that_stood_still_is_not() {
+        let profile = Profile { batchable: false, single: MS, max_batch: 1, per_row: MS };
+        let pace = Pace::new(&profile);
+        pace.ran(1, 10_000 * MS);
+        assert!(pace.run(1) < 2 * MS, "{:?}", pace.run(1));
+        for _ in 0..100 {
+            pace.ran(1, 2_000 * MS);
+        }
+        assert!(near(pace.run(1), 2_000 * MS), "{:?}", pace.run(1));
     }
 
     #[test]

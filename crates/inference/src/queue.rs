@@ -1,10 +1,13 @@
-//! The one queue of a version: bounded, by priority; what cannot be answered in time is refused at
-//! once, or dropped before it is computed.
+//! The one queue of a version: bounded, fair between tenants; what cannot be answered in time is refused
+//! at once, or dropped before it is computed.
 
 mod limits;
 
 use std::{
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -18,7 +21,7 @@ use crate::{
     ask::{Ask, Priority},
     batch::{self, Part},
     gauge::{Arrival, Gauge},
-    lanes::Lanes,
+    lanes::{At, Lanes},
     sync::lock,
 };
 
@@ -92,6 +95,8 @@ pub(crate) struct Queue {
     something: Condvar,
     /// For threads that wait for company.
     full: Condvar,
+    /// Whether the last one who came was refused, or there is overload: else nobody need ask before.
+    refuses: AtomicBool,
     pub(crate) limits: Limits,
 }
 
@@ -106,6 +111,24 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    /// Who is next.
+    fn next(&self) -> Option<(At, &Job)> {
+        let at = self.lanes.next()?;
+        Some((at, self.lanes.get(at)?))
+    }
+
+    /// Refuses whoever waits and would have their turn last, if that is after the given one.
+    fn shed_last(&mut self, after: Option<u64>, count: fn(&mut Shed) -> &mut u64) -> bool {
+        let Some(job) = self.lanes.pop_last(after) else { return false };
+        // Who has left is refused nothing.
+        if job.answer(Err(Error::Overloaded)) {
+            *count(&mut self.shed) += 1;
+        }
+        true
+    }
+}
+
 impl Queue {
     pub(crate) fn new(limits: Limits) -> Self {
         let state = State {
@@ -117,7 +140,30 @@ impl Queue {
             closed: false,
         };
         let state = Mutex::new(state);
-        Self { state, something: Condvar::new(), full: Condvar::new(), limits }
+        let refuses = AtomicBool::new(false);
+        Self { state, something: Condvar::new(), full: Condvar::new(), refuses, limits }
+    }
+
+    /// Whether anybody was refused lately.
+    pub(crate) fn refuses(&self) -> bool {
+        self.refuses.load(Relaxed)
+    }
+
+    /// Whether there would be room for such a request, as far as can be told before it is read.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`], which is counted as if it had come.
+    pub(crate) fn expect(&self, ask: &Ask, now: Instant) -> Result<(), Error> {
+        let mut state = lock(&self.state);
+        let is_long = self.is_long(&state.lanes);
+        let is_full = state.lanes.len() >= self.capacity(ask);
+        let turn = state.lanes.turn_of(ask.tenant, ask.priority);
+        if !(is_full || is_long && state.gauge.is_overloaded()) || state.lanes.goes_on_after(turn) {
+            self.refuses.store(is_long || is_full, Relaxed);
+            return Ok(());
+        }
+        let rows = state.gauge.usual();
+        self.make_room(&mut state, ask, rows, now)
     }
 
     /// Puts a request in its place. The answer, or why there is none, comes by the receiver; it is
@@ -141,8 +187,9 @@ impl Queue {
         }
         self.make_room(&mut state, ask, weight, now)?;
         let (reply, answer) = oneshot::channel();
-        let Ask { deadline, priority, .. } = *ask;
-        state.lanes.push(Job { inputs, rows, deadline, priority, queued_at: now, weight, reply });
+        let Ask { deadline, priority, tenant, .. } = *ask;
+        let job = Job { inputs, rows, deadline, priority, queued_at: now, weight, reply };
+        state.lanes.push(tenant, job);
         // A thread that is busy looks here before it sleeps: waking costs a system call, so only
         // who sleeps is woken, and only once.
         if let Some(left) = state.sleeping.checked_sub(1) {
@@ -156,7 +203,16 @@ impl Queue {
         Ok(answer)
     }
 
-    /// Sees to it that there is room for one more.
+    fn is_long(&self, lanes: &Lanes) -> bool {
+        self.limits.wait(lanes.rows()) > self.limits.target_and_window().0
+    }
+
+    fn capacity(&self, ask: &Ask) -> usize {
+        self.limits.capacity.min(ask.max_queue)
+    }
+
+    /// Sees to it that there is room for one more: whoever would have their turn last is shed, be that the
+    /// one who comes or one who waits.
     fn make_room(
         &self,
         state: &mut State,
@@ -164,32 +220,36 @@ impl Queue {
         rows: usize,
         at: Instant,
     ) -> Result<(), Error> {
-        let (limits, priority) = (&self.limits, ask.priority);
-        let (target, window) = limits.target_and_window();
-        let is_long = |lanes: &Lanes| limits.wait(lanes.rows_before(priority)) > target;
-        let waits_long = is_long(&state.lanes);
+        let limits = &self.limits;
+        let (_, window) = limits.target_and_window();
         let slack = limits.max_batch() * limits.threads;
-        let arrival = Arrival { at, rows, waits_long, window, slack };
+        let arrival = Arrival { at, rows, waits_long: self.is_long(&state.lanes), window, slack };
         let (is_overloaded, begins) = state.gauge.comes(&arrival);
         // Those who joined while it came about would wait too long as well.
-        while begins && limits.wait(state.lanes.rows()) > target {
-            let Some(job) = state.lanes.pop_last() else { break };
-            state.shed.slow += 1;
-            job.answer(Err(Error::Overloaded));
+        while begins && self.is_long(&state.lanes) && state.shed_last(None, |shed| &mut shed.slow) {
         }
-        if is_overloaded && is_long(&state.lanes) {
+        let turn = state.lanes.turn_of(ask.tenant, ask.priority);
+        let mut has_room = true;
+        while has_room && is_overloaded && self.is_long(&state.lanes) {
+            has_room = state.shed_last(Some(turn), |shed| &mut shed.slow);
+        }
+        self.refuses.store(is_overloaded || !has_room, Relaxed);
+        if !has_room {
             state.shed.slow += 1;
             return Err(Error::Overloaded);
         }
-        let capacity = limits.capacity.min(ask.max_queue);
+        let capacity = self.capacity(ask);
         if state.lanes.len() >= capacity {
             // Those who left or are too late hold no place against those who can be served.
             let run = limits.pace.run(1);
             state.lanes.retain(|job| job.is_wanted(at, run));
         }
-        if state.lanes.len() >= capacity {
-            state.shed.full += 1;
-            return Err(Error::Overloaded);
+        while state.lanes.len() >= capacity {
+            if !state.shed_last(Some(turn), |shed| &mut shed.full) {
+                self.refuses.store(true, Relaxed);
+                state.shed.full += 1;
+                return Err(Error::Overloaded);
+            }
         }
         Ok(())
     }
@@ -222,7 +282,8 @@ impl Queue {
         }
         let begun = Instant::now();
         loop {
-            let (rows, first) = (state.lanes.rows(), state.lanes.first());
+            let rows = state.lanes.rows();
+            let first = state.lanes.next().and_then(|at| state.lanes.get(at));
             let Some(first) = first.filter(|_| rows < self.limits.max_batch() && !state.closed)
             else {
                 break;
@@ -249,13 +310,13 @@ impl Queue {
         let mut taken: Vec<Job> = Vec::new();
         let (mut rows, mut earliest) = (0, None::<Instant>);
         let mut state = lock(&self.state);
-        while let Some(job) = state.lanes.first() {
+        while let Some((at, job)) = state.next() {
             if !job.is_wanted(now, limits.pace.run(job.weight)) {
                 if !job.reply.is_closed() {
                     state.shed.late += 1;
                     limits.pace.gave_up();
                 }
-                state.lanes.pop();
+                state.lanes.give_up(at);
                 continue;
             }
             let until = earliest.map_or(job.deadline, |earliest| earliest.min(job.deadline));
@@ -273,7 +334,7 @@ impl Queue {
                 break;
             }
             (rows, earliest) = (rows + job.weight, Some(until));
-            taken.extend(state.lanes.pop());
+            taken.extend(state.lanes.serve(at));
             if rows >= max_rows {
                 break;
             }

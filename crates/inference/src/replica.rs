@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Batching, Signature, Tensor};
+use domain::{Batching, Signature, Tensor, serving::MaxQueue};
 use tokio::sync::watch;
 
 use self::serving::Shared;
@@ -56,7 +56,7 @@ impl Default for ReplicaOptions {
             cores: thread::available_parallelism().map_or(1, usize::from),
             threads: None,
             max_batch: None,
-            queue: 1024,
+            queue: MaxQueue::MAX.get().unsigned_abs() as usize,
             queue_time: None,
             max_output_bytes: OnnxOptions::default().max_output_bytes,
             probe_time: Duration::from_secs(60),
@@ -230,6 +230,15 @@ impl Replica {
     #[must_use]
     pub fn shed(&self) -> Shed {
         self.shared.queue.shed()
+    }
+
+    /// Whether a request would be taken in, as far as can be told before it is read; `ask` is not looked
+    /// at while nobody is refused.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`]: it need not be read.
+    pub fn expect(&self, ask: impl FnOnce() -> Ask, now: Instant) -> Result<(), Error> {
+        if self.shared.queue.refuses() { self.shared.queue.expect(&ask(), now) } else { Ok(()) }
     }
 
     /// Answers one request, in the company of others where that is faster. Dropping the future

@@ -193,6 +193,7 @@ pub async fn deploy(
     let main = main.clone();
     let was = serving::inherited(present.as_ref(), &main, &order.serving)?;
     let settings = serving::changed(&was, &order.serving)?;
+    serving::within(&settings, &was, state.limits.body_bytes)?;
     let shares = serving::with_named(&mut change, shares, &settings).await?;
     let versions: Vec<_> = shares
         .iter()

@@ -37,6 +37,22 @@ pub(crate) fn changed(before: &Settings, asked: &Map<String, Value>) -> Result<S
     rest::decode_at(FIELD, Value::Object(fields))
 }
 
+/// Whether nodes keep to what is new in settings. What a release before had stays, whatever nodes were told since.
+///
+/// # Errors
+/// A body's limit is over the nodes' own.
+pub(crate) fn within(settings: &Settings, before: &Settings, most: u64) -> Result<(), Problem> {
+    let over = settings.body_limit.filter(|limit| limit.get() > most);
+    match over.filter(|_| settings.body_limit != before.body_limit) {
+        None => Ok(()),
+        Some(limit) => {
+            let message = format!("{limit} is more than nodes take: expected at most {most} bytes");
+            let hint = "raise --max-body-bytes of every node first, or set less";
+            Err(Problem::invalid("serving.body_limit", message).hint(hint))
+        }
+    }
+}
+
 /// The versions that a release serves by weights, and beside them those that its settings name.
 ///
 /// # Errors

@@ -22,11 +22,13 @@ pub struct Limits {
     pub blob_bytes: u64,
     /// The longest archive in bytes, and the most that one may hold.
     pub archive_bytes: u64,
+    /// The longest body of a request for a prediction that nodes take, in bytes.
+    pub body_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { blob_bytes: 64 << 30, archive_bytes: 64 << 30 }
+        Self { blob_bytes: 64 << 30, archive_bytes: 64 << 30, body_bytes: 16 << 20 }
     }
 }
 

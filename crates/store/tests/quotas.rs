@@ -9,7 +9,7 @@ use std::{
 
 use domain::{
     Action, Actor, AuditEvent, ErrorCode, NodeId, Problem, RequestId, Resource, SubjectId,
-    quota::{Amount, Bucket, Holder, Key, Period},
+    quota::{Amount, Bucket, Holder, Key, Period, Tenant},
 };
 use futures_util::future::join_all;
 use serde_json::json;
@@ -251,4 +251,41 @@ async fn what_a_node_used_counts_once_however_often_it_is_told_and_has_its_price
     let found = total(&["subject"]).await;
     assert_eq!(found[0].cost.as_deref(), Some("0.013015"));
     assert_eq!((found[0].day, found[0].subject.as_deref()), (None, Some("user:ana")));
+}
+
+#[tokio::test]
+async fn accounts_share_by_their_home_team_unless_a_weight_is_theirs() {
+    let test = database().await;
+    let database = test.database();
+    let tenants = async || -> BTreeMap<SubjectId, Tenant> {
+        quotas::tenants(database).await.unwrap().into_iter().collect()
+    };
+    let (ana, ci) = (known(database, "user:ana").await.id, known(database, "service:ci").await.id);
+    let team: SubjectId = TEAM.parse().unwrap();
+    test.execute("INSERT INTO accounts (id) SELECT id FROM subjects WHERE kind <> 'team' ON CONFLICT DO NOTHING")
+        .await;
+    assert_eq!(tenants().await, BTreeMap::new(), "all are their own, at the weight of 1");
+
+    test.execute(&format!(
+        "UPDATE accounts SET home_team = '{TEAM}' WHERE id IN ('{ana}', '{ci}')"
+    ))
+    .await;
+    limit(database, "default:user", Key::Weight, Some(Amount::AtMost(9))).await;
+    let found = tenants().await;
+    assert_eq!(
+        (found.get(&ana), found.get(&ci)),
+        (Some(&Tenant::new(team)), Some(&Tenant::new(team)))
+    );
+
+    limit(database, "team:fraud", Key::Weight, Some(Amount::AtMost(3))).await;
+    limit(database, "service:ci", Key::Weight, Some(Amount::AtMost(2))).await;
+    let found = tenants().await;
+    assert_eq!(found.get(&ana), Some(&Tenant { id: team, weight: 3 }));
+    assert_eq!(found.get(&ci), Some(&Tenant { id: ci, weight: 2 }));
+
+    test.execute("UPDATE accounts SET home_team = NULL").await;
+    limit(database, "service:ci", Key::Weight, Some(Amount::AtMost(1))).await;
+    let found = tenants().await;
+    assert_eq!(found.get(&ana), Some(&Tenant { id: ana, weight: 9 }), "by its kind");
+    assert_eq!(found.get(&ci), None);
 }

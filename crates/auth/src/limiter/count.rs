@@ -59,7 +59,7 @@ impl Count {
     fn period(&self) -> Period {
         match self.key.kind() {
             Kind::Period(period) => period,
-            Kind::Objects | Kind::Rate | Kind::Absent => Period::Day,
+            Kind::Objects | Kind::Rate | Kind::Share | Kind::Absent => Period::Day,
         }
     }
 

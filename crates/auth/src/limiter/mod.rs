@@ -5,6 +5,8 @@
 //! a lease, together with the others of that subject. Where nothing is limited, nothing is looked
 //! at but a map.
 //!
+//! It also knows whose share of what is busy a caller's requests take.
+//!
 //! While the database is away each process goes on at the rate of its last leases, and counts what
 //! it owes; after the grace it refuses, or lets everything through, as it was told.
 
@@ -18,16 +20,17 @@ use arc_swap::ArcSwap;
 use domain::{
     Actor, ActorKind, Problem, SubjectId,
     access::{Subject, SubjectKind},
-    quota::Key,
+    quota::{Key, Tenant},
 };
 use store::{Database, quotas};
-use tokio::time::timeout;
+use tokio::{time::timeout, try_join};
 
 use self::{
     count::Count,
     link::{Link, PATIENCE},
     tap::Tap,
 };
+use crate::Caller;
 
 /// What happens once the database has been away for longer than the grace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +68,8 @@ pub struct Limiter {
 struct Meters {
     accounts: HashMap<Actor, Arc<Meter>>,
     teams: HashMap<SubjectId, Arc<Meter>>,
+    /// Accounts that are not tenants by themselves at the weight of 1.
+    tenants: HashMap<SubjectId, Tenant>,
 }
 
 /// What limits one subject here.
@@ -88,9 +93,12 @@ impl Limiter {
     /// # Errors
     /// The database is away; then the limits known before stay.
     pub async fn refresh(&self) -> Result<(), Problem> {
-        let asked = timeout(PATIENCE, quotas::meters(&self.database));
-        let meters = match asked.await {
-            Ok(Ok(meters)) => meters,
+        let database = &self.database;
+        let asked = timeout(PATIENCE, async {
+            try_join!(quotas::meters(database), quotas::tenants(database))
+        });
+        let (meters, tenants) = match asked.await {
+            Ok(Ok(read)) => read,
             Ok(Err(error)) => {
                 self.link.lost();
                 return Err(error.into());
@@ -102,7 +110,7 @@ impl Limiter {
         };
         self.link.back();
         let before = self.known.load();
-        let mut next = Meters::default();
+        let mut next = Meters { tenants: tenants.into_iter().collect(), ..Meters::default() };
         for meter in meters {
             match account(&meter.subject) {
                 Some(actor) => {
@@ -173,6 +181,15 @@ impl Limiter {
             }
         }
         Ok(())
+    }
+
+    /// Whose share of what is busy a caller's requests take: their home team's, or their own where they
+    /// have none, or where a weight was set for them.
+    #[must_use]
+    pub fn tenant(&self, caller: &Caller) -> Tenant {
+        let Some(account) = caller.subject else { return Tenant::default() };
+        let own = || Tenant::new(account);
+        self.known.load().tenants.get(&account).copied().unwrap_or_else(own)
     }
 
     /// Whether this quota of any team is limited: else nobody needs to know what a team owns.

@@ -110,7 +110,7 @@ pub async fn of_subject(database: &Database, known: &Known) -> Result<Sheet, Pro
         let (amount, origin) = match found {
             Some((amount, true)) => (amount, Origin::Own),
             Some((amount, false)) => (amount, Origin::Default),
-            None => (Amount::Unlimited, Origin::Nobody),
+            None => (key.unset(), Origin::Nobody),
         };
         let (used, resets_at) = match key.kind() {
             Kind::Objects => (used.get(key.as_str()).map(|count| count.unsigned_abs()), None),
@@ -118,7 +118,7 @@ pub async fn of_subject(database: &Database, known: &Known) -> Result<Sheet, Pro
                 let counted = quotas::counted(database, known.id, key, period.start(now)).await?;
                 (Some(counted), Some(period.end(now)))
             }
-            Kind::Rate | Kind::Absent => (None, None),
+            Kind::Rate | Kind::Share | Kind::Absent => (None, None),
         };
         sheet.push(Quota { key, amount, origin, used, resets_at });
     }
@@ -134,7 +134,7 @@ pub async fn of_kind(database: &Database, kind: SubjectKind) -> Result<Sheet, Pr
     let quota = |&key: &Key| {
         let found = limits.get(key.as_str()).copied();
         let origin = if found.is_some() { Origin::Own } else { Origin::Nobody };
-        let amount = found.unwrap_or(Amount::Unlimited);
+        let amount = found.unwrap_or(key.unset());
         Quota { key, amount, origin, used: None, resets_at: None }
     };
     Ok(Sheet { holder: Holder::Default(kind), quotas: shown().map(quota).collect() })

@@ -62,7 +62,7 @@ pub async fn request(
     let known = may_see(access, database, caller, &request.subject).await?;
     let (key, amount) = (request.key, request.amount);
     let present = quotas::of(database, known.id).await?;
-    let present = present.get(key.as_str()).map_or(Amount::Unlimited, |(amount, _)| *amount);
+    let present = present.get(key.as_str()).map_or(key.unset(), |(amount, _)| *amount);
     let is_more = match (present.limit(), amount.limit()) {
         (None, _) => false,
         (Some(_), None) => true,

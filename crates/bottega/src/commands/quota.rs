@@ -18,7 +18,7 @@ pub enum Verb {
     Set {
         /// Whose
         subject: String,
-        /// KEY=VALUE: a whole number (50, 10k, 2M), bytes with their unit (10GiB), unlimited, or default for what holds for all of the kind
+        /// KEY=VALUE: a whole number (50, 10k, 2M), bytes with their unit (10GiB), unlimited, or default for what holds for all of the kind; weight=3 is three times the share of who has 1 where a gateway has too much to do
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = pair)]
         limits: Vec<(String, String)>,
     },

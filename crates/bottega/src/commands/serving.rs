@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use domain::{
     ModelRef, VersionSelector,
-    serving::{Idle, Timeout},
+    serving::{BodyLimit, Idle, MaxQueue, Timeout},
 };
 use serde_json::{Map, Value, json};
 
@@ -35,6 +35,12 @@ pub struct ServingOptions {
     /// How long a request may take
     #[arg(long, value_name = "DURATION")]
     request_timeout: Option<Timeout>,
+    /// How many bytes a request's body may have; at most what nodes take
+    #[arg(long, value_name = "SIZE")]
+    body_limit: Option<BodyLimit>,
+    /// How many requests may wait for a version, 1 to 1024
+    #[arg(long, value_name = "COUNT", value_parser = max_queue)]
+    max_queue: Option<MaxQueue>,
     /// Replicas on each node: 1, or 0..1 to load versions when they are asked for
     #[arg(long, value_name = "MIN..MAX")]
     replicas: Option<Replicas>,
@@ -78,6 +84,8 @@ enum Setting {
     Shadow,
     Fallback,
     RequestTimeout,
+    BodyLimit,
+    MaxQueue,
 }
 
 /// What the options come to.
@@ -141,6 +149,12 @@ impl ServingOptions {
         if let Some(timeout) = &self.request_timeout {
             serving.insert("timeout".to_owned(), json!(timeout));
         }
+        if let Some(limit) = &self.body_limit {
+            serving.insert("body_limit".to_owned(), json!(limit));
+        }
+        if let Some(most) = &self.max_queue {
+            serving.insert("max_queue".to_owned(), json!(most));
+        }
         if let Some(on_demand) = self.on_demand()? {
             serving.insert("on_demand".to_owned(), on_demand);
         }
@@ -182,6 +196,8 @@ impl ServingOptions {
                 Setting::Shadow => (&mut *routing, "shadow"),
                 Setting::Fallback => (&mut *routing, "fallback"),
                 Setting::RequestTimeout => (&mut *serving, "timeout"),
+                Setting::BodyLimit => (&mut *serving, "body_limit"),
+                Setting::MaxQueue => (&mut *serving, "max_queue"),
             };
             if group.insert(name.to_owned(), Value::Null).is_some_and(|before| !before.is_null()) {
                 let message = format!("{name} is both set and taken away");
@@ -190,6 +206,11 @@ impl ServingOptions {
         }
         Ok(())
     }
+}
+
+fn max_queue(text: &str) -> Result<MaxQueue, String> {
+    let number = text.parse::<i64>().map_err(|_| "expected a whole number from 1 to 1024")?;
+    number.try_into()
 }
 
 /// The version that a text like `fraud/3` names, of the model that all of them name.
@@ -276,6 +297,8 @@ mod tests {
             "--shadow=fraud/4=10",
             "--fallback=fraud/1=500ms",
             "--request-timeout=2s",
+            "--body-limit=8MiB",
+            "--max-queue=200",
             "--replicas=0..1",
             "--idle=30m",
         ])
@@ -285,6 +308,8 @@ mod tests {
         assert_eq!(asked.split, Some((split, 1)));
         let serving = json!({
             "timeout": "2s",
+            "body_limit": "8MiB",
+            "max_queue": 200,
             "on_demand": {"idle": "30m"},
             "routing": {
                 "sticky": {"header": "x-user"},
@@ -302,8 +327,11 @@ mod tests {
 
     #[test]
     fn settings_are_taken_away_by_name() {
-        let taken = asked(&["--without=sticky,fallback,request-timeout"]).ok().unwrap();
-        let expected = json!({"timeout": null, "routing": {"sticky": null, "fallback": null}});
+        let taken = asked(&["--without=sticky,fallback,request-timeout,body-limit,max-queue"])
+            .ok()
+            .unwrap();
+        let nothing = Value::Null;
+        let expected = json!({"timeout": nothing, "body_limit": nothing, "max_queue": nothing, "routing": {"sticky": null, "fallback": null}});
         assert_eq!(Value::Object(taken.serving), expected);
         assert!(asked(&["--without=shadow", "--shadow=fraud/1"]).is_err());
         let always = asked(&["--replicas=1"]).ok().unwrap();

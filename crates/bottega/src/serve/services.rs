@@ -100,6 +100,7 @@ impl Services {
             let limits = registry::Limits {
                 blob_bytes: settings.max_artifact_bytes,
                 archive_bytes: settings.max_artifact_bytes,
+                body_bytes: settings.max_body_bytes as u64,
             };
             let scratch = settings.data_dir.join("scratch");
             // What no calendar reaches is kept for good.

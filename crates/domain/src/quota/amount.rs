@@ -1,28 +1,22 @@
 //! How much: a number with its unit, or no limit.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use super::{Key, Kind};
-use crate::Problem;
+use crate::{Problem, bytes};
 
 /// The most that a limit may be: what a row can keep.
 const MOST: u64 = i64::MAX.unsigned_abs();
 
 const COUNTS: &[(&str, u64)] = &[("", 1), ("k", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
 
-const BYTES: &[(&str, u64)] = &[
-    ("B", 1),
-    ("kB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("TB", 1_000_000_000_000),
-    ("PB", 1_000_000_000_000_000),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-    ("PiB", 1 << 50),
-];
+/// What a weight may be.
+const WEIGHTS: RangeInclusive<u64> = 1..=1_000;
+
+/// As much of what somebody wrote as helps to find it.
+fn shown(text: &str) -> String {
+    text.chars().take(60).flat_map(char::escape_default).collect()
+}
 
 /// What a quota allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,26 +41,32 @@ impl Amount {
             return Err(Problem::invalid(field, message).hint("limit `replicas`"));
         }
         let text = text.trim();
+        if key.kind() == Kind::Share {
+            let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+            let weight = text.parse().ok().filter(|weight| is_plain && WEIGHTS.contains(weight));
+            return weight.map(Self::AtMost).ok_or_else(|| {
+                let (least, most) = (WEIGHTS.start(), WEIGHTS.end());
+                let message =
+                    format!("`{}`: expected a whole number from {least} to {most}", shown(text));
+                Problem::invalid(field, message).hint("3 is three times the share of who has 1")
+            });
+        }
         if text == "unlimited" {
             return Ok(Self::Unlimited);
         }
         let (units, expected) = if key.is_bytes() {
             (
-                BYTES,
+                bytes::UNITS,
                 "a whole number with its unit, like 10GiB (B, kB, KiB, MB, MiB, GB, GiB, TB, TiB, PB, PiB), or unlimited",
             )
         } else {
             (COUNTS, "a whole number, like 50, 10k or 2M, or unlimited")
         };
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let factor = units.iter().find(|(name, _)| *name == unit.trim_start());
-        let (false, Some((_, factor))) = (number.is_empty(), factor) else {
-            let shown: String = text.chars().take(60).flat_map(char::escape_default).collect();
-            return Err(Problem::invalid(field, format!("`{shown}`: expected {expected}")));
+        let Some(value) = bytes::read(text, units) else {
+            let message = format!("`{}`: expected {expected}", shown(text));
+            return Err(Problem::invalid(field, message));
         };
-        let value = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*factor));
-        match value.filter(|value| *value <= MOST) {
+        match u64::try_from(value).ok().filter(|value| *value <= MOST) {
             Some(value) => Ok(Self::AtMost(value)),
             None => {
                 let message = format!(
@@ -112,16 +112,11 @@ pub struct Shown {
 
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = match self.amount {
-            Amount::Unlimited => return f.write_str("unlimited"),
-            Amount::AtMost(value) if !self.is_bytes => return value.fmt(f),
-            Amount::AtMost(value) => value,
-        };
-        // The largest binary unit that it is a whole number of.
-        let fits = |(_, factor): &&(&str, u64)| value > 0 && value % factor == 0;
-        let binary = BYTES.iter().filter(|(name, _)| *name == "B" || name.contains('i'));
-        let (unit, factor) = binary.rev().find(fits).copied().unwrap_or(("B", 1));
-        write!(f, "{}{unit}", value / factor)
+        match self.amount {
+            Amount::Unlimited => f.write_str("unlimited"),
+            Amount::AtMost(value) if !self.is_bytes => value.fmt(f),
+            Amount::AtMost(value) => f.write_str(&bytes::show(value)),
+        }
     }
 }
 
@@ -143,6 +138,8 @@ mod tests {
             (Key::ArtifactBytes, "0B", Some(0)),
             (Key::ArtifactBytes, "unlimited", None),
             (Key::Burst, "unlimited", None),
+            (Key::Weight, "3", Some(3)),
+            (Key::Weight, " 1000 ", Some(1_000)),
         ] {
             assert_eq!(Amount::parse(key, text).unwrap(), Amount::of(value), "{text}");
         }
@@ -171,6 +168,12 @@ mod tests {
             (Key::ArtifactBytes, "-1GiB"),
             (Key::ArtifactBytes, "8192PiB"),
             (Key::ArtifactBytes, "99999999999PiB"),
+            (Key::Weight, "0"),
+            (Key::Weight, "1001"),
+            (Key::Weight, "unlimited"),
+            (Key::Weight, "1k"),
+            (Key::Weight, "-3"),
+            (Key::Weight, "+3"),
             (Key::Cpu, "2"),
             (Key::MemoryBytes, "1GiB"),
             (Key::MemoryBytes, "unlimited"),

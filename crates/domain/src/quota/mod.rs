@@ -3,6 +3,7 @@
 mod amount;
 mod bucket;
 mod spent;
+mod tenant;
 
 use std::{fmt, str::FromStr};
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use amount::Amount;
 pub use bucket::{Bucket, Lease};
 pub use spent::{Pace, Spent};
+pub use tenant::Tenant;
 
 use crate::{Problem, Timestamp, version::words};
 
@@ -41,6 +43,8 @@ words! {
         CapturedRowsPerDay = "captured_rows_per_day",
         /// Points of metrics that are logged in a day.
         TrackingPointsPerDay = "tracking_points_per_day",
+        /// How large a share of what is busy, beside others'.
+        Weight = "weight",
     }
 }
 
@@ -53,6 +57,8 @@ pub enum Kind {
     Rate,
     /// What flows is counted from the beginning of a period.
     Period(Period),
+    /// No limit, but a share where there is not enough for all.
+    Share,
     /// It cannot be set yet.
     Absent,
 }
@@ -70,7 +76,17 @@ impl Key {
             Self::RequestsPerSecond | Self::Burst => Kind::Rate,
             Self::PredictionsPerMonth => Kind::Period(Period::Month),
             Self::CapturedRowsPerDay | Self::TrackingPointsPerDay => Kind::Period(Period::Day),
+            Self::Weight => Kind::Share,
             Self::Cpu | Self::MemoryBytes => Kind::Absent,
+        }
+    }
+
+    /// What holds where nobody set anything.
+    #[must_use]
+    pub const fn unset(self) -> Amount {
+        match self.kind() {
+            Kind::Share => Amount::AtMost(1),
+            Kind::Objects | Kind::Rate | Kind::Period(_) | Kind::Absent => Amount::Unlimited,
         }
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::parse_duration;
+use crate::{bytes, parse_duration};
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -90,5 +90,64 @@ impl<const MIN: u64, const MAX: u64> fmt::Display for Span<MIN, MAX> {
 impl<const MIN: u64, const MAX: u64> From<Span<MIN, MAX>> for String {
     fn from(span: Span<MIN, MAX>) -> Self {
         span.to_string()
+    }
+}
+
+/// A number of bytes from `MIN` to `MAX`, written like `64KiB` or `8MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Size", into = "String")]
+pub struct Bytes<const MIN: u64, const MAX: u64>(u64);
+
+/// So that a number is refused with what is expected instead.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a number of bytes with its unit, like `64KiB` or `8MiB`")]
+enum Size {
+    Text(String),
+}
+
+impl<const MIN: u64, const MAX: u64> Bytes<MIN, MAX> {
+    /// The least.
+    pub const MIN: u64 = MIN;
+
+    /// It.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> FromStr for Bytes<MIN, MAX> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shown: String = text.chars().take(60).collect();
+        let Some(value) = bytes::read(text, bytes::UNITS) else {
+            let expected = "a whole number with its unit, like `64KiB` or `8MiB`";
+            return Err(format!("`{shown}`: expected {expected}"));
+        };
+        let fits = u64::try_from(value).ok().filter(|value| (MIN..=MAX).contains(value));
+        fits.map(Self).ok_or_else(|| {
+            format!("`{shown}` is out of range: expected {} to {}", Self(MIN), Self(MAX))
+        })
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> TryFrom<Size> for Bytes<MIN, MAX> {
+    type Error = String;
+
+    fn try_from(Size::Text(text): Size) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> fmt::Display for Bytes<MIN, MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&bytes::show(self.0))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> From<Bytes<MIN, MAX>> for String {
+    fn from(size: Bytes<MIN, MAX>) -> Self {
+        size.to_string()
     }
 }

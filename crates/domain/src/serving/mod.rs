@@ -13,7 +13,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use bounded::{Bounded, Span};
+pub use bounded::{Bounded, Bytes, Span};
 pub use routing::{
     Fallback, HeaderName, Match, Percent, Routing, Rule, Shadow, Sticky, VersionNumber,
 };
@@ -24,6 +24,12 @@ use crate::{Problem, Signature};
 
 /// How long a request may take: 1 ms to 10 min.
 pub type Timeout = Span<1, 600_000>;
+
+/// How many bytes a request's body may have: 4 KiB to 16 GiB.
+pub type BodyLimit = Bytes<4_096, 17_179_869_184>;
+
+/// How many requests may wait for a version: 1 to as many as any queue holds.
+pub type MaxQueue = Bounded<1, 1_024>;
 
 /// How long an endpoint that is loaded on demand stays without requests: 1 s to 30 days.
 pub type Idle = Span<1_000, 2_592_000_000>;
@@ -76,6 +82,12 @@ pub struct Settings {
     /// How long a request may take; the node's own limit holds as well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Timeout>,
+    /// How many bytes a request's body may have, as it comes and unpacked; the node's own limit holds as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_limit: Option<BodyLimit>,
+    /// How many requests may wait for a version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_queue: Option<MaxQueue>,
     /// Absent: its versions are loaded for as long as it is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_demand: Option<OnDemand>,
@@ -131,6 +143,7 @@ mod tests {
         for value in [
             json!({}),
             json!({"timeout": "2s"}),
+            json!({"timeout": "2s", "body_limit": "8MiB", "max_queue": 200}),
             json!({"on_demand": {"cold": "wait"}}),
             json!({"on_demand": {"cold": "refuse", "idle": "30m"}}),
             json!({"timeout": "250ms", "routing": {"sticky": {"header": "x-user"}}}),
@@ -157,6 +170,13 @@ mod tests {
             (json!({"timeout": 2}), "expected a length of time"),
             (json!({"timeout": "2"}), "expected"),
             (json!({"timeout": "0s"}), "1ms to 10m"),
+            (json!({"body_limit": 8}), "expected a number of bytes"),
+            (json!({"body_limit": "8"}), "expected a whole number with its unit"),
+            (json!({"body_limit": "1KiB"}), "4KiB to 16GiB"),
+            (json!({"body_limit": "17GiB"}), "4KiB to 16GiB"),
+            (json!({"body_limit": "99999999999999999999PiB"}), "4KiB to 16GiB"),
+            (json!({"max_queue": 0}), "1 to 1024"),
+            (json!({"max_queue": 1025}), "1 to 1024"),
             (json!({"on_demand": {"cold": "freeze"}}), "unknown variant `freeze`"),
             (json!({"on_demand": {"idle": "10ms"}}), "1s to 30d"),
             (json!({"timeout": "11m"}), "1ms to 10m"),

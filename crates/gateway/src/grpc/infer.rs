@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use domain::{Problem, Signature, capture::Protocol};
+use domain::{Problem, Signature, capture::Protocol, serving::BodyLimit};
+use inference::Priority;
 use prost::Message as _;
 use protocol::v2::{
     grpc::{
@@ -17,8 +18,9 @@ use tonic::{Response, metadata::MetadataMap};
 
 use super::call::{Call, put, text};
 use crate::{
-    predict::{Asked, Version, predict, version_number},
-    refusal::with_example,
+    admission::body_limit,
+    predict::{Asked, Foreseen, Version, predict, version_number},
+    refusal::{too_large, with_example},
     routing::Headers,
 };
 
@@ -36,14 +38,32 @@ pub(super) async fn infer(
     let permit = call.invoking(std::mem::take(&mut request.model_name), headers)?;
     call.traced = call.state.trace(headers);
     let bytes_in = request.encoded_len();
+    if bytes_in as u64 > BodyLimit::MIN {
+        let limit = body_limit(call.state, permit.resource().name());
+        if bytes_in > limit {
+            return Err(too_large(limit));
+        }
+    }
     let version = match request.model_version.as_str() {
         "" => Version::Any,
         number => Version::Number(version_number(number)?),
     };
     let contents = Contents::of(&request);
     let name = permit.resource().name();
+    let says = request.parameters.contains_key("priority");
+    let priority = Foreseen::AtMost(if says { Priority::High } else { Priority::default() });
     let (protocol, id, traced) = (Protocol::Grpc, asked_id, call.traced);
-    let asked = Asked { permit: &permit, version, headers, bytes_in, until, protocol, id, traced };
+    let asked = Asked {
+        permit: &permit,
+        version,
+        headers,
+        bytes_in,
+        until,
+        protocol,
+        id,
+        traced,
+        priority,
+    };
     let read = |signature: &Signature| {
         decode(request, signature)
             .map_err(|problem| with_example(problem, name, || json::example(signature)))

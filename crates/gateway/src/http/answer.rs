@@ -9,6 +9,7 @@ use actix_web::{
 };
 use auth::{Caller, verbs};
 use domain::{Problem, Signature, Tensor, capture::Protocol};
+use inference::Priority;
 use protocol::{rows_example, v2::InferRequest};
 
 use super::{body, encoding::Encoding};
@@ -16,7 +17,7 @@ use crate::{
     State,
     admission::admit,
     identity::{ASKED_ID, Labels},
-    predict::{Answered, Asked, Version, predict},
+    predict::{Answered, Asked, Foreseen, Version, predict},
     refusal::with_example,
     routing::Headers,
     spans::Traced,
@@ -83,7 +84,7 @@ impl Exchange<'_> {
     ) -> Result<(HttpResponseBuilder, Vec<u8>, i32), Problem> {
         let Self { request, payload, caller, state, endpoint, version, protocol } = self;
         let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
-        let body = body::read(request, payload, state.given.settings.body_limit).await?;
+        let body = body::read_for(state, permit.resource().name(), request, payload).await?;
         let traced = traced(request, state);
         let asked = Asked {
             permit: &permit,
@@ -94,6 +95,8 @@ impl Exchange<'_> {
             protocol,
             id: body::header(request.headers(), ASKED_ID),
             traced,
+            // These protocols have none.
+            priority: Foreseen::AtMost(Priority::default()),
         };
         let layout = std::cell::Cell::new(None);
         let decode = |signature: &Signature| {

@@ -2,17 +2,40 @@
 
 use actix_web::{
     HttpRequest,
-    http::header::{CONTENT_LENGTH, HeaderMap},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap},
     web::{Bytes, BytesMut, Payload},
 };
-use domain::{ErrorCode, Problem};
+use domain::{ErrorCode, Problem, serving::BodyLimit};
 use futures_util::StreamExt as _;
 use rest::Paced;
 
 use super::encoding::Encoding;
+use crate::{State, admission::body_limit, refusal::too_large};
 
 /// No more is set aside on the word of a header.
 const FIRST_CAPACITY: usize = 1 << 20;
+
+/// Reads the whole body of a request for an endpoint.
+///
+/// # Errors
+/// As for [`read`].
+pub(super) async fn read_for(
+    state: &State,
+    endpoint: &str,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<Bytes, Problem> {
+    let headers = request.headers();
+    let is_small = length(headers).is_some_and(|length| length as u64 <= BodyLimit::MIN)
+        && !headers.contains_key(CONTENT_ENCODING);
+    let limit =
+        if is_small { state.given.settings.body_limit } else { body_limit(state, endpoint) };
+    read(request, payload, limit).await
+}
+
+fn length(headers: &HeaderMap) -> Option<usize> {
+    header(headers, CONTENT_LENGTH.as_str()).and_then(|it| it.parse().ok())
+}
 
 /// Reads the whole body.
 ///
@@ -26,7 +49,7 @@ pub(super) async fn read(
 ) -> Result<Bytes, Problem> {
     let headers = request.headers();
     let encoding = Encoding::of_body(headers)?;
-    let length = header(headers, CONTENT_LENGTH.as_str()).and_then(|it| it.parse::<usize>().ok());
+    let length = length(headers);
     if length.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
@@ -64,11 +87,6 @@ async fn whole(
 /// A header that is text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-pub(super) fn too_large(limit: usize) -> Problem {
-    Problem::new(ErrorCode::TooLarge, format!("the body is larger than {limit} bytes"))
-        .hint("send fewer rows at a time")
 }
 
 fn broken_off() -> Problem {

@@ -15,7 +15,8 @@ use flate2::{
 };
 use ruzstd::{decoding::StreamingDecoder, encoding::CompressionLevel};
 
-use super::body::{header, too_large};
+use super::body::header;
+use crate::refusal::too_large;
 
 /// Shorter answers fit one packet anyway.
 const WORTH_PACKING: usize = 1024;

@@ -200,6 +200,11 @@ impl Route {
 }
 
 impl<'r> Pick<'r> {
+    /// Whether no other version may answer instead.
+    pub(crate) fn is_final(&self) -> bool {
+        self.routing.is_none()
+    }
+
     /// Lets the inputs decide, where they do.
     pub(crate) fn settle(&mut self, route: &'r Route, inputs: &[Tensor]) {
         let Some(name) = self.by_input.take() else { return };

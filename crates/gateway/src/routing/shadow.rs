@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use domain::{
     Problem, Tensor, TensorData,
     capture::{Source, Wanted},
+    quota::Tenant,
 };
 use futures_util::StreamExt as _;
 use inference::{Answer, Ask, Priority};
@@ -157,7 +158,8 @@ impl Copied {
     async fn compare(self, state: &State, answer: Vec<Tensor>, watched: Option<(Wanted, About)>) {
         let Self { served, source, inputs, longest, counts, _room } = self;
         let begun = Instant::now();
-        let ask = Ask { deadline: begun + longest, priority: Priority::Low, max_queue: CALM };
+        let (deadline, priority, tenant) = (begun + longest, Priority::Low, Tenant::NOBODY);
+        let ask = Ask { deadline, priority, tenant, max_queue: CALM };
         let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
         let offer = |inputs, outputs: &[Tensor], code| {
             if let Some((Wanted { keep }, about)) = watched {

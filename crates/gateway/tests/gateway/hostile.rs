@@ -15,7 +15,7 @@ const V2: &str = "/v2/models/fraud/infer";
 const TENSORFLOW: &str = "/v1/models/fraud:predict";
 const MLFLOW: &str = "/serve/fraud/invocations";
 const SAGEMAKER: &str = "/endpoints/fraud/invocations";
-const ALL: [&str; 4] = [V2, TENSORFLOW, MLFLOW, SAGEMAKER];
+pub(crate) const ALL: [&str; 4] = [V2, TENSORFLOW, MLFLOW, SAGEMAKER];
 
 /// A V2 request whose one input has this shape and these elements.
 fn v2(shape: &str, data: &str) -> String {
@@ -31,7 +31,7 @@ fn scoring(rows: &str) -> String {
 }
 
 /// The same rows, as each protocol has them.
-fn rows(path: &str, shape: &str, rows: &str) -> String {
+pub(crate) fn rows(path: &str, shape: &str, rows: &str) -> String {
     match path {
         V2 => v2(shape, rows),
         TENSORFLOW => tensorflow(rows),
@@ -58,7 +58,7 @@ async fn ask(
 
 /// The refusal's text, which must be in the protocol's shape.
 #[track_caller]
-fn refused(path: &str, what: &str, answer: &Answer, status: u16) -> String {
+pub(crate) fn refused(path: &str, what: &str, answer: &Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{path}: {what}: {}", answer.body);
     let (key, more) = match path {
         V2 | TENSORFLOW => ("error", None),

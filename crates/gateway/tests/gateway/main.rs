@@ -9,6 +9,7 @@ mod faults;
 mod grpc;
 mod hostile;
 mod http;
+mod limits;
 mod on_demand;
 mod repository;
 mod routing;

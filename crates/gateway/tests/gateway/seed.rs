@@ -18,9 +18,9 @@ use domain::{
 use futures_util::stream;
 use gateway::{
     Metrics, Resources, Settings, State,
-    predict::{Asked, predict},
+    predict::{Asked, Foreseen, predict},
 };
-use inference::{CacheSettings, ModelCache};
+use inference::{CacheSettings, ModelCache, Priority};
 use prometheus_client::registry::Registry;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -284,6 +284,7 @@ impl World {
             protocol: Protocol::V2,
             id: None,
             traced: None,
+            priority: Foreseen::AtMost(Priority::default()),
         };
         predict(&node.state, asked, decode, |answered| Ok((answered.served.number, 0))).await
     }

@@ -1,3 +1,5 @@
+mod fair;
+
 use std::sync::Arc;
 
 use domain::{Batching, TensorData};

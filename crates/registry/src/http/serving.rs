@@ -23,6 +23,8 @@ pub struct Part {
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({
     "timeout": "2s",
+    "body_limit": "8MiB",
+    "max_queue": 200,
     "routing": {
         "sticky": {"header": "x-user"},
         "rules": [{"header": "x-beta", "equals": "yes", "version": 2}],
@@ -35,6 +37,15 @@ pub struct Serving {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(examples("2s"))]
     timeout: Option<String>,
+    /// How many bytes a request's body may have, as it comes and unpacked, `4KiB` and more; beyond it 413.
+    /// At most the node's own limit, which holds as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("8MiB"))]
+    body_limit: Option<String>,
+    /// How many requests may wait for a version; beyond it 503.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1024)]
+    max_queue: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     routing: Option<Routing>,
     /// Versions are loaded when they are asked for; absent: for as long as the release is live.
@@ -122,13 +133,19 @@ pub struct Fallback {
 
 impl From<Settings> for Serving {
     fn from(settings: Settings) -> Self {
-        let Settings { timeout, on_demand, routing } = settings;
+        let Settings { timeout, body_limit, max_queue, on_demand, routing } = settings;
         let routing = (!routing.is_empty()).then(|| routing.into());
         let on_demand = on_demand.map(|it| OnDemand {
             cold: it.cold.as_str(),
             idle: it.idle.map(|idle| idle.to_string()),
         });
-        Self { timeout: timeout.map(|it| it.to_string()), routing, on_demand }
+        Self {
+            timeout: timeout.map(|it| it.to_string()),
+            body_limit: body_limit.map(|it| it.to_string()),
+            max_queue: max_queue.map(|it| it.get()),
+            routing,
+            on_demand,
+        }
     }
 }
 

@@ -157,6 +157,9 @@ async fn settings_that_do_not_fit_are_refused_by_their_place() {
     for (serving, status, field, words) in [
         (json!({"timeout": "0s"}), 400, "serving.timeout", "1ms to 10m"),
         (json!({"timeout": 5}), 400, "serving.timeout", "a length of time"),
+        (json!({"body_limit": "1MB/s"}), 400, "serving.body_limit", "with its unit"),
+        (json!({"body_limit": "17MiB"}), 400, "serving.body_limit", "at most 16777216 bytes"),
+        (json!({"max_queue": 2000}), 400, "serving.max_queue", "1 to 1024"),
         (json!({"timeot": "5s"}), 400, "serving.timeot", "unknown field `timeot`"),
         (json!({"timeot": null}), 400, "serving.timeot", "unknown field `timeot`"),
         (

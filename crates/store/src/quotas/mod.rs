@@ -9,9 +9,11 @@ mod charge;
 mod leases;
 mod limits;
 mod requests;
+mod shares;
 
 pub use charge::used;
 pub(crate) use charge::{Charge, settle};
 pub use leases::{Granted, Meter, Rate, counted, lease_count, lease_tokens, meters};
 pub use limits::{Known, Limit, Limits, defaults, find, is_member, list, lock, of, set};
 pub use requests::{Asked, NewRequest, decide, lock_open, request, requests};
+pub use shares::tenants;

@@ -19,7 +19,7 @@ use crate::{
         body,
     },
     identity::ASKED_ID,
-    predict::{Answered, Asked, Version, predict, version_number},
+    predict::{Answered, Asked, Foreseen, Version, predict, version_number},
     refusal::with_example,
     routing::Headers,
 };
@@ -102,7 +102,7 @@ async fn answer(
     let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
     let name = permit.resource().name();
     let json_length = json_length(request.headers())?;
-    let body = body::read(request, payload, state.given.settings.body_limit).await?;
+    let body = body::read_for(state, name, request, payload).await?;
     let asked = Asked {
         permit: &permit,
         version,
@@ -112,6 +112,7 @@ async fn answer(
         protocol: Protocol::V2,
         id: body::header(request.headers(), ASKED_ID),
         traced: traced(request, state),
+        priority: Foreseen::In(json_length.and_then(|length| body.get(..length)).unwrap_or(&body)),
     };
     let decode = |signature: &Signature| {
         let read = match json_length {
