@@ -1,6 +1,7 @@
 """MLflow's scoring: the bodies that MLflow's own server takes, against that server in this process."""
 
 import asyncio
+import io
 import json
 import math
 import tempfile
@@ -15,14 +16,20 @@ from mlflow.pyfunc import scoring_server
 import cases
 
 JSON = "application/json"
+PARQUET = "application/vnd.apache.parquet"
 
 
 class Theirs:
     """MLflow's server of a model, called past the network."""
 
-    def __init__(self, model):
+    def __init__(self, model, only=None):
+        loaded = onnx.load(cases.DATA / f"{model}.onnx")
+        if only:
+            outputs = [output for output in loaded.graph.output if output.name == only]
+            del loaded.graph.output[:]
+            loaded.graph.output.extend(outputs)
         with tempfile.TemporaryDirectory() as folder:
-            mlflow.onnx.save_model(onnx.load(cases.DATA / f"{model}.onnx"), f"{folder}/model", pip_requirements=[])
+            mlflow.onnx.save_model(loaded, f"{folder}/model", pip_requirements=[])
             self.app = scoring_server.init(mlflow.pyfunc.load_model(f"{folder}/model"))
 
     def post(self, content_type, body):
@@ -94,6 +101,51 @@ def all_bodies(model):
     return [(JSON, json.dumps(body)) for body in tensors], frames
 
 
+def parquet(frame, **options):
+    file = io.BytesIO()
+    frame.rename(columns=str).to_parquet(file, **options)
+    return file.getvalue()
+
+
+def parquet_is_answered(model, by_theirs):
+    """By any writer's settings; and as MLflow's server answers it, which makes a table of outputs only where each
+    has one column, and takes no texts that pandas 3 read."""
+    endpoint, theirs, wanted = model.replace("_", "-"), Theirs(model, only="label"), cases.expected(model)
+    arrays = {name: values(array) for name, array in cases.inputs(model).items()}
+    if len(arrays) == 1:
+        # A column for each feature, and one whose cells are all features.
+        wide = pd.DataFrame(next(iter(arrays.values())))
+        frames = [wide, pd.DataFrame({name: list(array) for name, array in arrays.items()})]
+    else:
+        wide = pd.DataFrame({name: np.array(array, object).reshape(-1) for name, array in arrays.items()})
+        frames = [wide.infer_objects(), wide.infer_objects().set_index(pd.Index(range(5, 5 + len(wide)), name="row"))]
+    agreed = 0
+    for frame in frames:
+        for options in [{}, {"compression": None}, {"compression": "gzip"}, {"compression": "zstd"}, {"compression": "lz4"},
+                        {"use_dictionary": False}, {"data_page_version": "2.0"}, {"row_group_size": 2}]:
+            body = parquet(frame, **options)
+            status, text = ours(endpoint, PARQUET, body)
+            assert status == 200, f"{options}: {text}"
+            got = json.loads(text)["predictions"]
+            for name, array in wanted.items():
+                rows = [row[0] if isinstance(row, list) and len(row) == 1 else row for row in array.tolist()]
+                same(rows, [row[name] for row in got], f"{options} {name}")
+            status, text = theirs.post(PARQUET, body)
+            if status == 200:
+                agreed += 1
+                same(json.loads(text)["predictions"], [{"label": row["label"]} for row in got], str(options))
+    assert agreed >= by_theirs, f"MLflow's server answered {agreed} of them: {text}"
+
+
+def parquet_of_columns():
+    """What pandas has no number for is NaN; a whole number is good for a float; texts are texts."""
+    frame = pd.DataFrame({"color": ["red", "blue"], "size": pd.array([3, None], dtype="Int64")})
+    status, text = ours("color-size", PARQUET, parquet(frame))
+    assert status == 200, text
+    status, same_in_json = ours("color-size", JSON, json.dumps({"dataframe_split": json.loads(frame.to_json(orient="split"))}))
+    assert status == 200 and json.loads(text) == json.loads(same_in_json), (text, same_in_json)
+
+
 def answers(model):
     endpoint, theirs, wanted = model.replace("_", "-"), Theirs(model), cases.expected(model)
     tensors, frames = all_bodies(model)
@@ -124,7 +176,8 @@ def refusals():
         (JSON, "{"), (JSON, "[]"), (JSON, "{}"), (JSON, '{"inputs": [[1]], "instances": [[1]]}'),
         (JSON, '{"dataframe_split": 1}'), (JSON, '{"inputs": [["x"]]}'), (JSON, '{"inputs": [[1, 2]]}'),
         (JSON, '{"instances": [[1], [1, 2]]}'), (JSON, '{"columns": ["a"], "data": [[1]]}'),
-        ("text/plain", "x"), ("application/x-parquet", "x"), ("", "{}"),
+        ("text/plain", "x"), ("application/x-parquet", "x"), ("", "{}"), (PARQUET, "x"), (PARQUET, ""),
+        (PARQUET, "PAR1PAR1"), (f"{JSON}; charset=latin-1", "{}"), (f"{JSON}; version=1", "{}"), ("text/csv;", "a"),
     ]:
         status, text = ours("breast-cancer", content_type, body)
         expected, their_text = theirs.post(content_type, body.encode())
@@ -151,5 +204,8 @@ def other_paths():
 
 answers("breast_cancer")
 answers("color_size")
+parquet_is_answered("breast_cancer", by_theirs=8)
+parquet_is_answered("color_size", by_theirs=0)
+parquet_of_columns()
 refusals()
 other_paths()

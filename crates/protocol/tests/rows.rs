@@ -36,8 +36,8 @@ fn signatures() -> Vec<Signature> {
 /// What each decoder makes of a body.
 fn all(body: &[u8], signature: &Signature) -> [Result<Vec<Tensor>, Problem>; 5] {
     [
-        scoring::decode(Format::Json, body, signature).map(|it| it.inputs),
-        scoring::decode(Format::Csv, body, signature).map(|it| it.inputs),
+        scoring::decode(Format::Json, body, signature, 0).map(|it| it.inputs),
+        scoring::decode(Format::Csv, body, signature, 0).map(|it| it.inputs),
         tensorflow::decode(body, signature).map(|it| it.inputs),
         tensorflow::decode_examples(Task::Classify, body, signature),
         tensorflow::decode_examples(Task::Regress, body, signature),

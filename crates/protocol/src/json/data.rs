@@ -19,6 +19,8 @@ pub(crate) enum Dialect {
     DataFrame,
     /// As text, as in CSV; an empty one is a float that is missing.
     Cells,
+    /// As values that know their type: a float may be no number, and what is missing is NaN.
+    Typed,
     /// BYTES may be `{"b64": "…"}`.
     TensorFlow,
 }
@@ -160,19 +162,24 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
-        self.push(T::from_float(value), Unexpected::Float(value))
+        let is_special = self.dialect == Dialect::Typed && !value.is_finite();
+        let element = if is_special { T::from_special(value) } else { T::from_float(value) };
+        self.push(element, Unexpected::Float(value))
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
         let element = match self.dialect {
             Dialect::Cells => T::from_cell(value),
-            Dialect::Plain | Dialect::DataFrame | Dialect::TensorFlow => T::from_text(value),
+            Dialect::Plain | Dialect::DataFrame | Dialect::Typed | Dialect::TensorFlow => {
+                T::from_text(value)
+            }
         };
         self.push(element, Unexpected::Str(value))
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        match T::missing().filter(|_| self.dialect == Dialect::DataFrame) {
+        let may_miss = matches!(self.dialect, Dialect::DataFrame | Dialect::Typed);
+        match T::missing().filter(|_| may_miss) {
             Some(element) => self.push(Some(element), Unexpected::Unit),
             None => Err(E::invalid_type(Unexpected::Unit, &self)),
         }

@@ -27,6 +27,10 @@ pub(crate) trait Element: Sized {
     fn from_float(_: f64) -> Option<Self> {
         None
     }
+    /// From NaN or an infinity, where those can be written.
+    fn from_special(_: f64) -> Option<Self> {
+        None
+    }
     /// From a string.
     fn from_text(_: &str) -> Option<Self> {
         None
@@ -147,13 +151,16 @@ macro_rules! floats {
                 let value = $from(value);
                 value.is_finite().then_some(value)
             }
+            fn from_special(value: f64) -> Option<Self> {
+                Some($from(value))
+            }
             fn from_cell(text: &str) -> Option<Self> {
                 let text = text.trim();
                 if text.is_empty() {
                     return Self::missing();
                 }
                 let value: f64 = text.parse().ok()?;
-                if value.is_finite() { Self::from_float(value) } else { Some($from(value)) }
+                if value.is_finite() { Self::from_float(value) } else { Self::from_special(value) }
             }
             fn missing() -> Option<Self> {
                 Some($from(f64::NAN))

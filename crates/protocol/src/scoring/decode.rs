@@ -6,23 +6,25 @@ use domain::{ErrorCode, Problem, Signature, Tensor};
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use super::{Format, Layout, ScoringRequest, csv};
+use super::{Format, Layout, ScoringRequest, csv, parquet};
 use crate::{
     json::{data::Dialect, explain::explain},
     table::{Frame, Row, inputs, instances},
 };
 
-/// Reads the body of a scoring request.
+/// Reads the body of a scoring request. What it becomes when it is unpacked has `limit` bytes at most.
 ///
 /// # Errors
-/// A body that is no such request, or that does not fit the signature.
+/// A body that is no such request, becomes too large, or does not fit the signature.
 pub fn decode(
     format: Format,
     body: &[u8],
     signature: &Signature,
+    limit: usize,
 ) -> Result<ScoringRequest, Problem> {
     let (inputs, layout) = match format {
         Format::Csv => (csv::tensors(body, signature)?, Layout::Records),
+        Format::Parquet => (parquet::tensors(body, signature, limit)?, Layout::Records),
         Format::Json => json(body, signature)?,
     };
     signature.check(&inputs)?;
@@ -168,7 +170,7 @@ mod tests {
     fn read(body: &str, signature: &Signature) -> Result<ScoringRequest, Problem> {
         let format =
             if body.starts_with('{') || body.starts_with('[') { Format::Json } else { Format::Csv };
-        decode(format, body.as_bytes(), signature)
+        decode(format, body.as_bytes(), signature, 0)
     }
 
     #[test]
@@ -279,7 +281,7 @@ mod tests {
             let problem = read(body, &signature).expect_err(body);
             assert!(format!("{problem:?}").contains(told), "{body}: {problem:?}");
         }
-        assert!(decode(Format::Csv, b"age\n\xff\n", &columns()).is_err());
+        assert!(decode(Format::Csv, b"age\n\xff\n", &columns(), 0).is_err());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! MLflow's scoring server, whose bodies SageMaker's containers take too.
 //!
 //! A request is JSON with one of `inputs` (whole tensors), `instances` (rows), `dataframe_split` and
-//! `dataframe_records`, or CSV with a header. A data frame's columns are the inputs of their names;
+//! `dataframe_records`, or CSV with a header, or Parquet. A data frame's columns are the inputs of their names;
 //! for a model of one input they are its columns, in their order, as MLflow's ONNX flavour has it.
 //!
 //! The answer is `{"predictions": …}`: an object with a tensor for each output, for `inputs` and
@@ -14,6 +14,7 @@
 mod csv;
 mod decode;
 mod encode;
+mod parquet;
 
 use domain::Tensor;
 
@@ -36,16 +37,26 @@ pub enum Format {
     Json,
     /// `text/csv`
     Csv,
+    /// `application/vnd.apache.parquet`
+    Parquet,
 }
 
 impl Format {
-    /// The format that a content type names.
+    /// The content types that name one, for people.
+    pub const NAMES: &str = "application/json, text/csv or application/vnd.apache.parquet";
+
+    /// The format that a content type names. It may say that text is UTF-8, and nothing else.
     #[must_use]
     pub fn of(content_type: &str) -> Option<Self> {
-        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        let mut parts = content_type.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        if !parts.all(|part| part.eq_ignore_ascii_case("charset=utf-8")) {
+            return None;
+        }
         match kind.to_ascii_lowercase().as_str() {
             "application/json" => Some(Self::Json),
             "text/csv" => Some(Self::Csv),
+            "application/vnd.apache.parquet" => Some(Self::Parquet),
             _ => None,
         }
     }

@@ -79,7 +79,7 @@ mod tests {
                     let body = example(&signature).to_string();
                     let read = tensorflow::decode(body.as_bytes(), &signature);
                     assert!(read.is_ok(), "{body}: {read:?}");
-                    let read = scoring::decode(Format::Json, body.as_bytes(), &signature);
+                    let read = scoring::decode(Format::Json, body.as_bytes(), &signature, 0);
                     assert!(read.is_ok(), "{body}: {read:?}");
                 }
             }

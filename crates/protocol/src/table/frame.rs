@@ -1,6 +1,6 @@
 //! A table with a name for each column.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use domain::{ErrorCode, Problem, Signature, Tensor, TensorSpec};
 use serde::de::{DeserializeSeed as _, IntoDeserializer, value::SeqDeserializer};
@@ -12,7 +12,7 @@ use crate::json::{
     explain::{explain_data, reason},
 };
 
-/// What a table holds: JSON, or the text of CSV.
+/// What a table holds: JSON, the text of CSV, or values that know their type.
 pub(crate) trait Cell<'de>: Copy + IntoDeserializer<'de, Error> {
     /// Why it holds no such element.
     fn explain(self, error: &Error, seed: DataSeed, field: &str) -> Problem;
@@ -62,10 +62,8 @@ impl<'a, C: Cell<'a>> Frame<'a, C> {
             let message = format!("the row has {length} values, but there are {wanted} columns");
             return Err(Problem::invalid(place(at, 0), message));
         }
-        let is_twice = |(at, name): &(usize, &Cow<'_, str>)| {
-            self.columns.iter().take(*at).any(|before| before == *name)
-        };
-        if let Some((_, name)) = self.columns.iter().enumerate().find(is_twice) {
+        let mut seen = HashSet::new();
+        if let Some(name) = self.columns.iter().find(|&name| !seen.insert(name.as_ref())) {
             return Err(Problem::new(
                 ErrorCode::Invalid,
                 format!("the column `{name}` is there twice"),

@@ -12,7 +12,7 @@ use domain::{Dim, Problem, Tensor, TensorSpec};
 use crate::json::data::Data;
 
 pub use example::example;
-pub(crate) use frame::Frame;
+pub(crate) use frame::{Cell, Frame};
 pub(crate) use named::{inputs, instances};
 pub(crate) use row::Row;
 pub use schema::{answer_schema, schema};

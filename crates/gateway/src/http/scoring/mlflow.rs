@@ -10,7 +10,7 @@ use actix_web::{
 };
 use auth::{Caller, verbs};
 use domain::{ErrorCode, Problem, Signature, capture::Protocol};
-use protocol::scoring::encode;
+use protocol::scoring::{Format, encode};
 use rest::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -87,7 +87,7 @@ pub(in crate::http) fn refusal(problem: Problem) -> HttpResponse {
 /// Predict, as MLflow's scoring server does.
 ///
 /// The body is JSON with one of `inputs`, `instances`, `dataframe_split` and `dataframe_records`, or
-/// CSV with a header. Data frames are answered by a list of objects, the others by an object of
+/// CSV with a header, or Parquet (`application/vnd.apache.parquet`). Data frames are answered by a list of objects, the others by an object of
 /// tensors. Which version answered is in the headers, as for V2.
 #[utoipa::path(
     tag = "prediction",
@@ -98,7 +98,7 @@ pub(in crate::http) fn refusal(problem: Problem) -> HttpResponse {
     })),
     responses(
         (status = 200, description = "The outputs", body = Object, example = json!({"predictions": [{"label": 0}]})),
-        (status = 415, description = "The body is neither JSON nor CSV", body = String, content_type = "text/plain"),
+        (status = 415, description = "The body is neither JSON, CSV nor Parquet", body = String, content_type = "text/plain"),
         NotPredicted,
     ),
 )]
@@ -113,8 +113,7 @@ pub(super) async fn invocations(
     let format = match format(request.headers()) {
         Ok(format) => format,
         Err(found) => {
-            let body =
-                format!("expected a content type of application/json or text/csv, not `{found}`");
+            let body = format!("expected a content type of {}, not `{found}`", Format::NAMES);
             return Ok(HttpResponse::UnsupportedMediaType()
                 .insert_header(ContentType::plaintext())
                 .body(body));
@@ -130,7 +129,8 @@ pub(super) async fn invocations(
         version: Version::Any,
         protocol: Protocol::MlFlow,
     };
-    let decode = |body: &[u8], signature: &Signature| read(format, body, signature);
+    let limit = state.given.settings.body_limit;
+    let decode = |body: &[u8], signature: &Signature| read(format, body, signature, limit);
     let (response, body, _) = exchange.answer(decode, encode).await?;
     Ok(send(&request, response, body).await?)
 }

@@ -36,8 +36,9 @@ fn read(
     format: Format,
     body: &[u8],
     signature: &Signature,
+    limit: usize,
 ) -> Result<(Vec<Tensor>, Layout), Problem> {
-    let ScoringRequest { inputs, layout } = decode(format, body, signature)?;
+    let ScoringRequest { inputs, layout } = decode(format, body, signature, limit)?;
     Ok((inputs, layout))
 }
 

@@ -12,7 +12,7 @@ use actix_web::{
 };
 use auth::Caller;
 use domain::{ErrorCode, Problem, Signature, capture::Protocol};
-use protocol::scoring::encode;
+use protocol::scoring::{Format, encode};
 use rest::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -127,8 +127,7 @@ pub(super) async fn invocations(
 ) -> Result<HttpResponse, RuntimeError> {
     let headers = request.headers();
     let format = format(headers).map_err(|found| {
-        let message =
-            format!("the content type is `{found}`: expected application/json or text/csv");
+        let message = format!("the content type is `{found}`: expected {}", Format::NAMES);
         Problem::invalid("content-type", message)
     })?;
     check_accept(headers)?;
@@ -142,7 +141,8 @@ pub(super) async fn invocations(
         version,
         protocol: Protocol::SageMaker,
     };
-    let decode = |body: &[u8], signature: &Signature| read(format, body, signature);
+    let limit = state.given.settings.body_limit;
+    let decode = |body: &[u8], signature: &Signature| read(format, body, signature, limit);
     let (mut response, body, number) = exchange.answer(decode, encode).await?;
     response.insert_header((VARIANT, number.to_string()));
     if let Some(attributes) = headers.get(&ATTRIBUTES) {
