@@ -70,6 +70,29 @@ def sizes():
     cases.refused(ask, "OUT_OF_RANGE", "16777216 bytes")
 
 
+def packed():
+    client = tritonclient.grpc.InferenceServerClient(cases.GRPC)
+    for algorithm in ["gzip", "deflate"]:
+        result = client.infer(
+            "breast-cancer", tensor(FEATURES), headers=cases.HEADERS, compression_algorithm=algorithm)
+        cases.check({name: result.as_numpy(name) for name in WANTED}, WANTED, algorithm)
+        answers = queue.Queue()
+        client.start_stream(
+            lambda result, error: answers.put((result, error)), headers=cases.HEADERS, compression_algorithm=algorithm)
+        for _ in range(20):
+            client.async_stream_infer("breast-cancer", tensor(FEATURES))
+        for number in range(20):
+            result, error = answers.get(timeout=30)
+            assert error is None, error
+            cases.check({name: result.as_numpy(name) for name in WANTED}, WANTED, f"{algorithm} {number}")
+        client.stop_stream()
+        # What fits only as long as it is packed.
+        large = np.zeros((200_000, 30), np.float32)
+        ask = lambda: client.infer(
+            "breast-cancer", tensor(large), headers=cases.HEADERS, compression_algorithm=algorithm)
+        cases.refused(ask, "RESOURCE_EXHAUSTED", "16777216 bytes")
+
+
 def plain(method, request, stream=False, token=True):
     """A call in bytes, as a tool makes it that has no stubs."""
     with grpc.insecure_channel(cases.GRPC) as channel:
@@ -99,4 +122,5 @@ def tools():
 streams()
 deadlines()
 sizes()
+packed()
 tools()

@@ -3,6 +3,7 @@
 mod call;
 mod connections;
 mod infer;
+mod packed;
 mod service;
 mod status;
 mod stream;
@@ -16,7 +17,7 @@ use tonic::transport::Server;
 
 use self::{
     call::Service, generated::grpc_inference_service_server::GrpcInferenceServiceServer,
-    tools::Guarded,
+    packed::Packed, tools::Guarded,
 };
 use crate::State;
 
@@ -49,15 +50,18 @@ pub async fn serve(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let (limit, limits) = (state.given.settings.body_limit, state.given.settings.limits);
-    let service = GrpcInferenceServiceServer::new(Service::new(state))
+    let mut service = GrpcInferenceServiceServer::new(Service::new(state))
         .max_decoding_message_size(limit)
         .max_encoding_message_size(usize::MAX);
+    for encoding in packed::ENCODINGS {
+        service = service.accept_compressed(encoding).send_compressed(encoding);
+    }
     let mut router = Server::builder()
         .max_concurrent_streams(limits.streams)
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(limits.patience))
         .http2_max_header_list_size(HEADERS)
-        .add_service(service)
+        .add_service(Packed(service))
         .add_service(health);
     // The descriptors are ours: should they be wrong, what they describe still works.
     match (reflection().build_v1(), reflection().build_v1alpha()) {
