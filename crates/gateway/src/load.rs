@@ -75,7 +75,7 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
         model: loadable.model,
         number: loadable.number,
         model_file: loadable.model_file.to_string(),
-        signature: loadable.signature,
+        signature: replica.serves(loadable.signature),
         input_example: loadable.input_example,
         bytes: folder.bytes.saturating_mul(replica.threads() as u64),
         replica,

@@ -113,11 +113,7 @@ impl Part {
 /// # Errors
 /// An output that does not have one row for each row that went in.
 pub(crate) fn split(outputs: Vec<Tensor>, rows: &[usize]) -> Result<Vec<Part>, Error> {
-    let total: usize = rows.iter().sum();
-    if let Some(odd) = outputs.iter().find(|output| output.shape.first() != Some(&total)) {
-        let (name, shape) = (&odd.name, &odd.shape);
-        return Err(Error::Run(format!("{total} rows went in, but `{name}` has shape {shape:?}")));
-    }
+    check(&outputs, rows.iter().sum())?;
     let (mut next, outputs) = (0, Arc::from(outputs));
     let part = |&rows: &usize| {
         let from = next;
@@ -125,6 +121,19 @@ pub(crate) fn split(outputs: Vec<Tensor>, rows: &[usize]) -> Result<Vec<Part>, E
         Part { outputs: Arc::clone(&outputs), from, rows }
     };
     Ok(rows.iter().map(part).collect())
+}
+
+/// Checks that all outputs have so many rows.
+///
+/// # Errors
+/// One that does not.
+pub(crate) fn check(outputs: &[Tensor], rows: usize) -> Result<(), Error> {
+    match outputs.iter().find(|output| output.shape.first() != Some(&rows)) {
+        None => Ok(()),
+        Some(Tensor { name, shape, .. }) => {
+            Err(Error::Run(format!("{rows} rows went in, but `{name}` has shape {shape:?}")))
+        }
+    }
 }
 
 /// Some of a tensor's rows.

@@ -26,6 +26,7 @@ mod gauge;
 mod lanes;
 pub mod onnx;
 mod pace;
+mod padded;
 mod plan;
 mod probe;
 mod queue;

@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use domain::Tensor;
 use serde::{Deserialize, Serialize};
 
-use self::{
-    alike::alike,
-    inputs::{make_up, two_rows},
+use self::inputs::make_up;
+pub(crate) use self::{alike::alike, inputs::two_rows};
+use crate::{
+    Engine, Error, batch,
+    padded::{Padded, fixed_rows},
 };
-use crate::{Engine, Error, batch};
 
 /// No larger batches are tried.
 const MAX_BATCH: usize = 64;
@@ -66,6 +67,42 @@ pub fn probe(
         Some((Err(_), _)) | None => alone(UNKNOWN),
     };
     Ok((profile, Vec::new()))
+}
+
+/// A model that is ready to be served.
+pub(crate) struct Prepared {
+    pub(crate) engine: Box<dyn Engine>,
+    pub(crate) profile: Profile,
+    /// The fixed number of rows that other copies of it are to be padded to.
+    pub(crate) rows: Option<usize>,
+}
+
+/// Looks at a model that is to be served: one that takes a fixed number of rows and keeps them apart is
+/// served for any number.
+///
+/// # Errors
+/// As for [`probe`].
+pub(crate) fn prepare(
+    mut engine: Box<dyn Engine>,
+    example: Option<&[Tensor]>,
+    deadline: Instant,
+) -> Result<Prepared, Error> {
+    let (profile, _) = probe(engine.as_mut(), example, deadline)?;
+    let Some(rows) = fixed_rows(engine.signature()).filter(|_| profile.single <= SLOW) else {
+        return Ok(Prepared { engine, profile, rows: None });
+    };
+    let made_up = || engine.signature().inputs.iter().map(make_up).collect();
+    let Some(inputs) = example.map(<[Tensor]>::to_vec).or_else(made_up) else {
+        return Ok(Prepared { engine, profile, rows: None });
+    };
+    let mut padded = Padded::new(engine, rows);
+    if !padded.keeps_rows_apart(&inputs, deadline) {
+        return Ok(Prepared { engine: padded.into_inner(), profile, rows: None });
+    }
+    // A run takes as long for one row as for all.
+    let per_row = profile.single / u32::try_from(rows).unwrap_or(u32::MAX);
+    let profile = Profile { batchable: true, max_batch: rows, per_row, ..profile };
+    Ok(Prepared { engine: Box::new(padded), profile, rows: Some(rows) })
 }
 
 /// The profile of a model whose requests run one by one.

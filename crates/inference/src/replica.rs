@@ -25,8 +25,9 @@ use crate::{
     direct::Direct,
     onnx::{OnnxEngine, OnnxOptions},
     pace::Pace,
+    padded::{Padded, with_any_rows},
     plan::Plan,
-    probe::probe,
+    probe::{Prepared, prepare},
     queue::{Limits, Queue, Reply},
 };
 
@@ -112,6 +113,8 @@ pub struct Shed {
 pub struct Replica {
     shared: Arc<Shared>,
     running: watch::Receiver<usize>,
+    /// Whether the model takes a fixed number of rows, and this any.
+    is_padded: bool,
 }
 
 impl Replica {
@@ -131,16 +134,23 @@ impl Replica {
             max_output_bytes: options.max_output_bytes,
         };
         let load = || OnnxEngine::load(runtime, model, &onnx);
-        let mut first = load()?;
+        let first = load()?;
         let example = example.map(|example| arrange(first.signature(), example)).transpose()?;
         let deadline = Instant::now() + options.probe_time;
-        let (profile, _) = probe(&mut first, example.as_deref(), deadline)?;
+        let prepared = prepare(Box::new(first), example.as_deref(), deadline)?;
+        let Prepared { engine: first, profile, rows } = prepared;
         let threads = options.threads.unwrap_or_else(|| plan.runs(&profile)).max(1);
-        let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(first)];
+        let mut engines = vec![first];
         for _ in 1..threads {
-            engines.push(Box::new(load()?));
+            let next = Box::new(load()?);
+            engines.push(match rows {
+                Some(rows) => Box::new(Padded::new(next, rows)),
+                None => next,
+            });
         }
-        Self::start(engines, profile, options)
+        let mut replica = Self::start(engines, profile, options)?;
+        replica.is_padded = rows.is_some();
+        Ok(replica)
     }
 
     /// Serves by these engines, which all hold the same model.
@@ -170,7 +180,7 @@ impl Replica {
         let (alive, running) = watch::channel(0);
         let alive = Arc::new(alive);
         // Made first, so that the threads already started end if a later one cannot be.
-        let replica = Self { shared: Arc::clone(&shared), running };
+        let replica = Self { shared: Arc::clone(&shared), running, is_padded: false };
         for at in 0..shared.engines.len() {
             let (shared, alive) = (Arc::clone(&shared), Arc::clone(&alive));
             alive.send_modify(|count| *count += 1);
@@ -189,6 +199,13 @@ impl Replica {
     #[must_use]
     pub fn signature(&self) -> &Signature {
         &self.shared.signature
+    }
+
+    /// What requests and answers fit where the version's own signature says this: with any number of
+    /// rows, if the model takes a fixed one and keeps them apart.
+    #[must_use]
+    pub fn serves(&self, signature: Signature) -> Signature {
+        if self.is_padded { with_any_rows(signature) } else { signature }
     }
 
     /// What the first look at the model found.

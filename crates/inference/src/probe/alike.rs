@@ -3,7 +3,7 @@
 use domain::{Tensor, TensorData};
 
 /// Equal names of outputs are taken for granted; shapes and elements are compared.
-pub(super) fn alike(some: &[Tensor], others: &[Tensor]) -> bool {
+pub(crate) fn alike(some: &[Tensor], others: &[Tensor]) -> bool {
     some.len() == others.len()
         && some
             .iter()

@@ -10,7 +10,7 @@ const MAX_MADE_UP: usize = 1 << 24;
 
 /// Two requests of one row each that differ: the example's first two rows, else its only row and
 /// a variation of it.
-pub(super) fn two_rows(inputs: &[Tensor]) -> Option<[Vec<Tensor>; 2]> {
+pub(crate) fn two_rows(inputs: &[Tensor]) -> Option<[Vec<Tensor>; 2]> {
     let count = batch::rows(inputs)?;
     let row = |at: usize| inputs.iter().map(|tensor| batch::slice(tensor, at, 1)).collect();
     let first: Vec<Tensor> = row(0);
