@@ -82,3 +82,28 @@ async fn metrics_tell_stages_and_runs_of_each_version() {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
 }
+
+#[actix_web::test]
+async fn a_model_of_four_rows_answers_any_number() {
+    let (world, node) = serving("fixed_batch.onnx", Settings::default()).await;
+    for path in ["/v2/models/fraud", "/v2/models/fraud/versions/1"] {
+        let shown = send(&world, &node.state, TestRequest::get().uri(path)).await.body;
+        assert_eq!(shown["inputs"][0]["shape"], json!([-1, 3]));
+        assert_eq!(shown["outputs"][0]["shape"], json!([-1, 3]));
+    }
+    assert_eq!(config(&world, &node).await.0, 4);
+    let answers = [1, 2, 3, 4, 5, 9].map(|count: usize| {
+        let data: Vec<_> = (0..count * 3).map(|at| at as f64).collect();
+        let twice: Vec<_> = data.iter().map(|it| it * 2.0).collect();
+        let input = json!({"name": "x", "shape": [count, 3], "datatype": "FP32", "data": data});
+        let body = json!({"inputs": [input]}).to_string();
+        let (world, node) = (&world, &node);
+        async move {
+            let answer = send(world, &node.state, infer(body)).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            let output = &answer.body["outputs"][0];
+            assert_eq!((&output["shape"], &output["data"]), (&json!([count, 3]), &json!(twice)));
+        }
+    });
+    futures_util::future::join_all(answers).await;
+}

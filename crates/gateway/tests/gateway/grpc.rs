@@ -3,11 +3,17 @@
 use protocol::v2::grpc::messages::{
     InferTensorContents, ModelInferRequest, ModelMetadataRequest, ModelReadyRequest,
     ServerLiveRequest, ServerMetadataRequest, ServerReadyRequest,
-    model_infer_request::InferInputTensor,
+    model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::{Code, Request, transport::Channel};
+use tonic::{
+    Code, Request,
+    body::Body,
+    codec::CompressionEncoding::{Deflate, Gzip},
+    codegen::{Service as _, http},
+    transport::Channel,
+};
 
 use self::generated::grpc_inference_service_client::GrpcInferenceServiceClient;
 use crate::seed::{Node, TOKEN, World, until};
@@ -20,8 +26,16 @@ type Client = GrpcInferenceServiceClient<Channel>;
 
 /// A node that serves one version as `fraud`, and a client of it.
 async fn serving(world: &World, limit: usize) -> (Node, Client, DropGuard) {
+    let (node, channel, guard) = listening(world, "identity/fp32.onnx", limit).await;
+    // As much as any test sends or is answered.
+    let client = Client::new(channel).max_decoding_message_size(32 << 20);
+    (node, client.max_encoding_message_size(32 << 20), guard)
+}
+
+/// The same, and a connection to it.
+async fn listening(world: &World, file: &str, limit: usize) -> (Node, Channel, DropGuard) {
     let deployer = world.deployer().await;
-    let version = world.version("identity/fp32.onnx").await;
+    let version = world.version(file).await;
     world.deploy("fraud", &version).await;
     let settings = gateway::Settings { body_limit: limit, ..gateway::Settings::default() };
     let node = world.node_with("a", settings, world.test.url()).await;
@@ -31,8 +45,8 @@ async fn serving(world: &World, limit: usize) -> (Node, Client, DropGuard) {
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
     tokio::spawn(gateway::grpc::serve(listener, node.state.clone(), stop.clone()));
-    let client = Client::connect(format!("http://{address}")).await.unwrap();
-    (node, client, stop.drop_guard())
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+    (node, channel.connect().await.unwrap(), stop.drop_guard())
 }
 
 /// With the token.
@@ -134,6 +148,57 @@ async fn refusals_have_the_code_that_clients_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_packs_requests_gets_packed_answers_and_who_does_not_does_not() {
+    let world = World::new().await;
+    let (_node, client, _serving) = serving(&world, 1 << 20).await;
+    let reading = client.clone().accept_compressed(Gzip).accept_compressed(Deflate);
+    for (mut client, wanted) in [
+        (client, None),
+        (reading.clone(), None),
+        (reading.clone().send_compressed(Gzip), Some("gzip")),
+        (reading.send_compressed(Deflate), Some("gzip")),
+    ] {
+        let answer = client.model_infer(signed(infer(&[0.5, 1.0]))).await.unwrap();
+        let packing = answer.metadata().get("grpc-encoding").map(|it| it.to_str().unwrap());
+        assert_eq!(packing, wanted);
+        let answer = answer.into_inner();
+        assert_eq!(answer.outputs[0].contents.as_ref().unwrap().fp32_contents, [0.5, 1.0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_packed_message_is_unpacked_up_to_the_limit_and_no_further() {
+    let world = World::new().await;
+    let (_node, client, _serving) = serving(&world, 100_000).await;
+    for encoding in [Gzip, Deflate] {
+        let mut client = client.clone().send_compressed(encoding);
+        assert!(client.model_infer(signed(infer(&[0.0; 20_000]))).await.is_ok());
+        let refused = client.model_infer(signed(infer(&[0.0; 1_000_000]))).await.unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted, "{}", refused.message());
+        assert!(refused.message().contains("100000 bytes"), "{}", refused.message());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_not_packed_as_it_says_is_the_callers_fault() {
+    let world = World::new().await;
+    let (_node, mut channel, _serving) = listening(&world, "identity/fp32.onnx", 100_000).await;
+    for (encoding, wanted) in [("gzip", "3"), ("deflate", "3"), ("br", "12")] {
+        let request = http::Request::post("http://x/inference.GRPCInferenceService/ModelInfer")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("authorization", format!("Bearer {TOKEN}"))
+            .header("grpc-encoding", encoding)
+            .body(Body::new("\u{1}\0\0\0\u{4}junk".to_owned()))
+            .unwrap();
+        std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+        let answer = channel.call(request).await.unwrap();
+        let header = |name: &str| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
+        assert_eq!(header("grpc-status"), wanted, "{encoding}: {}", header("grpc-message"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn server_and_endpoint_describe_themselves() {
     let world = World::new().await;
     let (_node, mut client, _serving) = serving(&world, 1 << 20).await;
@@ -172,4 +237,107 @@ async fn an_endpoint_without_a_version_is_not_ready() {
     until("the endpoint", known).await;
     let asked = ModelReadyRequest { name: "new".to_owned(), version: String::new() };
     assert!(!client.model_ready(signed(asked)).await.unwrap().into_inner().ready);
+}
+
+/// A request whose one input has this type and shape, and these bytes.
+fn raw(datatype: &str, shape: &[i64], bytes: &[u8]) -> ModelInferRequest {
+    let mut request = infer(&[]);
+    request.inputs[0] = InferInputTensor {
+        name: "x".to_owned(),
+        datatype: datatype.to_owned(),
+        shape: shape.to_vec(),
+        ..Default::default()
+    };
+    request.raw_input_contents = vec![bytes.to_vec().into()];
+    request
+}
+
+fn changed(change: impl FnOnce(&mut ModelInferRequest)) -> ModelInferRequest {
+    let mut request = infer(&[0.5, 1.0]);
+    change(&mut request);
+    request
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_refused_with_its_place() {
+    let world = World::new().await;
+    let (_node, mut client, _serving) = serving(&world, 1 << 20).await;
+    let more = |name: &str| {
+        changed(|request| {
+            let mut input = request.inputs[0].clone();
+            input.name = name.to_owned();
+            request.inputs.push(input);
+        })
+    };
+    let cases: Vec<(&str, ModelInferRequest, &str)> = vec![
+        ("missing", changed(|it| it.inputs.clear()), "input `x` is missing"),
+        ("extra", more("y"), "no input `y`"),
+        ("twice", more("x"), "`x` stands twice"),
+        (
+            "no such type",
+            changed(|it| it.inputs[0].datatype = "FLOAT".into()),
+            "inputs[0].datatype",
+        ),
+        ("another type", raw("FP64", &[1, 2], &[0; 16]), "expects FP32"),
+        (
+            "another field",
+            changed(|it| {
+                let contents = it.inputs[0].contents.as_mut().unwrap();
+                contents.int_contents = vec![1];
+            }),
+            "inputs[0].contents",
+        ),
+        ("too wide", raw("FP32", &[1, 3], &[0; 12]), "[1, 3]"),
+        ("ragged", changed(|it| it.inputs[0].shape = vec![2, 2]), "2 elements"),
+        ("a negative size", changed(|it| it.inputs[0].shape = vec![-1, 2]), "size of -1"),
+        ("too large a product", raw("FP32", &[1 << 62, 8], &[0; 8]), "raw_input_contents[0]"),
+        ("a lying shape", raw("FP32", &[1_000_000_000, 2], &[0; 8]), "raw_input_contents[0]"),
+        ("bytes behind", raw("FP32", &[1, 2], &[0; 9]), "raw_input_contents[0]"),
+        ("too few bytes", raw("FP32", &[1, 2], &[0; 7]), "raw_input_contents[0]"),
+        (
+            "more contents than inputs",
+            changed(|it| it.raw_input_contents = vec![bytes::Bytes::new(); 2]),
+            "2 entries for 1 inputs",
+        ),
+        (
+            "no such output",
+            changed(|it| {
+                it.outputs =
+                    vec![InferRequestedOutputTensor { name: "z".into(), ..Default::default() }];
+            }),
+            "no output `z`",
+        ),
+    ];
+    for (what, request, words) in cases {
+        let refused = client.model_infer(signed(request)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{what}: {}", refused.message());
+        assert!(refused.message().contains(words), "{what}: {}", refused.message());
+    }
+    // What JSON has not, and no rows at all.
+    let special = raw("FP32", &[1, 2], &[[0, 0, 0x80, 0x7f], [0, 0, 0xc0, 0x7f]].concat());
+    let answer = client.model_infer(signed(special)).await.unwrap().into_inner();
+    assert_eq!(answer.raw_output_contents[0][..4], f32::INFINITY.to_le_bytes());
+    let answer = client.model_infer(signed(raw("FP32", &[0, 2], &[]))).await.unwrap().into_inner();
+    assert_eq!(answer.outputs[0].shape, [0, 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_million_rows_are_answered_and_texts_must_be_texts() {
+    let world = World::new().await;
+    let (_node, mut client, _serving) = serving(&world, 16 << 20).await;
+    let million = raw("FP32", &[1_000_000, 2], &vec![0; 8_000_000]);
+    let answer = client.model_infer(signed(million)).await.unwrap().into_inner();
+    assert_eq!(answer.outputs[0].shape, [1_000_000, 2]);
+    let world = World::new().await;
+    let (_node, channel, _serving) = listening(&world, "identity/bytes.onnx", 1 << 20).await;
+    let mut client = Client::new(channel);
+    for (bytes, words) in [
+        (&b"\x01\0\0\0\xff\x01\0\0\0a"[..], "not UTF-8"),
+        (b"\xff\xff\xff\xffabcdef", "raw_input_contents[0]"),
+        (b"\x06\0\0\0abcdef", "raw_input_contents[0]"),
+    ] {
+        let refused = client.model_infer(signed(raw("BYTES", &[1, 2], bytes))).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{}", refused.message());
+        assert!(refused.message().contains(words), "{}", refused.message());
+    }
 }

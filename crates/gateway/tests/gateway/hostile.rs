@@ -15,6 +15,7 @@ const V2: &str = "/v2/models/fraud/infer";
 const TENSORFLOW: &str = "/v1/models/fraud:predict";
 const MLFLOW: &str = "/serve/fraud/invocations";
 const SAGEMAKER: &str = "/endpoints/fraud/invocations";
+const CLASSIFY: &str = "/v1/models/fraud:classify";
 pub(crate) const ALL: [&str; 4] = [V2, TENSORFLOW, MLFLOW, SAGEMAKER];
 
 /// A V2 request whose one input has this shape and these elements.
@@ -61,7 +62,7 @@ async fn ask(
 pub(crate) fn refused(path: &str, what: &str, answer: &Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{path}: {what}: {}", answer.body);
     let (key, more) = match path {
-        V2 | TENSORFLOW => ("error", None),
+        V2 | TENSORFLOW | CLASSIFY => ("error", None),
         MLFLOW => ("message", Some("error_code")),
         _ => ("message", None),
     };
@@ -178,6 +179,18 @@ async fn each_protocol_refuses_bodies_that_are_no_request() {
     assert_eq!(answer.status, 415);
     let answer = ask(&world, &node, SAGEMAKER, &html, scoring("[[1,2]]")).await;
     assert!(refused(SAGEMAKER, "html", &answer, 400).contains("`text/html`"));
+    let parquet = [("content-type", "application/vnd.apache.parquet")];
+    for path in [MLFLOW, SAGEMAKER] {
+        for (body, words) in [
+            (&b""[..], "does not begin and end with `PAR1`"),
+            (b"PAR1\xff\xff\xff\xffPAR1", "its footer is longer than the file"),
+            (b"PAR1\x29\xfc\xff\xff\xff\xff\x07\x07\0\0\0PAR1", "cut off"),
+        ] {
+            let answer = ask(&world, &node, path, &parquet, body).await;
+            let text = refused(path, "parquet", &answer, 400);
+            assert!(text.contains(words), "{path}: {text}");
+        }
+    }
     let csv = [("content-type", "text/csv")];
     for path in [MLFLOW, SAGEMAKER] {
         for (body, words) in [
@@ -212,5 +225,29 @@ async fn no_rows_and_a_million_rows_are_answered() {
                 assert_eq!(rows.len(), count, "{path}");
             }
         }
+    }
+}
+
+/// TensorFlow Serving's other form, for a model whose output has a score for each class.
+#[actix_web::test]
+async fn examples_that_do_not_fit_are_refused_with_their_place() {
+    let (world, node) = serving("identity/fp32.onnx", Settings::default()).await;
+    for (what, body, words) in [
+        ("nothing", "", "not JSON"),
+        ("missing", "{}", "examples"),
+        ("no list", r#"{"examples":{}}"#, "examples"),
+        ("no rows", r#"{"examples":[]}"#, "example"),
+        ("a missing input", r#"{"examples":[{}]}"#, "`x`"),
+        ("an extra input", r#"{"examples":[{"x":[1,2],"y":1}]}"#, "`y`"),
+        ("a name twice", r#"{"examples":[{"x":[1,2],"x":[1,2]}]}"#, "twice"),
+        ("text", r#"{"examples":[{"x":["a",2]}]}"#, "FP32: a number"),
+        ("ragged", r#"{"examples":[{"x":[1,2]},{"x":[1]}]}"#, "differ in length"),
+        ("too wide", r#"{"examples":[{"x":[1,2,3]}]}"#, "[1, 3]"),
+        ("too large a number", r#"{"examples":[{"x":[1e39,1]}]}"#, "FP32: a number"),
+        ("NaN", r#"{"examples":[{"x":[NaN,1]}]}"#, "NaN"),
+    ] {
+        let answer = ask(&world, &node, CLASSIFY, &[], body).await;
+        let text = refused(CLASSIFY, what, &answer, 400);
+        assert!(text.contains(words), "{what}: {text}");
     }
 }
