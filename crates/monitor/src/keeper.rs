@@ -6,7 +6,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -36,6 +39,27 @@ const BYTES: usize = 8 << 20;
 /// Bytes of rows that are on their way at most, while the database or the artifacts are away.
 const MOST: usize = 64 << 20;
 
+/// The bytes of all rows that are on their way.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Room(Arc<AtomicUsize>);
+
+impl Room {
+    /// Takes room for so many bytes, if there is so much.
+    pub(crate) fn take(&self, bytes: usize) -> bool {
+        let more = |held: usize| held.checked_add(bytes).filter(|held| *held <= MOST);
+        self.0.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    /// Takes it whether it is there or not.
+    pub(crate) fn insist(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Relaxed);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Relaxed);
+    }
+}
+
 /// How long one file may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -47,6 +71,7 @@ pub(crate) struct Given {
     pub(crate) hashes: Hashes,
     pub(crate) metrics: Metrics,
     pub(crate) every: Duration,
+    pub(crate) room: Room,
 }
 
 /// Rows that will be one file.
@@ -89,19 +114,18 @@ pub(crate) struct Keeper {
     given: Given,
     open: HashMap<Kind, Batch>,
     sealed: VecDeque<Sealed>,
-    /// The bytes of all of them.
-    held: usize,
     away: Streak,
 }
 
 impl Keeper {
     pub(crate) fn new(given: Given) -> Self {
         let (open, sealed) = (HashMap::new(), VecDeque::new());
-        Self { given, open, sealed, held: 0, away: Streak::default() }
+        Self { given, open, sealed, away: Streak::default() }
     }
 
-    /// Works until nobody hands anything in any more, and then writes what is left.
-    pub(crate) async fn run(mut self, mut kept: mpsc::Receiver<Box<Record>>) {
+    /// Works until nobody hands anything in any more, and then writes what is left. Whoever hands a
+    /// record in has taken room for it: while a file waits for the database, records wait for us.
+    pub(crate) async fn run(mut self, mut kept: mpsc::UnboundedReceiver<Box<Record>>) {
         let mut tick = tokio::time::interval(self.given.every);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -122,22 +146,19 @@ impl Keeper {
 
     async fn take(&mut self, record: Box<Record>) {
         let (source, rows) = (Arc::clone(&record.source), record.held());
+        let weight = ring::weight(&record);
         if rows == 0 {
+            self.given.room.give_back(weight);
             return;
         }
-        let weight = ring::weight(&record);
         let amount = rows as u64;
         let counted =
             self.given.limiter.count(Key::CapturedRowsPerDay, &record.caller, source.team, amount);
         if counted.await.is_err() {
             self.given.metrics.rows(&source.name, Outcome::OverQuota, rows);
+            self.given.room.give_back(weight);
             return;
         }
-        if self.held + weight > MOST {
-            self.given.metrics.rows(&source.name, Outcome::Lost, rows);
-            return;
-        }
-        self.held += weight;
         let key = Kind::of(&record);
         // A file has one set of settings: what is masked in it is masked in all of it.
         let differs = |batch: &Batch| batch.source.settings != source.settings;
@@ -186,7 +207,7 @@ impl Keeper {
             Err(error) => {
                 tracing::error!(%error, rows, "kept rows make no file, and are lost");
                 self.given.metrics.rows(&source.name, Outcome::Lost, rows);
-                self.held = self.held.saturating_sub(weight);
+                self.given.room.give_back(weight);
             }
         }
     }
@@ -200,7 +221,7 @@ impl Keeper {
                     self.away.ended();
                     let rows = usize::try_from(sealed.segment.rows).unwrap_or_default();
                     self.given.metrics.rows(&sealed.source.name, Outcome::Kept, rows);
-                    self.held = self.held.saturating_sub(sealed.weight);
+                    self.given.room.give_back(sealed.weight);
                     self.sealed.pop_front();
                     continue;
                 }

@@ -23,10 +23,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Hashes, Metrics, Ring,
-    keeper::{self, Keeper},
+    keeper::{self, Keeper, Room},
     metrics::Outcome,
     minutes::Minutes,
-    sketch,
+    ring, sketch,
 };
 
 /// How often the ring is looked at. Nobody who puts something in wakes us: that would cost them more
@@ -44,9 +44,6 @@ const AT_ONCE: usize = 500;
 
 /// Bytes of sketches that are kept while the database is away.
 const KEPT: usize = 64 << 20;
-
-/// Records that wait for whoever keeps rows.
-const WAITING: usize = 64;
 
 /// How long one part may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,6 +69,8 @@ pub struct Watcher {
     given: Given,
     ring: Ring,
     minutes: Mutex<Minutes>,
+    /// For rows that are kept, on their way to their files.
+    room: Room,
     stopped: AtomicBool,
 }
 
@@ -80,12 +79,13 @@ impl Watcher {
     #[must_use]
     pub fn new(given: Given) -> Self {
         let ring = Ring::new(given.metrics.clone());
-        Self { given, ring, minutes: Mutex::default(), stopped: AtomicBool::new(false) }
+        let (minutes, room) = (Mutex::default(), Room::default());
+        Self { given, ring, minutes, room, stopped: AtomicBool::new(false) }
     }
 
     /// Works until told to stop, and then writes down what is left.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let (keeper, kept) = mpsc::channel(WAITING);
+        let (keeper, kept) = mpsc::unbounded_channel();
         let keeping = tokio::spawn(self.keeper().run(kept));
         let watcher = Arc::clone(&self);
         let worker = tokio::task::spawn_blocking(move || watcher.work(&keeper));
@@ -113,11 +113,12 @@ impl Watcher {
             hashes: given.hashes.clone(),
             metrics: given.metrics.clone(),
             every: given.every,
+            room: self.room.clone(),
         })
     }
 
     /// Takes records out until told to stop, and then what is still there.
-    fn work(&self, keeper: &mpsc::Sender<Box<Record>>) {
+    fn work(&self, keeper: &mpsc::UnboundedSender<Box<Record>>) {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let share = (cores as f64 * SHARE).min(1.0);
         let mut last = 0;
@@ -138,19 +139,23 @@ impl Watcher {
         }
     }
 
-    /// Hands rows on that are kept. Whoever keeps them may wait for the artifacts, we do not, but at
-    /// the end.
-    fn keep(&self, record: Box<Record>, keeper: &mpsc::Sender<Box<Record>>, is_last: bool) {
+    /// Hands rows on that are kept, while there is room for them. At the end all that the ring holds is.
+    fn keep(
+        &self,
+        record: Box<Record>,
+        keeper: &mpsc::UnboundedSender<Box<Record>>,
+        is_last: bool,
+    ) {
         if !record.keep {
             return;
         }
         let (source, rows) = (Arc::clone(&record.source), record.held());
-        let is_lost = if is_last {
-            keeper.blocking_send(record).is_err()
-        } else {
-            keeper.try_send(record).is_err()
-        };
-        if is_lost {
+        let weight = ring::weight(&record);
+        if is_last {
+            self.room.insist(weight);
+        }
+        let has_room = is_last || self.room.take(weight);
+        if !has_room || keeper.send(record).is_err() {
             self.given.metrics.rows(&source.name, Outcome::Lost, rows);
         }
     }
