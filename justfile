@@ -26,6 +26,10 @@ build: (_install "rust postgres onnxruntime")
 test *ARGS: (_install "rust postgres onnxruntime weed python mlflow3 mlflow2 mypy oidc_provider typescript")
     tools/dev-postgres run tools/test "$@"
 
+# Postgres is away for SECONDS under load, twice: it stands still, then it is killed
+outage SECONDS="60": (_install "rust postgres onnxruntime")
+    BOTTEGA_OUTAGE_SECONDS="{{ SECONDS }}" tools/dev-postgres run tools/test --test under_load outage
+
 # What CI demands of the source: formatted, no warning, generated files as they would be made anew
 lint: (_install "rust lints postgres")
     cargo fmt --all --check

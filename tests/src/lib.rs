@@ -6,6 +6,7 @@
 
 mod caller;
 mod platform;
+mod postgres;
 mod reference;
 mod server;
 
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 pub use caller::{Caller, Reply};
 pub use platform::{Database, Platform};
+pub use postgres::Postgres;
 pub use reference::{Files, MlflowServer};
 pub use server::{Answer, Options, Server, bottega, wait_for, wait_until};
 pub use weed::Weed;

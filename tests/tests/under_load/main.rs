@@ -1,0 +1,5 @@
+//! What may happen while requests come: none of them fails.
+
+mod alias;
+mod load;
+mod outage;
