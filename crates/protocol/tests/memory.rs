@@ -126,7 +126,9 @@ fn nothing_is_set_aside_on_the_word_of_a_request() {
         ),
         (
             "MLflow's records of unlike columns",
-            Box::new(|| scoring::decode(Format::Json, &records(30_000), &signature(F32)).map(drop)),
+            Box::new(|| {
+                scoring::decode(Format::Json, &records(30_000), &signature(F32), 0).map(drop)
+            }),
         ),
         (
             "MLflow's columns without rows",
@@ -137,7 +139,7 @@ fn nothing_is_set_aside_on_the_word_of_a_request() {
                     columns.join(","),
                     "[],".repeat(100_000)
                 );
-                scoring::decode(Format::Json, body.as_bytes(), &signature(F32)).map(drop)
+                scoring::decode(Format::Json, body.as_bytes(), &signature(F32), 0).map(drop)
             }),
         ),
         (
@@ -145,7 +147,7 @@ fn nothing_is_set_aside_on_the_word_of_a_request() {
             Box::new(|| {
                 let columns: Vec<_> = (0..100_000).map(|at| format!("c{at}")).collect();
                 let body = format!("{}\n{}", columns.join(","), "1\n".repeat(100_000));
-                scoring::decode(Format::Csv, body.as_bytes(), &signature(F32)).map(drop)
+                scoring::decode(Format::Csv, body.as_bytes(), &signature(F32), 0).map(drop)
             }),
         ),
     ];

@@ -15,7 +15,7 @@ use rest::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{check_accept, format, read};
+use super::{check_accept, format, read, unpacked_limit};
 use crate::{
     State,
     admission::admit,
@@ -120,16 +120,17 @@ pub(super) async fn invocations(
         }
     };
     check_accept(request.headers())?;
+    let endpoint = path.into_inner();
+    let limit = unpacked_limit(format, &state, &endpoint);
     let exchange = Exchange {
         request: &request,
         payload,
         caller: &caller,
         state: &state,
-        endpoint: path.into_inner(),
+        endpoint,
         version: Version::Any,
         protocol: Protocol::MlFlow,
     };
-    let limit = state.given.settings.body_limit;
     let decode = |body: &[u8], signature: &Signature| read(format, body, signature, limit);
     let (response, body, _) = exchange.answer(decode, encode).await?;
     Ok(send(&request, response, body).await?)

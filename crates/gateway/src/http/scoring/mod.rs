@@ -9,6 +9,7 @@ use protocol::scoring::{Format, Layout, ScoringRequest, decode};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use super::body::header;
+use crate::{State, admission::body_limit};
 
 pub(super) use mlflow::refusal as mlflow_refusal;
 pub(super) use sagemaker::refusal as sagemaker_refusal;
@@ -29,6 +30,14 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 fn format(headers: &HeaderMap) -> Result<Format, String> {
     let given = header(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
     Format::of(given).ok_or_else(|| given.chars().take(100).collect())
+}
+
+/// What may become of a body that is packed in itself; of the others nothing larger becomes.
+fn unpacked_limit(format: Format, state: &State, endpoint: &str) -> usize {
+    match format {
+        Format::Parquet => body_limit(state, endpoint),
+        Format::Json | Format::Csv => 0,
+    }
 }
 
 /// The inputs of a body, and how they were laid out.

@@ -17,7 +17,7 @@ use rest::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{check_accept, format, read};
+use super::{check_accept, format, read, unpacked_limit};
 use crate::{
     State,
     http::{
@@ -132,16 +132,17 @@ pub(super) async fn invocations(
     })?;
     check_accept(headers)?;
     let version = check_targets(headers)?;
+    let endpoint = path.into_inner();
+    let limit = unpacked_limit(format, &state, &endpoint);
     let exchange = Exchange {
         request: &request,
         payload,
         caller: &caller,
         state: &state,
-        endpoint: path.into_inner(),
+        endpoint,
         version,
         protocol: Protocol::SageMaker,
     };
-    let limit = state.given.settings.body_limit;
     let decode = |body: &[u8], signature: &Signature| read(format, body, signature, limit);
     let (mut response, body, number) = exchange.answer(decode, encode).await?;
     response.insert_header((VARIANT, number.to_string()));
