@@ -169,16 +169,16 @@ impl Authenticator {
         self.key.hash_bytes(format!("session:{cookie}").as_bytes())
     }
 
-    /// Ends a session of one's own.
+    /// Ends a session of one's own; whether it began at an identity provider.
     ///
     /// # Errors
     /// There is none such; the database is away.
-    pub async fn end_session(&self, own: &Own<'_>, id: SessionId) -> Result<()> {
+    pub async fn end_session(&self, own: &Own<'_>, id: SessionId) -> Result<bool> {
         let mut change = Change::begin(&self.database).await?;
-        if !sessions::delete(&mut change, id, own.subject()).await? {
-            return Err(Problem::not_found("session", id).into());
-        }
-        Ok(change.commit(&own.event("session.ended", json!({"session": id}))).await?)
+        let by_provider = sessions::delete(&mut change, id, own.subject()).await?;
+        let by_provider = by_provider.ok_or_else(|| Problem::not_found("session", id))?;
+        change.commit(&own.event("session.ended", json!({"session": id}))).await?;
+        Ok(by_provider)
     }
 
     /// Lists one's own sessions, newest first.

@@ -163,16 +163,21 @@ pub async fn touch(database: &Database, id: SessionId, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Ends a session of a user. `false` if there is none such.
+/// Ends a session of a user: whether an identity provider told who they are. Absent if there is none such.
 ///
 /// # Errors
 /// The database is away.
-pub async fn delete(change: &mut Change, id: SessionId, subject: SubjectId) -> Result<bool> {
-    let done =
-        sqlx::query!("DELETE FROM sessions WHERE id = $1 AND subject_id = $2", id.0, subject.0)
-            .execute(change.connection())
-            .await?;
-    Ok(done.rows_affected() == 1)
+pub async fn delete(
+    change: &mut Change,
+    id: SessionId,
+    subject: SubjectId,
+) -> Result<Option<bool>> {
+    let gone = sqlx::query_scalar!(
+        r#"DELETE FROM sessions WHERE id = $1 AND subject_id = $2 RETURNING origin = 'oidc' AS "by_provider!""#,
+        id.0,
+        subject.0
+    );
+    Ok(gone.fetch_optional(change.connection()).await?)
 }
 
 /// Ends all sessions of a user; answers how many.

@@ -79,6 +79,7 @@ function start() {
       client_id: clientId,
       client_secret: clientSecret,
       redirect_uris: [redirectUri],
+      post_logout_redirect_uris: [new URL('/', redirectUri).href],
       grant_types: ['authorization_code'],
       response_types: ['code'],
       id_token_signed_response_alg: keys.alg,

@@ -5,7 +5,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::{
-    browser::Browser,
+    browser::{Browser, Got},
     provider::{PUBLIC, Provider},
 };
 
@@ -212,4 +212,70 @@ fn the_last_administrator_stays_whatever_groups_say() {
     assert_eq!(got.status, 200, "{got:?}");
     assert_eq!(Browser::at(&server).log_in("1").status, 200);
     assert_eq!(roles(&server, "user:ana"), []);
+}
+
+/// The page that a browser gets in the end.
+fn follow(browser: &Browser, provider: &Provider, mut url: String) -> Got {
+    for _ in 0..12 {
+        if url.starts_with('/') {
+            url = format!("{}{url}", provider.url);
+        }
+        let got = browser.get(&url);
+        if !(300..400).contains(&got.status) || got.to().starts_with(PUBLIC) {
+            return got;
+        }
+        url = got.to();
+    }
+    panic!("the provider goes on and on: {url}");
+}
+
+#[test]
+fn who_logs_out_is_logged_out_at_the_provider_too() {
+    let mut provider = Provider::start();
+    let server = provider.bottega(&["--oidc-create-users"]);
+    provider.knows("1", json!({"preferred_username": "ana"}));
+    let browser = Browser::at(&server);
+    let log_out = |browser: &Browser, csrf: &str| {
+        let url = format!("{PUBLIC}/api/v1/sessions/current");
+        browser.send("DELETE", &url, &[("x-csrf-token", csrf)], "")
+    };
+    let csrf = |arrived: Value| arrived["csrf_token"].as_str().unwrap().to_owned();
+    let is_asked_who_they_are = || {
+        let begun = browser.ask("/api/v1/auth/oidc/login?to=/").to();
+        follow(&browser, &provider, begun).text.contains("name=\"login\"")
+    };
+    let arrived = browser.log_in("1").json();
+    assert!(!is_asked_who_they_are(), "the provider knows them still");
+
+    let left = log_out(&browser, &csrf(arrived));
+    assert_eq!(left.status, 200, "{left:?}");
+    assert!(browser.cookie("bottega_session").is_none());
+    assert_eq!(browser.ask("/api/v1/me").status, 401);
+    let url = left.json()["logout_url"].as_str().unwrap().to_owned();
+    assert!(url.starts_with(&format!("{}/session/end?client_id=bottega&", provider.url)), "{url}");
+    let page = browser.get(&url);
+    assert_eq!(page.status, 200, "{page:?}");
+    let after = |text: &str, mark: &str| {
+        let (_, rest) = text.split_once(mark).unwrap_or_else(|| panic!("no {mark} in {text}"));
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let form = format!("xsrf={}&logout=yes", after(&page.text, "name=\"xsrf\" value=\""));
+    let kind = ("content-type", "application/x-www-form-urlencoded");
+    let back = browser.send("POST", &after(&page.text, "action=\""), &[kind], &form);
+    assert_eq!(back.to(), format!("{PUBLIC}/"));
+    assert!(is_asked_who_they_are(), "the provider knows them no more");
+
+    // Who came by password goes nowhere, and while the provider is away the session is over all the same.
+    let password = json!({"user": "bea", "password": "correct horse battery"}).to_string();
+    let made = json!({"name": "bea", "password": "correct horse battery"});
+    bottega_tests::Caller::of(&server).json("POST", "/api/v1/users", &made).expect(201);
+    let other = Browser::at(&server);
+    let json_kind = [("content-type", "application/json")];
+    let arrived = other.send("POST", &format!("{PUBLIC}/api/v1/sessions"), &json_kind, &password);
+    assert_eq!(log_out(&other, &csrf(arrived.json())).status, 204);
+    let arrived = browser.log_in("1").json();
+    provider.stop();
+    // What the provider published is known for a while.
+    assert_eq!(log_out(&browser, &csrf(arrived)).status, 200);
+    assert_eq!(browser.ask("/api/v1/me").status, 401);
 }

@@ -18,7 +18,7 @@ use super::{
     Origin,
     guard::{COOKIE, cookie},
 };
-use crate::{Authenticator, Caller};
+use crate::{Authenticator, Caller, oidc::Oidc};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     // `current` before any id.
@@ -133,22 +133,42 @@ pub async fn current(
     Ok(Json(Current { id: id.to_string(), actor: caller.actor.to_string(), csrf_token }))
 }
 
-/// Log out: ends the session that this request is made in.
+/// A session that is over here, and goes on where it began.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "logout_url": "https://id.example/session/end?client_id=bottega&post_logout_redirect_uri=https%3A%2F%2Fbottega.example%2F",
+}))]
+pub struct Left {
+    /// Where the browser goes to log out at the identity provider, which sends it back to `/`.
+    logout_url: String,
+}
+
+/// Log out: ends the session that this request is made in. Where it began at an identity provider that
+/// people can log out at, the answer says where the browser goes for that.
 #[utoipa::path(
     tag = "sessions",
     extensions(("x-bottega-action" = json!("self"))),
-    responses((status = 204, description = "It is over"), openapi::Writes),
+    responses(
+        (status = 200, description = "It is over here, and not yet at the identity provider", body = Left),
+        (status = 204, description = "It is over"),
+        openapi::Writes,
+    ),
 )]
 #[delete("/sessions/current")]
 pub async fn end_current(
     caller: Caller,
     origin: Origin,
     authenticator: Data<Authenticator>,
+    oidc: Data<Oidc>,
 ) -> Result<HttpResponse, ApiError> {
     let id = caller.session.ok_or_else(no_session)?;
-    authenticator.end_session(&caller.own()?, id).await?;
-    let gone = set_cookie("", origin, 0);
-    Ok(HttpResponse::NoContent().insert_header((SET_COOKIE, gone)).finish())
+    let by_provider = authenticator.end_session(&caller.own()?, id).await?;
+    let logout_url = if by_provider { oidc.logout_url().await } else { None };
+    let gone = (SET_COOKIE, set_cookie("", origin, 0));
+    Ok(match logout_url {
+        Some(logout_url) => HttpResponse::Ok().insert_header(gone).json(Left { logout_url }),
+        None => HttpResponse::NoContent().insert_header(gone).finish(),
+    })
 }
 
 /// A browser that is logged in.

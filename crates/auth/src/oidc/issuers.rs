@@ -33,6 +33,8 @@ pub(super) struct Metadata {
     pub authorization_endpoint: Option<String>,
     pub token_endpoint: Option<String>,
     pub userinfo_endpoint: Option<String>,
+    /// Where people log out (RP-Initiated Logout 1.0).
+    pub end_session_endpoint: Option<String>,
     jwks_uri: String,
     /// How tokens of its are signed; absent where it does not say.
     pub id_token_signing_alg_values_supported: Option<Vec<String>>,

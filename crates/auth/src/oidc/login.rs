@@ -83,13 +83,9 @@ impl Oidc {
         logins::begin(&self.database, &self.hash(&cookie), then, expires_at).await?;
         let challenge =
             BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(self.derived("verifier", &cookie)));
-        let url = metadata.authorization_endpoint.as_deref().and_then(|url| url.parse().ok());
         let unusable = || Problem::unavailable("the identity provider logs nobody in");
-        let mut url: reqwest::Url = url.ok_or_else(unusable)?;
-        // In the clear where the operator lets us speak so to the provider, and else not.
-        if url.scheme() != "https" && !provider.issuer.starts_with("http://") {
-            return Err(unusable().into());
-        }
+        let url = provider.page(metadata.authorization_endpoint.as_deref());
+        let mut url = url.ok_or_else(unusable)?;
         url.query_pairs_mut()
             .append_pair("response_type", "code")
             .append_pair("client_id", &provider.client_id)

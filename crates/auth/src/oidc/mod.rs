@@ -66,6 +66,24 @@ impl Provider {
     pub fn redirect_url(&self) -> String {
         format!("{}{CALLBACK}", self.public_url.trim_end_matches('/'))
     }
+
+    /// Where the provider sends browsers back to that logged out there.
+    #[must_use]
+    pub fn logout_redirect_url(&self) -> String {
+        format!("{}/", self.public_url.trim_end_matches('/'))
+    }
+
+    /// An address of the provider's that browsers are sent to: in the clear where the operator lets us speak
+    /// so to the provider, and else not.
+    fn page(&self, url: Option<&str>) -> Option<reqwest::Url> {
+        let url: reqwest::Url = url?.parse().ok()?;
+        let is_fine = match url.scheme() {
+            "https" => true,
+            "http" => self.issuer.starts_with("http://"),
+            _ => false,
+        };
+        is_fine.then_some(url)
+    }
 }
 
 /// Logs people in at an identity provider, and takes tokens of CI jobs.
@@ -128,6 +146,23 @@ impl Oidc {
             self.trail.record(attempt(change, address, detail).refused());
         }
         Ok(())
+    }
+
+    /// Where somebody who logged in at the provider logs out there; absent where it has no such place, or
+    /// cannot be asked: then only the session here is over.
+    pub async fn logout_url(&self) -> Option<String> {
+        let provider = self.provider.as_ref()?;
+        let metadata = self.issuers.metadata(&provider.issuer).await;
+        let metadata = metadata
+            .inspect_err(|issuers::Away(why)| {
+                tracing::warn!(why, "nobody can log out at the identity provider");
+            })
+            .ok()?;
+        let mut url = provider.page(metadata.end_session_endpoint.as_deref())?;
+        url.query_pairs_mut()
+            .append_pair("client_id", &provider.client_id)
+            .append_pair("post_logout_redirect_uri", &provider.logout_redirect_url());
+        Some(url.into())
     }
 
     /// Whether the provider answers, and if not, why.

@@ -11,7 +11,10 @@ use actix_web::{
 use auth::{
     Access, Authenticator, SecretKey,
     audit::Trail,
+    egress::Networks,
     http::{Gate, Guard, routes},
+    jwt::Jwts,
+    oidc::Oidc,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::TimeDelta;
@@ -29,6 +32,7 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Process {
     pub authenticator: Arc<Authenticator>,
     pub access: Access,
+    oidc: Arc<Oidc>,
     database: store::Database,
     proxies: &'static str,
 }
@@ -128,7 +132,13 @@ impl Process {
             .with_access(access.clone());
         authenticator.install_admin_token(&access, &ADMIN.to_owned().into()).await.unwrap();
         let authenticator = Arc::new(authenticator);
-        Self { authenticator, access, database: test.database().clone(), proxies }
+        // Nobody logs in by a provider here.
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let jwts = Jwts::new(SecretKey::new("k".repeat(32).into()).unwrap().into());
+        let oidc =
+            Oidc::new(None, Networks::default(), Arc::clone(&authenticator), access.clone(), jwts);
+        let (oidc, database) = (Arc::new(oidc.unwrap()), test.database().clone());
+        Self { authenticator, access, oidc, database, proxies }
     }
 
     pub async fn send(&self, request: TestRequest) -> Answer {
@@ -145,6 +155,7 @@ impl Process {
             .app_data(Data::new(self.access.clone()))
             .app_data(Data::new(self.database.clone()))
             .app_data(Data::from(Arc::clone(&self.authenticator)))
+            .app_data(Data::from(Arc::clone(&self.oidc)))
             .service(scope("/api/v1").configure(routes))
             .split_for_parts();
         let app = test::init_service(app.wrap(Guard::new(gate))).await;

@@ -36,7 +36,8 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 #[derive(Serialize, ToSchema)]
 #[schema(as = OidcProvider, example = json!({
     "issuer": "https://id.example/realms/acme", "client_id": "bottega",
-    "redirect_url": "https://bottega.example/api/v1/auth/oidc/callback", "scopes": "openid profile email",
+    "redirect_url": "https://bottega.example/api/v1/auth/oidc/callback",
+    "logout_redirect_url": "https://bottega.example/", "scopes": "openid profile email",
     "name_claim": "preferred_username", "groups_claim": "groups", "create_users": true, "problem": null,
 }))]
 pub struct ProviderBody {
@@ -44,6 +45,8 @@ pub struct ProviderBody {
     client_id: String,
     /// To be entered at the provider.
     redirect_url: String,
+    /// To be entered there too, as where browsers may be sent after logging out.
+    logout_redirect_url: String,
     scopes: String,
     /// The claim that names new users.
     name_claim: String,
@@ -78,6 +81,7 @@ pub async fn show(
         issuer: provider.issuer.clone(),
         client_id: provider.client_id.clone(),
         redirect_url: provider.redirect_url(),
+        logout_redirect_url: provider.logout_redirect_url(),
         scopes: provider.scopes.clone(),
         name_claim: provider.name_claim.clone(),
         groups_claim: provider.groups_claim.clone(),
