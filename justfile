@@ -30,6 +30,10 @@ test *ARGS: (_install "rust postgres onnxruntime weed python mlflow3 mlflow2 myp
 outage SECONDS="60": (_install "rust postgres onnxruntime")
     BOTTEGA_OUTAGE_SECONDS="{{ SECONDS }}" tools/dev-postgres run tools/test --test under_load outage
 
+# The property tests of what reads requests, each for SECONDS
+fuzz SECONDS="60": (_install "rust")
+    tools/fuzz "{{ SECONDS }}"
+
 # What CI demands of the source: formatted, no warning, generated files as they would be made anew
 lint: (_install "rust lints postgres")
     cargo fmt --all --check

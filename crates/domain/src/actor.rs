@@ -79,7 +79,7 @@ impl RequestId {
     pub fn new() -> Self {
         thread_local! {
             // One for each thread: the crate's own is behind a lock that all share.
-            static MOMENTS: ContextV7 = ContextV7::new();
+            static MOMENTS: ContextV7 = const { ContextV7::new() };
         }
         let id = MOMENTS.with(|moments| Uuid::new_v7(uuid::Timestamp::now(moments)));
         Self(Arc::from(&*id.simple().encode_lower(&mut Uuid::encode_buffer())))
