@@ -92,10 +92,7 @@ async fn fewer_and_more_rows_are_answered_as_each_alone() {
                 largest
             })
         });
-        let mut largest = 0;
-        for caller in callers.collect::<Vec<_>>() {
-            largest = largest.max(caller.await.unwrap());
-        }
+        let largest = model::largest(callers.collect()).await;
         assert!(largest > 1, "no batch was formed, so this proves nothing");
     }
 }

@@ -180,10 +180,7 @@ async fn answers_never_mix() {
                 largest
             })
         });
-        let mut largest = 0;
-        for caller in callers.collect::<Vec<_>>() {
-            largest = largest.max(caller.await.unwrap());
-        }
+        let largest = model::largest(callers.collect()).await;
         assert!(largest > 1, "no batch was formed, so this proves nothing");
     }
 }

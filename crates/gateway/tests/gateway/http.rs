@@ -76,6 +76,22 @@ pub(crate) fn infer(body: impl Into<bytes::Bytes>) -> TestRequest {
     TestRequest::post().uri("/v2/models/fraud/infer").set_payload(body.into())
 }
 
+/// A request that keeps `slow.onnx` busy until its time is over.
+fn endless() -> TestRequest {
+    let iterations = json!({
+        "inputs": [{"name": "iterations", "shape": [1], "datatype": "INT64", "data": [i64::MAX]}],
+    });
+    infer(iterations.to_string())
+}
+
+/// The answer to the first of many such requests at once who hears anything: one of those who are
+/// refused, as the others' time is not over.
+pub(crate) async fn first_of_a_crowd(world: &World, node: &Node) -> Answer {
+    let mut answers: FuturesUnordered<_> =
+        (0..8).map(|_| send(world, &node.state, endless())).collect();
+    answers.next().await.unwrap()
+}
+
 /// A node that serves one version as `fraud`.
 pub(crate) async fn serving(file: &str, settings: Settings) -> (World, Node) {
     let world = World::new().await;
@@ -225,10 +241,7 @@ async fn what_does_not_fit_is_refused_in_this_surfaces_shape() {
 async fn a_run_that_takes_too_long_ends_at_its_deadline() {
     let settings = Settings { deadline: Duration::from_millis(300), ..Settings::default() };
     let (world, node) = serving("slow.onnx", settings).await;
-    let endless = json!({
-        "inputs": [{"name": "iterations", "shape": [1], "datatype": "INT64", "data": [i64::MAX]}],
-    });
-    let answer = send(&world, &node.state, infer(endless.to_string())).await;
+    let answer = send(&world, &node.state, endless()).await;
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
     assert!(answer.error().starts_with("the model did not answer in time"));
     let short = json!({
@@ -244,13 +257,7 @@ async fn when_too_many_wait_the_next_is_refused_at_once() {
     let deadline = Duration::from_secs(10);
     let (world, node) =
         serving("slow.onnx", Settings { deadline, replica, ..Settings::default() }).await;
-    let endless = json!({
-        "inputs": [{"name": "iterations", "shape": [1], "datatype": "INT64", "data": [i64::MAX]}],
-    });
-    let mut answers: FuturesUnordered<_> =
-        (0..8).map(|_| send(&world, &node.state, infer(endless.to_string()))).collect();
-    // The first who hears anything is one of those who are refused; the others' time is not over.
-    let refused = answers.next().await.unwrap();
+    let refused = first_of_a_crowd(&world, &node).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{}", refused.body);
     assert!(refused.error().starts_with("too many requests wait for this model on this node"));
     assert_eq!(refused.header("retry-after"), "1");

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use actix_web::{http::StatusCode, test::TestRequest};
 use flate2::{Compression, write::GzEncoder};
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use gateway::Settings;
 use serde_json::{Value, json};
 
 use crate::{
     hostile::{ALL, refused, rows},
-    http::{Answer, infer, send},
+    http::{Answer, first_of_a_crowd, infer, send},
     seed::{Node, World, until},
 };
 
@@ -76,13 +75,7 @@ async fn no_more_wait_for_an_endpoint_than_its_release_allows() {
     let deadline = Duration::from_secs(10);
     let settings = Settings { deadline, ..Settings::default() };
     let (world, node) = serving("slow.onnx", json!({"max_queue": 1}), settings).await;
-    let endless = json!({
-        "inputs": [{"name": "iterations", "shape": [1], "datatype": "INT64", "data": [i64::MAX]}],
-    });
-    let mut answers: FuturesUnordered<_> =
-        (0..8).map(|_| send(&world, &node.state, infer(endless.to_string()))).collect();
-    // The first who hears anything is one of those who are refused.
-    let answer = answers.next().await.unwrap();
+    let answer = first_of_a_crowd(&world, &node).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
     assert!(answer.error().starts_with("too many requests wait for this model on this node"));
 }

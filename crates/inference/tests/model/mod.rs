@@ -18,6 +18,16 @@ use std::{
 
 use domain::{DataType, Tensor, TensorData};
 use inference::{ModelFolder, Runtime};
+use tokio::task::JoinHandle;
+
+/// The largest of what callers tell, once all are done.
+pub async fn largest(callers: Vec<JoinHandle<usize>>) -> usize {
+    let mut largest = 0;
+    for caller in callers {
+        largest = largest.max(caller.await.unwrap());
+    }
+    largest
+}
 
 /// ONNX Runtime's library.
 pub fn library() -> PathBuf {
