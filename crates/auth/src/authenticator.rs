@@ -343,15 +343,8 @@ impl Known {
             return Err(gone());
         }
         let name = claims.sub.strip_prefix("service:").ok_or_else(gone)?;
-        Ok(Identity {
-            actor: Actor { kind: ActorKind::Service, name: name.into() },
-            subject: Some(claims.sid),
-            token: None,
-            scopes: None,
-            session: None,
-            trust: Some(trust),
-            must_change_password: false,
-        })
+        let actor = Actor { kind: ActorKind::Service, name: name.into() };
+        Ok(Identity { trust: Some(trust), ..Identity::of(actor, Some(claims.sid)) })
     }
 }
 
@@ -378,13 +371,9 @@ impl Token {
             token.revoked_at.map(|_| "the token has expired")
         };
         let identity = Identity {
-            actor: token.actor,
-            subject: token.subject,
             token: Some(token.id),
             scopes: token.scopes.map(Arc::from),
-            session: None,
-            trust: None,
-            must_change_password: false,
+            ..Identity::of(token.actor, token.subject)
         };
         Self { identity, expires_at: token.expires_at, dead, used }
     }

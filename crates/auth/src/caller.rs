@@ -31,6 +31,20 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Somebody of whom no credentials say more.
+    #[must_use]
+    pub const fn of(actor: Actor, subject: Option<SubjectId>) -> Self {
+        Self {
+            actor,
+            subject,
+            token: None,
+            scopes: None,
+            session: None,
+            trust: None,
+            must_change_password: false,
+        }
+    }
+
     /// Refuses whoever must change their password first.
     ///
     /// # Errors
@@ -112,16 +126,7 @@ impl Caller {
     /// A part of Bottega that acts in a request from there.
     #[must_use]
     pub fn system_for(job: &'static str, address: Option<IpAddr>, request_id: RequestId) -> Self {
-        let identity = Identity {
-            actor: Actor::system(job),
-            subject: None,
-            token: None,
-            scopes: None,
-            session: None,
-            trust: None,
-            must_change_password: false,
-        };
-        Self::new(identity, address, request_id)
+        Self::new(Identity::of(Actor::system(job), None), address, request_id)
     }
 
     /// What they may do to their own account, which needs no grant.

@@ -27,15 +27,7 @@ pub(crate) struct Hit {
 
 impl Hit {
     pub(crate) fn identity(&self, must_change_password: bool) -> Identity {
-        Identity {
-            actor: self.actor.clone(),
-            subject: Some(self.subject),
-            token: None,
-            scopes: None,
-            session: None,
-            trust: None,
-            must_change_password,
-        }
+        Identity { must_change_password, ..Identity::of(self.actor.clone(), Some(self.subject)) }
     }
 }
 

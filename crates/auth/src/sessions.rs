@@ -97,13 +97,9 @@ impl Authenticator {
         )
         .await?;
         let identity = Identity {
-            actor: actor.clone(),
-            subject: Some(who.id),
-            token: None,
-            scopes: None,
             session: Some(id),
             must_change_password: who.must_change_password,
-            trust: None,
+            ..Identity::of(actor.clone(), Some(who.id))
         };
         let caller = Caller::new(identity, address, rest::request_id());
         let mut detail = json!({"session": id, "address": address, "user_agent": user_agent});
@@ -132,13 +128,9 @@ impl Authenticator {
             sessions::touch(&self.database, session.id, now).await.map_err(crate::Error::from)?;
         }
         Ok(Identity {
-            actor: Actor::user(session.user),
-            subject: Some(session.subject),
-            token: None,
-            scopes: None,
             session: Some(session.id),
-            trust: None,
             must_change_password: session.must_change_password,
+            ..Identity::of(Actor::user(session.user), Some(session.subject))
         })
     }
 

@@ -28,16 +28,7 @@ const GRACE: Duration = Duration::from_secs(3);
 async fn caller(database: &Database, name: &str) -> Caller {
     let subject = format!("user:{name}").parse().unwrap();
     let known = store::quotas::find(database, &subject).await.unwrap().unwrap();
-    let identity = Identity {
-        actor: Actor::user(name),
-        subject: Some(known.id),
-        token: None,
-        scopes: None,
-        session: None,
-        trust: None,
-        must_change_password: false,
-    };
-    Caller::new(identity, None, RequestId::new())
+    Caller::new(Identity::of(Actor::user(name), Some(known.id)), None, RequestId::new())
 }
 
 async fn give(access: &Access, database: &Database, admin: &Caller, action: Action) -> GrantId {

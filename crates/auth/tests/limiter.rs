@@ -197,18 +197,7 @@ async fn a_callers_share_is_what_was_set_for_it() {
     let limiter = limiter(test.database().clone(), Offline::default()).await;
     let admin_of = "user:admin".parse().unwrap();
     let id = quotas::find(test.database(), &admin_of).await.unwrap().unwrap().id;
-    let caller = |subject| {
-        let identity = Identity {
-            actor: admin(),
-            subject,
-            token: None,
-            scopes: None,
-            session: None,
-            trust: None,
-            must_change_password: false,
-        };
-        Caller::new(identity, None, RequestId::new())
-    };
+    let caller = |subject| Caller::new(Identity::of(admin(), subject), None, RequestId::new());
     assert_eq!(limiter.tenant(&caller(Some(id))), Tenant::new(id));
     assert_eq!(limiter.tenant(&caller(None)), Tenant::default());
     test.execute(

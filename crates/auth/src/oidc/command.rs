@@ -84,14 +84,5 @@ impl Oidc {
 }
 
 fn caller(id: SubjectId, user: &str, address: Option<IpAddr>) -> Caller {
-    let identity = Identity {
-        actor: Actor::user(user),
-        subject: Some(id),
-        token: None,
-        scopes: None,
-        session: None,
-        trust: None,
-        must_change_password: false,
-    };
-    Caller::new(identity, address, rest::request_id())
+    Caller::new(Identity::of(Actor::user(user), Some(id)), address, rest::request_id())
 }

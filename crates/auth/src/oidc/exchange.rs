@@ -106,15 +106,8 @@ impl Oidc {
         signed: &Signed,
         address: Option<IpAddr>,
     ) {
-        let identity = Identity {
-            actor,
-            subject: Some(trust.service),
-            token: None,
-            scopes: None,
-            session: None,
-            trust: Some(trust.id),
-            must_change_password: false,
-        };
+        let identity =
+            Identity { trust: Some(trust.id), ..Identity::of(actor, Some(trust.service)) };
         // What the trust asks about the job is what tells the job.
         let asked: serde_json::Map<String, Value> = trust
             .claims
