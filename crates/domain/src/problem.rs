@@ -32,6 +32,8 @@ words! {
         Unavailable = "unavailable",
         /// It took longer than allowed.
         Timeout = "timeout",
+        /// What answers for the endpoint failed: its model's code, its process, a server that it asks.
+        ModelFailed = "model_failed",
         /// Our fault.
         Internal = "internal",
     }

@@ -111,7 +111,11 @@ impl Watched {
 /// too many.
 pub(crate) const fn is_of_content(code: ErrorCode) -> bool {
     match code {
-        ErrorCode::Invalid | ErrorCode::TooLarge | ErrorCode::Timeout | ErrorCode::Internal => true,
+        ErrorCode::Invalid
+        | ErrorCode::TooLarge
+        | ErrorCode::Timeout
+        | ErrorCode::ModelFailed
+        | ErrorCode::Internal => true,
         ErrorCode::Unauthenticated
         | ErrorCode::Forbidden
         | ErrorCode::GateRefused

@@ -36,13 +36,16 @@ impl From<inference::Error> for Failure {
                 let Problem { message, hint, .. } = cause.into();
                 Self::Lasting(format!("{message}: {}", hint.unwrap_or_default()))
             }
-            Error::Fetch(_) | Error::Cache { .. } | Error::Worker(_) | Error::Thread(_) => {
-                Self::Passing(error.to_string())
-            }
+            Error::Fetch(_)
+            | Error::Cache { .. }
+            | Error::Worker(_)
+            | Error::Thread(_)
+            | Error::Gone(_) => Self::Passing(error.to_string()),
             Error::Library(_)
             | Error::Model(_)
             | Error::Input(_)
             | Error::Run(_)
+            | Error::Failed(_)
             | Error::Memory
             | Error::OutputTooLarge { .. }
             | Error::Timeout

@@ -20,6 +20,12 @@ pub enum Error {
     /// The model itself failed on this input.
     #[error("the model failed on this input: {0}")]
     Run(String),
+    /// The model's own code failed, whatever the input.
+    #[error("the model failed: {0}")]
+    Failed(String),
+    /// The process that holds the model is not there; with the cause.
+    #[error("the model's process is not there: {0}")]
+    Gone(String),
     /// There was not enough memory to load or run the model.
     #[error("the model asked for more memory than there is")]
     Memory,
@@ -40,8 +46,8 @@ pub enum Error {
     /// This replica is being drained and takes nothing new.
     #[error("this replica is shutting down")]
     Draining,
-    /// A trial's process could not be started or confined: our fault, not the model's.
-    #[error("the trial worker failed: {0}")]
+    /// A worker's process could not be started or confined: our fault, not the model's.
+    #[error("the worker failed: {0}")]
     Worker(String),
     /// The machine has no more threads.
     #[error("no thread could be started: {0}")]
@@ -69,6 +75,9 @@ impl From<Error> for Problem {
             Error::Model(_) => Self::new(ErrorCode::Invalid, message).at("model"),
             Error::Run(_) => Self::new(ErrorCode::Invalid, message)
                 .hint("compare the values with those that the model was trained on"),
+            Error::Failed(_) => Self::new(ErrorCode::ModelFailed, message),
+            Error::Gone(_) => Self::new(ErrorCode::ModelFailed, message)
+                .hint("it is started again: try again shortly"),
             Error::OutputTooLarge { name, .. } => {
                 Self::new(ErrorCode::TooLarge, message).at(name).hint("send fewer rows at a time")
             }

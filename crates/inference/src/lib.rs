@@ -29,6 +29,7 @@ mod pace;
 mod padded;
 mod plan;
 mod probe;
+mod process;
 mod queue;
 mod replica;
 mod runtime;

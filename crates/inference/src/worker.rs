@@ -124,6 +124,8 @@ fn reason(error: Error, limits: &TrialLimits) -> String {
         error @ (Error::Model(_)
         | Error::OutputTooLarge { .. }
         | Error::Library(_)
+        | Error::Failed(_)
+        | Error::Gone(_)
         | Error::Overloaded
         | Error::Draining
         | Error::Worker(_)

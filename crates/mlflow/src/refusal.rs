@@ -132,7 +132,7 @@ impl<P: Into<Problem>> From<P> for Refusal {
             ErrorCode::RateLimited => Code::RequestLimitExceeded,
             ErrorCode::Unavailable => Code::TemporarilyUnavailable,
             ErrorCode::Timeout => Code::DeadlineExceeded,
-            ErrorCode::Internal => Code::InternalError,
+            ErrorCode::Internal | ErrorCode::ModelFailed => Code::InternalError,
         };
         // Not there, or not to be seen: MLflow's words for both.
         if let (ErrorCode::NotFound, Some("experiment"), Some(id)) =

@@ -231,6 +231,7 @@ pub const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        ErrorCode::ModelFailed => StatusCode::BAD_GATEWAY,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -251,6 +252,7 @@ pub(crate) const fn header_of(code: ErrorCode) -> Option<(header::HeaderName, &'
         | ErrorCode::Invalid
         | ErrorCode::TooLarge
         | ErrorCode::Timeout
+        | ErrorCode::ModelFailed
         | ErrorCode::Internal => None,
     }
 }

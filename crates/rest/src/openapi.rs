@@ -112,6 +112,7 @@ const fn meaning(code: ErrorCode) -> &'static str {
         ErrorCode::RateLimited => "too many requests just now",
         ErrorCode::Unavailable => "a dependency is away, or nothing is ready to answer",
         ErrorCode::Timeout => "it took longer than allowed",
+        ErrorCode::ModelFailed => "what answers for the endpoint failed",
         ErrorCode::Internal => "our fault",
     }
 }
@@ -133,6 +134,9 @@ fn example(code: ErrorCode) -> Problem {
         ErrorCode::RateLimited => Problem::new(code, "more than 50 requests in a second"),
         ErrorCode::Unavailable => Problem::unavailable("the database does not answer"),
         ErrorCode::Timeout => Problem::new(code, "no answer within 30 s"),
+        ErrorCode::ModelFailed => {
+            Problem::new(code, "the model's process is not there: it was killed (SIGSEGV)")
+        }
         ErrorCode::Internal => Problem::internal(),
     }
 }

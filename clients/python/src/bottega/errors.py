@@ -110,6 +110,12 @@ class TimedOut(ApiError):
     code = "timeout"
 
 
+class ModelFailed(ApiError):
+    """What answers for the endpoint failed: its model's code, its process, a server that it asks."""
+
+    code = "model_failed"
+
+
 class Internal(ApiError):
     """The server's own fault."""
 

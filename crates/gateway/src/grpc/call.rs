@@ -142,7 +142,7 @@ impl Call<'_> {
                     ErrorCode::Unavailable => {
                         tracing::debug!(target: "request", method, request_id, code, error = %problem, "answered");
                     }
-                    ErrorCode::Internal | ErrorCode::Timeout => {
+                    ErrorCode::Internal | ErrorCode::ModelFailed | ErrorCode::Timeout => {
                         tracing::error!(target: "request", method, request_id, code, error = %problem, "answered");
                     }
                     ErrorCode::Unauthenticated

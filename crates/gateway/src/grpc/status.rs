@@ -19,7 +19,7 @@ const fn code(code: ErrorCode) -> Code {
         ErrorCode::TooLarge | ErrorCode::QuotaExceeded | ErrorCode::RateLimited => {
             Code::ResourceExhausted
         }
-        ErrorCode::Unavailable => Code::Unavailable,
+        ErrorCode::Unavailable | ErrorCode::ModelFailed => Code::Unavailable,
         ErrorCode::Timeout => Code::DeadlineExceeded,
         ErrorCode::Internal => Code::Internal,
     }

@@ -26,6 +26,11 @@ macro_rules! not_predicted {
             )]
             RateLimited($body),
             #[response(
+                status = 502,
+                description = "The model's own code, its process or the server that it stands for failed"
+            )]
+            ModelFailed($body),
+            #[response(
                 status = 503,
                 description = "No version is ready, or too many requests wait"
             )]

@@ -94,6 +94,8 @@ const fn falls_back(error: &Error) -> bool {
         Error::Library(_)
         | Error::Model(_)
         | Error::Run(_)
+        | Error::Failed(_)
+        | Error::Gone(_)
         | Error::Memory
         | Error::Timeout
         | Error::Overloaded

@@ -73,7 +73,7 @@ pub(in crate::http) fn refusal(problem: Problem) -> HttpResponse {
         ErrorCode::NotFound => "RESOURCE_DOES_NOT_EXIST",
         ErrorCode::RateLimited => "REQUEST_LIMIT_EXCEEDED",
         ErrorCode::Unavailable => "TEMPORARILY_UNAVAILABLE",
-        ErrorCode::Internal => "INTERNAL_ERROR",
+        ErrorCode::Internal | ErrorCode::ModelFailed => "INTERNAL_ERROR",
         ErrorCode::Timeout => "DEADLINE_EXCEEDED",
         ErrorCode::Invalid | ErrorCode::TooLarge | ErrorCode::Conflict | ErrorCode::GateRefused => {
             "BAD_REQUEST"

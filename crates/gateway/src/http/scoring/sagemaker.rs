@@ -81,6 +81,7 @@ pub(in crate::http) fn refusal(problem: Problem) -> HttpResponse {
         ErrorCode::Forbidden | ErrorCode::QuotaExceeded => "AccessDeniedException",
         ErrorCode::RateLimited => "ThrottlingException",
         ErrorCode::Unavailable | ErrorCode::Timeout => "ServiceUnavailable",
+        ErrorCode::ModelFailed => "ModelError",
         ErrorCode::Internal => "InternalFailure",
         ErrorCode::NotFound
         | ErrorCode::Invalid
