@@ -5,7 +5,8 @@
 //! contract allows. Both are inclusions, so what fits what fits, fits.
 //!
 //! - Inputs: the same names, each of the same type and rank; a size that is fixed in the version is
-//!   the contract's, and sizes that must be equal in the version are equal in the contract.
+//!   the contract's, and sizes that must be equal in the version are equal in the contract. One that
+//!   is optional in the version may be required in the contract, or unknown to it.
 //! - Outputs: at least those of the contract, each of the same type and rank; a size that is fixed
 //!   in the contract is the version's. The names of sizes mean nothing here.
 
@@ -149,7 +150,8 @@ fn compare(contract: &Signature, version: &Signature) -> Vec<Line> {
     }
     for spec in &version.inputs {
         if named(&contract.inputs, &spec.name).is_none() {
-            lines.push(line("input", None, Some(spec), takes));
+            // Who does not know of it leaves it out.
+            lines.push(Line { ok: spec.optional, ..line("input", None, Some(spec), takes) });
         }
     }
     for spec in &contract.outputs {
@@ -177,11 +179,15 @@ fn line(
     fits: impl Fn(&Dim, &Dim) -> bool,
 ) -> Line {
     let name = contract.or(version).map(|spec| spec.name.clone()).unwrap_or_default();
-    let told = |spec: &TensorSpec| format!("{} {}", spec.datatype, spec.shape_text());
+    let told = |spec: &TensorSpec| {
+        let optional = if spec.optional { ", optional" } else { "" };
+        format!("{} {}{optional}", spec.datatype, spec.shape_text())
+    };
     let ok = match (contract, version) {
         (Some(contract), Some(version)) => {
             contract.datatype == version.datatype
                 && contract.shape.len() == version.shape.len()
+                && (version.optional || !contract.optional)
                 && contract.shape.iter().zip(&version.shape).all(|(ours, its)| fits(ours, its))
         }
         _ => false,
@@ -249,7 +255,7 @@ mod tests {
             (_, Ok(size)) => Dim::Fixed(size),
             (symbol, Err(_)) => Dim::Symbolic(symbol.to_owned()),
         });
-        TensorSpec { name: name.to_owned(), datatype, shape: dims.collect() }
+        TensorSpec { name: name.to_owned(), datatype, shape: dims.collect(), optional: false }
     }
 
     /// `x:n 2,y:?` with FP32 everywhere.
@@ -304,6 +310,12 @@ mod tests {
                 "{inputs} → {outputs}; {its_inputs} → {its_outputs}"
             );
         }
+        let mut optional = signature("x:n,y:n", "z:n");
+        optional.inputs[1].optional = true;
+        assert!(signature("x:n,y:n", "z:n").is_kept_by(&optional));
+        assert!(signature("x:n", "z:n").is_kept_by(&optional));
+        assert!(!optional.is_kept_by(&signature("x:n,y:n", "z:n")));
+        assert!(!optional.is_kept_by(&signature("x:n", "z:n")));
         let mut typed = signature("x:n", "z:n");
         typed.outputs[0].datatype = DataType::Bytes;
         assert!(!signature("x:n", "z:n").is_kept_by(&typed));
@@ -374,6 +386,7 @@ mod tests {
                         name: format!("t{at}"),
                         datatype,
                         shape,
+                        optional: false,
                     })
                     .collect()
             };

@@ -76,6 +76,9 @@ pub struct TensorSpec {
     pub datatype: DataType,
     /// Its dimensions.
     pub shape: Vec<Dim>,
+    /// Whether a request may leave it out. No output is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 impl TensorSpec {
@@ -141,7 +144,8 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Checks a request's tensors: every input there once, none unknown, types and shapes as asked.
+    /// Checks a request's tensors: every input there once, unless it is optional, none unknown, types and
+    /// shapes as asked.
     ///
     /// # Errors
     /// The first thing wrong, by the name of the tensor.
@@ -149,9 +153,13 @@ impl Signature {
         let mut sizes = Vec::new();
         for spec in &self.inputs {
             let mut named = tensors.iter().filter(|tensor| tensor.name == spec.name);
-            let tensor = named.next().ok_or_else(|| {
-                self.unexpected(&format!("input `{}` is missing", spec.name), &spec.name)
-            })?;
+            let Some(tensor) = named.next() else {
+                if spec.optional {
+                    continue;
+                }
+                let missing = format!("input `{}` is missing", spec.name);
+                return Err(self.unexpected(&missing, &spec.name));
+            };
             if named.next().is_some() {
                 return Err(Problem::invalid(
                     &spec.name,
@@ -174,7 +182,10 @@ impl Signature {
         let expected: Vec<_> = self
             .inputs
             .iter()
-            .map(|spec| format!("`{}` {} {}", spec.name, spec.datatype, spec.shape_text()))
+            .map(|spec| {
+                let optional = if spec.optional { " (optional)" } else { "" };
+                format!("`{}` {} {}{optional}", spec.name, spec.datatype, spec.shape_text())
+            })
             .collect();
         Problem::invalid(field, format!("{what}: expected {}", expected.join(", ")))
     }
@@ -275,6 +286,21 @@ mod tests {
                 (Some(field), message)
             );
         }
+    }
+
+    #[test]
+    fn an_optional_input_may_be_left_out() {
+        let mut signature = signature();
+        signature.inputs[1].optional = true;
+        assert_eq!(signature.check(&[x(3)]), Ok(()));
+        assert!(signature.check(&[x(3), y(2)]).is_err(), "what is there must fit");
+        let problem = signature.check(&[y(3)]).unwrap_err();
+        assert!(problem.message.ends_with("`y` BYTES [n, ?] (optional)"), "{}", problem.message);
+        let json = serde_json::to_value(&signature).unwrap();
+        assert_eq!(
+            (&json["inputs"][1]["optional"], &json["inputs"][0]["optional"]),
+            (&true.into(), &serde_json::Value::Null)
+        );
     }
 
     #[test]

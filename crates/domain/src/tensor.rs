@@ -100,6 +100,18 @@ macro_rules! with_elements {
     };
 }
 
+/// Elements of the same type, made of whichever vector a [`TensorData`] holds.
+macro_rules! same_kind {
+    ($data:expr, $elements:ident => $body:expr) => {
+        same_kind!($data, $elements => $body; Bool U8 U16 U32 U64 I8 I16 I32 I64 F16 BF16 F32 F64 Bytes)
+    };
+    ($data:expr, $elements:ident => $body:expr; $($kind:ident)*) => {
+        match $data {
+            $(TensorData::$kind($elements) => TensorData::$kind($body),)*
+        }
+    };
+}
+
 impl TensorData {
     /// How many elements.
     #[must_use]
@@ -133,16 +145,13 @@ impl TensorData {
     /// A copy of the first `count`, or of all there are.
     #[must_use]
     pub fn first(&self, count: usize) -> Self {
-        macro_rules! first {
-            ($($kind:ident),*) => {
-                match self {
-                    $(Self::$kind(elements) => {
-                        Self::$kind(elements.get(..count).unwrap_or(elements).to_vec())
-                    })*
-                }
-            };
-        }
-        first!(Bool, U8, U16, U32, U64, I8, I16, I32, I64, F16, BF16, F32, F64, Bytes)
+        same_kind!(self, elements => elements.get(..count).unwrap_or(elements).to_vec())
+    }
+
+    /// So many elements: these, over and over. None where there are none.
+    #[must_use]
+    pub fn repeated(&self, count: usize) -> Self {
+        same_kind!(self, elements => elements.iter().cycle().take(count).cloned().collect())
     }
 
     /// The elements' type.
@@ -243,6 +252,8 @@ mod tests {
         let first = TensorData::Bytes(vec![b"a".to_vec(), b"bc".to_vec()]);
         assert_eq!(texts.first(2), first);
         assert_eq!(texts.first(9), texts);
+        assert_eq!(first.repeated(3).len(), 3);
+        assert_eq!(TensorData::I64(vec![]).repeated(3), TensorData::I64(vec![]));
         texts.truncate(2);
         assert_eq!(texts, first);
         let tensor = Tensor::new("x", vec![2, 3, 2], TensorData::U16(vec![0; 12])).unwrap();

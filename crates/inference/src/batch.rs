@@ -159,7 +159,12 @@ mod tests {
     use super::*;
 
     fn spec(name: &str, shape: &[Dim]) -> TensorSpec {
-        TensorSpec { name: name.to_owned(), datatype: DataType::F32, shape: shape.to_vec() }
+        TensorSpec {
+            name: name.to_owned(),
+            datatype: DataType::F32,
+            shape: shape.to_vec(),
+            optional: false,
+        }
     }
 
     fn named(name: &str) -> Dim {

@@ -38,9 +38,12 @@ pub struct ModelFolder {
 /// The first tensor that does not fit the signature, by name.
 pub fn arrange(signature: &Signature, mut tensors: Vec<Tensor>) -> Result<Vec<Tensor>, Problem> {
     signature.check(&tensors)?;
-    for (at, spec) in signature.inputs.iter().enumerate() {
+    // One that is optional may not be there: then the next one takes its place.
+    let mut at = 0;
+    for spec in &signature.inputs {
         if let Some(found) = tensors.iter().skip(at).position(|tensor| tensor.name == spec.name) {
             tensors.swap(at, at + found);
+            at += 1;
         }
     }
     Ok(tensors)

@@ -146,6 +146,7 @@ mod tests {
             name: name.to_owned(),
             datatype: DataType::F32,
             shape: vec![Dim::Fixed(4), Dim::Fixed(2)],
+            optional: false,
         };
         let signature = Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] };
         let rows = fixed_rows(&signature).unwrap();
@@ -211,6 +212,7 @@ mod tests {
                 name: name.to_owned(),
                 datatype: DataType::F32,
                 shape: vec![dim, Dim::Fixed(3)],
+                optional: false,
             };
             Signature { inputs: vec![spec("x", input)], outputs: vec![spec("y", output)] }
         };

@@ -53,6 +53,7 @@ impl Summing {
             name: name.to_owned(),
             datatype: DataType::F32,
             shape,
+            optional: false,
         };
         let signature = Signature {
             inputs: vec![spec("x", vec![Dim::Any, Dim::Any])],

@@ -24,6 +24,7 @@ fn signature_of(tensor: &Tensor) -> Signature {
         name: tensor.name.clone(),
         datatype: tensor.datatype(),
         shape: vec![Dim::Any; tensor.shape.len()],
+        optional: false,
     };
     Signature { inputs: vec![spec.clone()], outputs: vec![spec] }
 }
@@ -214,7 +215,7 @@ proptest! {
             Just(Dim::Any), (0_u64..5).prop_map(Dim::Fixed), any::<u64>().prop_map(Dim::Fixed)
         ], 0..4),
     ) {
-        let spec = TensorSpec { name: "x".to_owned(), datatype, shape };
+        let spec = TensorSpec { name: "x".to_owned(), datatype, shape, optional: false };
         let signature = Signature { inputs: vec![spec], outputs: vec![] };
         if let Ok(request) = binary::decode(&body, 0, &signature) {
             prop_assert_eq!(signature.check(&request.inputs), Ok(()));
@@ -263,7 +264,12 @@ proptest! {
         };
         let request =
             ModelInferRequest { inputs: vec![input], raw_input_contents, ..Default::default() };
-        let spec = TensorSpec { name: "x".to_owned(), datatype, shape: vec![Dim::Any; rank] };
+        let spec = TensorSpec {
+            name: "x".to_owned(),
+            datatype,
+            shape: vec![Dim::Any; rank],
+            optional: false,
+        };
         let signature = Signature { inputs: vec![spec], outputs: vec![] };
         if let Ok(request) = grpc::decode(request, &signature) {
             prop_assert_eq!(signature.check(&request.inputs), Ok(()));

@@ -35,6 +35,7 @@ fn signature(datatype: DataType) -> Signature {
         name: name.to_owned(),
         datatype,
         shape: vec![Dim::Any, Dim::Any],
+        optional: false,
     };
     Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }
 }

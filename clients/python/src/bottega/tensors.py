@@ -33,8 +33,9 @@ DTYPES = {
 class Spec:
     """An input as the server describes it. A dimension of -1 is of any length."""
 
-    def __init__(self, name: str, datatype: str, shape: Sequence[int]) -> None:
+    def __init__(self, name: str, datatype: str, shape: Sequence[int], optional: bool = False) -> None:
         self.name = name
+        self.optional = optional
         self.datatype = datatype
         self.shape = list(shape)
 
@@ -72,7 +73,7 @@ class Spec:
 
 def specs(metadata: Mapping[str, Any]) -> list[Spec]:
     """The inputs of V2's metadata."""
-    return [Spec(tensor["name"], tensor["datatype"], tensor["shape"]) for tensor in metadata["inputs"]]
+    return [Spec(tensor["name"], tensor["datatype"], tensor["shape"], tensor.get("optional", False)) for tensor in metadata["inputs"]]
 
 
 def columns(value: Any) -> dict[str, Any] | None:
@@ -107,7 +108,8 @@ def arrange(value: Any, inputs: Sequence[Spec]) -> dict[str, Any]:
     if len(inputs) == 1 and not isinstance(value, Mapping) and inputs[0].name not in by_name:
         stacked = [numpy.asarray(column) for column in by_name.values()]
         return {inputs[0].name: inputs[0].array(numpy.stack(stacked, axis=1))}
-    if by_name.keys() != known.keys():
+    required = {spec.name for spec in inputs if not spec.optional}
+    if not required <= by_name.keys() <= known.keys():
         raise ValueError(f"there are the inputs {sorted(by_name)}: expected {sorted(known)}")
     return {name: known[name].array(column) for name, column in by_name.items()}
 

@@ -163,7 +163,7 @@ fn specs(side: &str, fields: &[Field]) -> Result<Vec<TensorSpec>, String> {
         }
         let (datatype, shape) =
             field.tensor().map_err(|why| format!("{side} `{}` {why}", field.line()))?;
-        specs.push(TensorSpec { name, datatype, shape });
+        specs.push(TensorSpec { name, datatype, shape, optional: false });
     }
     Ok(specs)
 }

@@ -108,7 +108,12 @@ fn spec(side: &str, value: &Value) -> Result<TensorSpec, String> {
                     words(DataType::ALL).join(", ")
                 )
             })?;
-            Ok(TensorSpec { name: value.name.clone(), datatype, shape: shape.clone() })
+            Ok(TensorSpec {
+                name: value.name.clone(),
+                datatype,
+                shape: shape.clone(),
+                optional: false,
+            })
         }
         Kind::Tensor { shape: None, .. } => Err(format!(
             "{side} `{name}` has no shape: run onnx.shape_inference.infer_shapes over the model, or export it with shapes"

@@ -48,7 +48,7 @@ fn spec(kind: &str, outlet: &Outlet) -> Result<TensorSpec, Error> {
             Err(_) => Dim::Symbolic(symbol.clone()),
         })
         .collect();
-    Ok(TensorSpec { name: name.to_owned(), datatype, shape })
+    Ok(TensorSpec { name: name.to_owned(), datatype, shape, optional: false })
 }
 
 /// Our name of the runtime's type, if any protocol carries it.

@@ -24,6 +24,7 @@ fn engine(
         name: name.to_owned(),
         datatype: DataType::F32,
         shape: vec![Dim::Symbolic("n".to_owned())],
+        optional: false,
     };
     Function(Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }, function)
 }

@@ -23,7 +23,7 @@ export class PredictionError extends Error {
 /** Asks for a prediction. `url`: http://HOST:PORT; `options`: for `fetch`, as `signal`. */
 export async function predict(url: string, token: string, inputs: Inputs, options: RequestInit = {}): Promise<Outputs> {
   const given = inputs as unknown as Record<string, unknown>;
-  const tensors = INPUTS.map(({ name, datatype, rank }) => {
+  const tensors = INPUTS.filter(({ name }) => given[name] !== undefined).map(({ name, datatype, rank }) => {
     const data = given[name];
     check(name, datatype, data);
     return { name, datatype, shape: sizes(data, rank), data };

@@ -23,12 +23,23 @@ pub fn python(target: &Target<'_>) -> String {
     let lines = |fields: &[Field<'_>], line: &dyn Fn(&Field<'_>) -> String| -> String {
         fields.iter().map(|field| format!("    {}\n", line(field))).collect()
     };
-    let parameters: String = inputs.iter().map(|input| format!(", {}", annotated(input))).collect();
+    // Those without a default come first.
+    let required = inputs.iter().filter(|input| !input.spec.optional);
+    let optional = inputs.iter().filter(|input| input.spec.optional);
+    let parameters: String = required
+        .map(|input| format!(", {}", annotated(input)))
+        .chain(optional.map(|input| format!(", {} | None = None", annotated(input))))
+        .collect();
     let documented = lines(&inputs, &|input| format!("{}: {}", input.name, about(input.spec)));
     let attributes =
         lines(&outputs, &|output| format!("{}  # {}", annotated(output), about(output.spec)));
     let pairs = inputs.iter().map(|input| format!("{}: {}", literal(&input.spec.name), input.name));
-    let pairs: Vec<_> = pairs.collect();
+    let pairs = format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "));
+    let given = if inputs.iter().any(|input| input.spec.optional) {
+        format!("{{name: array for name, array in {pairs}.items() if array is not None}}")
+    } else {
+        pairs
+    };
     let taken = outputs.iter().map(|output| format!("answer[{}]", literal(&output.spec.name)));
     let taken: Vec<_> = taken.collect();
     format!(
@@ -56,11 +67,10 @@ def predict(client: Client{parameters}) -> Outputs:
     """Asks for a prediction.
 
 {documented}    """
-    answer = client.predict(ENDPOINT, {{{pairs}}})
+    answer = client.predict(ENDPOINT, {given})
     return Outputs({taken})
 "#,
         name = literal(endpoint),
-        pairs = pairs.join(", "),
         taken = taken.join(", "),
     )
 }

@@ -22,14 +22,32 @@ pub fn rust(target: &Target<'_>) -> String {
     let attributes = |fields: &[Field<'_>]| -> String {
         let line = |Field { spec, name }: &Field<'_>| {
             let element = element(spec.datatype);
-            format!("    /// `{}`\n    pub {name}: Array<{element}>,\n", about(spec))
+            let array = format!("Array<{element}>");
+            let kind = if spec.optional { format!("Option<{array}>") } else { array };
+            format!("    /// `{}`\n    pub {name}: {kind},\n", about(spec))
         };
         fields.iter().map(line).collect()
     };
     let given: String = inputs
         .iter()
+        .filter(|field| !field.spec.optional)
         .map(|Field { spec, name }| format!("        inputs.{name}.named({:?})?,\n", spec.name))
         .collect();
+    let more: String = inputs
+        .iter()
+        .filter(|field| field.spec.optional)
+        .map(|Field { spec, name }| {
+            let named = spec.name.as_str();
+            format!(
+                "    if let Some(array) = inputs.{name} {{\n        given.push(array.named({named:?})?);\n    }}\n"
+            )
+        })
+        .collect();
+    let (array, open) = if more.is_empty() {
+        ("inputs", "let inputs = [")
+    } else {
+        ("given", "let mut given = vec![")
+    };
     let taken: String = outputs
         .iter()
         .map(|Field { spec, name }| format!("        {name}: answer.take({:?})?,\n", spec.name))
@@ -60,9 +78,9 @@ pub struct Outputs {{
 /// # Errors
 /// A refusal, or nobody there.
 pub async fn predict(server: &Connection, inputs: Inputs) -> Result<Outputs, Error> {{
-    let inputs = [
+    {open}
 {given}    ];
-    let mut answer = server.predict(ENDPOINT, &inputs).await?;
+{more}    let mut answer = server.predict(ENDPOINT, &{array}).await?;
     Ok(Outputs {{
 {taken}    }})
 }}

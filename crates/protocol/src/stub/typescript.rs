@@ -15,7 +15,9 @@ pub fn typescript(target: &Target<'_>) -> String {
         let line = |spec: &TensorSpec| {
             let arrays = "[]".repeat(spec.shape.len());
             let name = literal(&spec.name);
-            format!("  /** {} */\n  {name}: {}{arrays};\n", about(spec), element(spec.datatype))
+            let mark = if spec.optional { "?" } else { "" };
+            let (about, element) = (about(spec), element(spec.datatype));
+            format!("  /** {about} */\n  {name}{mark}: {element}{arrays};\n")
         };
         specs.iter().map(line).collect()
     };

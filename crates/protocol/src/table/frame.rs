@@ -89,18 +89,20 @@ impl<'a, C: Cell<'a>> Frame<'a, C> {
             return Err(Problem::new(ErrorCode::Invalid, message).hint("leave the column out"));
         }
         let column = |spec: &TensorSpec| {
-            let at = self.columns.iter().position(|name| *name == spec.name);
-            let at = at.ok_or_else(|| {
+            let Some(at) = self.columns.iter().position(|name| *name == spec.name) else {
+                if spec.optional {
+                    return Ok(None);
+                }
                 let message =
                     format!("there is no column `{}`: the model needs {}", spec.name, names(specs));
-                Problem::new(ErrorCode::Invalid, message)
-            })?;
+                return Err(Problem::new(ErrorCode::Invalid, message));
+            };
             let cells = self.rows.iter().filter_map(move |row| row.get(at).copied());
             let seed = DataSeed(spec.datatype, self.dialect);
             let data = read(cells, seed, |row| place(row, at))?;
-            tensor(spec, data, &spec.name)
+            tensor(spec, data, &spec.name).map(Some)
         };
-        specs.iter().map(column).collect()
+        specs.iter().filter_map(|spec| column(spec).transpose()).collect()
     }
 
     fn matrix(

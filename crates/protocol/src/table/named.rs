@@ -27,10 +27,13 @@ pub(crate) fn inputs(
     check_names(&row, specs, "inputs")?;
     let each = |(at, spec): (usize, &TensorSpec)| {
         let field = format!("inputs.{}", spec.name);
-        let json = row.get(&spec.name, at).ok_or_else(|| missing(spec, specs, "inputs"))?;
-        whole(spec, json, dialect, &field)
+        match row.get(&spec.name, at) {
+            Some(json) => whole(spec, json, dialect, &field).map(Some),
+            None if spec.optional => Ok(None),
+            None => Err(missing(spec, specs, "inputs")),
+        }
     };
-    specs.iter().enumerate().map(each).collect()
+    specs.iter().enumerate().filter_map(|spec| each(spec).transpose()).collect()
 }
 
 /// A list of rows: an object with a value for each input, or the value for the input of a model that
@@ -66,14 +69,18 @@ pub(crate) fn instances(
     let column = |(at, spec): (usize, &TensorSpec)| {
         let name = spec.name.as_str();
         if let Some(row) = rows.iter().position(|row| row.get(name, at).is_none()) {
+            // One that is optional stands in every row or in none.
+            if spec.optional && rows.iter().all(|row| row.get(name, at).is_none()) {
+                return Ok(None);
+            }
             return Err(missing(spec, specs, &format!("{FIELD}[{row}]")));
         }
         let cells = rows.iter().filter_map(move |row| row.get(name, at));
         let place = |row| format!("{FIELD}[{row}].{name}");
         let data = read(cells, DataSeed(spec.datatype, dialect), place)?;
-        tensor(spec, data, name)
+        tensor(spec, data, name).map(Some)
     };
-    specs.iter().enumerate().map(column).collect()
+    specs.iter().enumerate().filter_map(|spec| column(spec).transpose()).collect()
 }
 
 fn whole(

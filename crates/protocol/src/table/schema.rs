@@ -53,7 +53,8 @@ fn one_or_all(specs: &[TensorSpec], value: impl Fn(&TensorSpec) -> Value) -> Val
 }
 
 fn object(specs: &[TensorSpec], value: impl Fn(&TensorSpec) -> Value) -> Value {
-    let names: Vec<_> = specs.iter().map(|spec| &spec.name).collect();
+    let required = specs.iter().filter(|spec| !spec.optional);
+    let names: Vec<_> = required.map(|spec| &spec.name).collect();
     let values: Map<_, _> = specs.iter().map(|spec| (spec.name.clone(), value(spec))).collect();
     json!({
         "type": "object", "required": names, "additionalProperties": false, "properties": values,

@@ -58,6 +58,9 @@ pub struct TensorConfig {
     pub data_type: String,
     /// Its sizes, without the batch; -1 for any.
     pub dims: Vec<i64>,
+    /// Whether a request may leave it out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 /// Runs that go on at once.
@@ -84,6 +87,7 @@ impl ModelConfig {
             name: spec.name.clone(),
             data_type: type_name(spec.datatype),
             dims: spec.shape.iter().skip(usize::from(is_batched)).map(size).collect(),
+            optional: spec.optional,
         };
         specs.iter().map(tensor).collect()
     }
@@ -138,13 +142,13 @@ fn type_number(name: &str) -> i32 {
 }
 
 impl From<TensorConfig> for messages::ModelInput {
-    fn from(TensorConfig { name, data_type, dims }: TensorConfig) -> Self {
-        Self { name, data_type: type_number(&data_type), dims }
+    fn from(TensorConfig { name, data_type, dims, optional }: TensorConfig) -> Self {
+        Self { name, data_type: type_number(&data_type), dims, optional }
     }
 }
 
 impl From<TensorConfig> for messages::ModelOutput {
-    fn from(TensorConfig { name, data_type, dims }: TensorConfig) -> Self {
+    fn from(TensorConfig { name, data_type, dims, optional: _ }: TensorConfig) -> Self {
         Self { name, data_type: type_number(&data_type), dims }
     }
 }

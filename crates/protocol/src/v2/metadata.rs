@@ -40,6 +40,9 @@ pub struct TensorMetadata {
     pub datatype: DataType,
     /// Its sizes; -1 for a dimension of any size.
     pub shape: Vec<i64>,
+    /// Whether a request may leave it out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 impl ModelMetadata {
@@ -76,6 +79,7 @@ impl From<&TensorSpec> for TensorMetadata {
             name: spec.name.clone(),
             datatype: spec.datatype,
             shape: spec.shape.iter().map(size).collect(),
+            optional: spec.optional,
         }
     }
 }
@@ -97,7 +101,7 @@ impl From<ModelMetadata> for messages::ModelMetadataResponse {
 
 impl From<TensorMetadata> for messages::model_metadata_response::TensorMetadata {
     fn from(metadata: TensorMetadata) -> Self {
-        let TensorMetadata { name, datatype, shape } = metadata;
+        let TensorMetadata { name, datatype, shape, optional: _ } = metadata;
         Self { name, datatype: datatype.to_string(), shape }
     }
 }

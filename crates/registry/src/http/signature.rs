@@ -27,6 +27,10 @@ pub struct TensorSpec {
     #[schema(value_type = String, examples("FP32"))]
     datatype: DataType,
     shape: Vec<Dimension>,
+    /// Whether a request may leave it out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    optional: bool,
 }
 
 /// A size; a name, for any size that is the same wherever the name stands; -1 for any size.
@@ -49,7 +53,7 @@ impl From<domain::Signature> for Signature {
 impl From<domain::TensorSpec> for TensorSpec {
     fn from(spec: domain::TensorSpec) -> Self {
         let shape = spec.shape.into_iter().map(Into::into).collect();
-        Self { name: spec.name, datatype: spec.datatype, shape }
+        Self { name: spec.name, datatype: spec.datatype, shape, optional: spec.optional }
     }
 }
 
@@ -102,6 +106,6 @@ impl TryFrom<TensorSpec> for domain::TensorSpec {
         if spec.name.contains('\0') {
             return Err(Problem::invalid("signature", "a tensor's name holds U+0000"));
         }
-        Ok(Self { name: spec.name, datatype: spec.datatype, shape })
+        Ok(Self { name: spec.name, datatype: spec.datatype, shape, optional: spec.optional })
     }
 }

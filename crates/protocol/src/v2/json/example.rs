@@ -47,7 +47,7 @@ pub fn schema(signature: &Signature) -> Value {
             "parameters": { "type": ["object", "null"] },
             "inputs": {
                 "type": "array",
-                "minItems": signature.inputs.len(),
+                "minItems": signature.inputs.iter().filter(|spec| !spec.optional).count(),
                 "maxItems": signature.inputs.len(),
                 "items": any_of(inputs),
             },
