@@ -19,6 +19,11 @@ pub trait Engine: Send {
     /// # Errors
     /// The model's own failure, an answer that is too large, or a run that the deadline ended.
     fn infer(&mut self, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, Error>;
+
+    /// Whether a run that takes too long for its caller's thread may be ended, to be begun again elsewhere.
+    fn ends_runs_early(&self) -> bool {
+        true
+    }
 }
 
 /// A version's files on this node, verified, and which of them is loaded.

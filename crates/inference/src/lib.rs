@@ -29,7 +29,7 @@ mod pace;
 mod padded;
 mod plan;
 mod probe;
-mod process;
+pub mod process;
 mod queue;
 mod replica;
 mod runtime;

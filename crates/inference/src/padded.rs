@@ -97,6 +97,10 @@ impl Engine for Padded {
         &self.signature
     }
 
+    fn ends_runs_early(&self) -> bool {
+        self.engine.ends_runs_early()
+    }
+
     fn infer(&mut self, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, Error> {
         let Some(rows) = batch::rows(inputs) else {
             let message = "inputs differ in their number of rows, or have none";

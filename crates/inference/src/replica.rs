@@ -128,21 +128,34 @@ impl Replica {
         options: &ReplicaOptions,
         example: Option<Vec<Tensor>>,
     ) -> Result<Self, Error> {
-        let plan = Plan::new(model.bytes, options.cores);
-        let onnx = OnnxOptions {
-            threads: plan.threads_per_run,
-            max_output_bytes: options.max_output_bytes,
+        let load = |threads| -> Result<Box<dyn Engine>, Error> {
+            let onnx = OnnxOptions { threads, max_output_bytes: options.max_output_bytes };
+            Ok(Box::new(OnnxEngine::load(runtime, model, &onnx)?))
         };
-        let load = || OnnxEngine::load(runtime, model, &onnx);
-        let first = load()?;
+        Self::of(model.bytes, load, options, example)
+    }
+
+    /// Loads a version of so many bytes, and looks at its speed: as many engines as pay, each a copy of its
+    /// own with so many threads. Blocks: call it where that is allowed.
+    ///
+    /// # Errors
+    /// What `load` says, or the model's failure on the example.
+    pub fn of(
+        bytes: u64,
+        load: impl Fn(usize) -> Result<Box<dyn Engine>, Error>,
+        options: &ReplicaOptions,
+        example: Option<Vec<Tensor>>,
+    ) -> Result<Self, Error> {
+        let plan = Plan::new(bytes, options.cores);
+        let first = load(plan.threads_per_run)?;
         let example = example.map(|example| arrange(first.signature(), example)).transpose()?;
         let deadline = Instant::now() + options.probe_time;
-        let prepared = prepare(Box::new(first), example.as_deref(), deadline)?;
+        let prepared = prepare(first, example.as_deref(), deadline)?;
         let Prepared { engine: first, profile, rows } = prepared;
         let threads = options.threads.unwrap_or_else(|| plan.runs(&profile)).max(1);
         let mut engines = vec![first];
         for _ in 1..threads {
-            let next = Box::new(load()?);
+            let next = load(plan.threads_per_run)?;
             engines.push(match rows {
                 Some(rows) => Box::new(Padded::new(next, rows)),
                 None => next,
@@ -172,7 +185,7 @@ impl Replica {
         let shared = Arc::new(Shared {
             signature: first.signature().clone(),
             queue: Queue::new(limits),
-            direct: Direct::new(Plan::runs_on_callers_threads(&profile)),
+            direct: Direct::new(first.ends_runs_early() && Plan::runs_on_callers_threads(&profile)),
             may_join: AtomicBool::new(profile.batchable),
             profile,
             engines: engines.into_iter().map(|engine| Mutex::new(Some(engine))).collect(),

@@ -1,16 +1,32 @@
-//! The throw-away process in which a version is tried: `bottega worker --trial`.
+//! The processes that touch a model and are not the node's own.
 //!
-//! It reads its order from standard input, loads ONNX Runtime, confines itself, says so, and only
-//! then touches the model. It writes reports on standard output and nothing else.
+//! `bottega worker --trial` is thrown away when it has tried a version. It reads its order from standard input, loads ONNX Runtime, confines itself, says so, and only
+//! then touches the model. It writes reports on standard output and nothing else. `bottega worker --serve`
+//! ([`serve`]) becomes the program that answers for a version, which for ONNX is `bottega worker
+//! --engine` ([`engine`]).
 
 mod confine;
+mod guard;
+mod program;
+mod serve;
+
+pub use self::{
+    program::engine,
+    serve::{Inside, serve},
+};
 
 use std::{
+    fs,
     io::{self, Read, Write},
+    os::unix::process::parent_id,
     path::Path,
     process::ExitCode,
     time::Instant,
 };
+
+use nix::sched::CloneFlags;
+
+use self::confine::{NOBODY, Walls};
 
 use crate::{
     Engine, Error, ModelFolder, Runtime, arrange,
@@ -20,7 +36,7 @@ use crate::{
     trial::{Order, Report, TrialJob, TrialLimits, TrialReport, Work, too_large, too_slow},
 };
 
-/// The whole worker.
+/// The whole worker that tries a version or looks into its files.
 #[must_use]
 pub fn main() -> ExitCode {
     let report = match prepare() {
@@ -48,7 +64,8 @@ fn tell(report: &Report) -> io::Result<()> {
 fn prepare() -> Result<(Task, TrialLimits), Error> {
     let ours =
         |what: &str, error: &dyn std::fmt::Display| Error::Worker(format!("{what}: {error}"));
-    let left = confine::leave().map_err(|error| ours("moving out", &error))?;
+    let left =
+        confine::leave(CloneFlags::empty(), None).map_err(|error| ours("moving out", &error))?;
     let mut text = Vec::new();
     io::stdin().read_to_end(&mut text).map_err(|error| ours("reading its order", &error))?;
     let order: Order =
@@ -57,13 +74,39 @@ fn prepare() -> Result<(Task, TrialLimits), Error> {
         Work::Trial(job) => Some(Runtime::load(&job.library)?),
         Work::Scan(_) => None,
     };
-    confine::confine(&order, left).map_err(|error| ours("confining itself", &error))?;
+    let limits = &order.limits;
+    let walls = Walls {
+        folder: order.work.folder(),
+        readable: &[],
+        scratch: None,
+        own_processes: false,
+        user: NOBODY,
+        memory_bytes: limits.memory_bytes,
+        processes: 0,
+        files: 64,
+        time: Some(limits.time),
+    };
+    confine::confine(&walls, left)
+        .and_then(|_| check(order.parent))
+        .map_err(|error| ours("confining itself", &error))?;
     let task = match (order.work, runtime) {
         (Work::Trial(job), Some(runtime)) => Task::Trial(runtime, job),
         (Work::Trial(_), None) => return Err(Error::Worker("it has no runtime".to_owned())),
         (Work::Scan(job), _) => Task::Scan(job),
     };
     Ok((task, order.limits))
+}
+
+/// Sees that the one who started it is there, and that the model can be found: the runtime looks weights
+/// up from the root down, and better our fault now than the model's.
+fn check(parent: u32) -> io::Result<()> {
+    if parent_id() != parent {
+        return Err(io::Error::other("the process that started it is gone"));
+    }
+    std::env::current_dir().and_then(fs::symlink_metadata).map(drop).map_err(|error| {
+        let what = "the user nobody must be able to enter the folders above the model's";
+        io::Error::new(error.kind(), format!("{what}: {error}"))
+    })
 }
 
 /// What is left to do once confined.

@@ -3,14 +3,42 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use inference::worker::{self, Inside};
 
 #[derive(Args)]
+#[group(id = "work", required = true, multiple = false, args = ["trial", "serve", "engine"])]
 pub struct Options {
     /// Try the version that standard input describes, and report on standard output
-    #[arg(long, required = true)]
+    #[arg(long)]
     trial: bool,
+    /// Become, confined, the program that answers for a version; standard input is the socket to its node
+    #[arg(long)]
+    serve: bool,
+    /// Answer for an ONNX version; standard input is the socket to its node
+    #[arg(long)]
+    engine: bool,
+    #[command(flatten)]
+    inside: InsideOptions,
 }
 
-pub fn run(_options: &Options) -> ExitCode {
-    inference::worker::main()
+/// What `--serve` tells itself.
+#[derive(Args)]
+struct InsideOptions {
+    #[arg(long, hide = true, requires = "serve")]
+    seat: Option<u32>,
+    #[arg(long, hide = true, requires = "seat")]
+    left: bool,
+    #[arg(long, hide = true, requires = "left")]
+    with_users: bool,
+}
+
+pub fn run(options: &Options) -> ExitCode {
+    let InsideOptions { seat, left, with_users } = options.inside;
+    if options.trial {
+        worker::main()
+    } else if options.engine {
+        worker::engine()
+    } else {
+        worker::serve(seat.map(|seat| Inside { seat, left, with_users }))
+    }
 }

@@ -37,16 +37,14 @@ pub(crate) enum Kind {
     Answer = 4,
     /// There is none.
     Error = 5,
-    /// Is it there?
-    Ping = 6,
-    /// It is.
-    Pong = 7,
+    /// The worker is confined, and now becomes the program.
+    Confined = 6,
 }
 
 impl Kind {
     fn of(byte: u8) -> Option<Self> {
-        use Kind::{Answer, Error, Infer, Load, Loaded, Ping, Pong};
-        [Load, Loaded, Infer, Answer, Error, Ping, Pong].into_iter().find(|&it| it as u8 == byte)
+        use Kind::{Answer, Confined, Error, Infer, Load, Loaded};
+        [Load, Loaded, Infer, Answer, Error, Confined].into_iter().find(|&it| it as u8 == byte)
     }
 }
 
@@ -91,9 +89,12 @@ pub(crate) struct Loaded {
     pub(crate) signature: Option<Signature>,
 }
 
-/// The head of [`Kind::Ping`] and [`Kind::Pong`].
+/// The head of [`Kind::Confined`].
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Nothing {}
+pub(crate) struct Confined {
+    /// What this machine does not allow.
+    pub(crate) without: Vec<String>,
+}
 
 /// The head of [`Kind::Error`].
 #[derive(Debug, Serialize, Deserialize)]

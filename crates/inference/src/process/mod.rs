@@ -1,4 +1,85 @@
 //! A version in a process of its own.
+//!
+//! [`ProcessEngine`] is an engine as any other: it hands what it is asked to a confined process
+//! ([`Program`]) and waits for the answer. A thread of its own ([`keeper`]) starts that process, watches
+//! its memory, hears what it prints, and starts it again, later each time, when it has ended. So N
+//! processes are N engines of one [`Replica`](crate::Replica), which puts requests together, queues and
+//! drains as it does for engines in the node's own process.
+//!
+//! What the process does with itself before it touches the model is in [`worker`](crate::worker).
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the engine that speaks it follows"))]
-mod frame;
+mod death;
+mod engine;
+pub(crate) mod frame;
+mod keeper;
+mod link;
+mod printed;
+mod program;
+mod tree;
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+pub(crate) use self::{death::is_out_of_memory, program::Order};
+pub use self::{
+    engine::ProcessEngine,
+    program::{Bounds, Program},
+};
+
+use crate::sync::lock;
+
+/// What a node gives to the processes that it starts.
+#[derive(Clone)]
+pub struct Host {
+    exe: PathBuf,
+    printed: Arc<dyn Fn(&str) + Send + Sync>,
+    /// What this machine did not allow, as far as that was told.
+    missing: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Host {
+    /// `exe` is the program whose `worker --serve` is [`serve`](crate::worker::serve), normally the running
+    /// one. What models print is told to `tracing`.
+    #[must_use]
+    pub fn new(exe: PathBuf) -> Self {
+        let printed = Arc::new(|line: &str| tracing::info!(target: "model", "{line}"));
+        Self { exe, printed, missing: Arc::default() }
+    }
+
+    /// The same for a version whose lines are told to somebody else, one by one and without their ends;
+    /// none is too long, and there are not too many.
+    #[must_use]
+    pub fn printing(&self, printed: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        Self { printed, ..self.clone() }
+    }
+
+    /// The program whose `worker` is ours.
+    #[must_use]
+    pub fn exe(&self) -> &std::path::Path {
+        &self.exe
+    }
+
+    /// Says once what workers are confined without.
+    fn note_missing(&self, without: Vec<String>) {
+        let mut missing = lock(&self.missing);
+        for what in without {
+            if !missing.contains(&what) {
+                tracing::warn!(
+                    what,
+                    "models in processes of their own are confined without it: this machine does not allow it"
+                );
+                missing.insert(what);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("exe", &self.exe).finish_non_exhaustive()
+    }
+}

@@ -6,7 +6,7 @@ use domain::{FilePath, pickle::FileFindings};
 use nix::sys::signal::Signal;
 
 use super::{Report, TrialLimits, process::Remains};
-use crate::Error;
+use crate::{Error, process::is_out_of_memory};
 
 /// What came of a worker.
 #[derive(Debug)]
@@ -78,8 +78,7 @@ pub(super) fn judge(remains: &Remains) -> Result<Outcome, Error> {
     if !confined {
         return Err(Error::Worker(format!("it ended early ({status}): {complaints}")));
     }
-    let out_of_memory =
-        ["bad_alloc", "memory allocation of"].iter().any(|sign| complaints.contains(sign));
+    let out_of_memory = is_out_of_memory(complaints);
     let signal = status.signal().and_then(|signal| Signal::try_from(signal).ok());
     let fault = match signal {
         _ if out_of_memory => Fault::TooLarge,

@@ -112,7 +112,7 @@ fn tensors_are_aligned_and_the_prefix_is_as_written_down() {
 fn what_is_announced_is_held_against_the_bounds() {
     let announced = |head: u32, body: u64| {
         let mut bytes = Vec::new();
-        encode(&mut bytes, Kind::Pong, 1, &Nothing {}, &[]).unwrap();
+        encode(&mut bytes, Kind::Confined, 1, &Confined { without: vec![] }, &[]).unwrap();
         bytes.splice(8..12, head.to_le_bytes());
         bytes.splice(16..24, body.to_le_bytes());
         let mut buffer = Vec::new();

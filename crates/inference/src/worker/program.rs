@@ -1,0 +1,164 @@
+//! `bottega worker --engine`: the program that answers for an ONNX version, confined.
+
+use std::{
+    env,
+    io::{self, BufReader, Write as _},
+    os::{fd::AsFd as _, unix::net::UnixStream},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use domain::{FilePath, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Engine as _, Error, ModelFolder, Runtime, arrange,
+    onnx::{OnnxEngine, OnnxOptions},
+    process::{
+        Program,
+        frame::{self, Answer, Fault, FrameError, Infer, Kind, Loaded, Refusal},
+    },
+};
+
+/// What it is told first.
+#[derive(Serialize, Deserialize)]
+struct Load {
+    /// ONNX Runtime's library.
+    library: PathBuf,
+    file: FilePath,
+    threads: usize,
+    output_bytes: usize,
+}
+
+impl Program {
+    /// What answers for an ONNX version: `exe` is the program whose `worker --engine` is
+    /// [`engine`](crate::worker::engine), normally the running one.
+    #[must_use]
+    pub fn onnx(exe: &Path, library: &Path, model: &ModelFolder, options: &OnnxOptions) -> Self {
+        let load = Load {
+            library: library.to_owned(),
+            file: model.file.clone(),
+            threads: options.threads,
+            output_bytes: options.max_output_bytes,
+        };
+        let mut readable = Self::machine();
+        readable.extend([exe.to_owned(), library.to_owned()]);
+        // The library may be a link to a file beside it.
+        readable.extend(library.canonicalize());
+        let paths = env::var_os("LD_LIBRARY_PATH");
+        readable.extend(paths.iter().flat_map(env::split_paths).filter(|path| path.is_absolute()));
+        let environment = paths.and_then(|paths| paths.into_string().ok());
+        Self {
+            command: exe.to_owned(),
+            arguments: ["worker", "--engine"].map(String::from).to_vec(),
+            environment: environment
+                .map(|paths| ("LD_LIBRARY_PATH".to_owned(), paths))
+                .into_iter()
+                .collect(),
+            readable,
+            folder: model.path.clone(),
+            load: serde_json::to_value(load).unwrap_or_default(),
+        }
+    }
+}
+
+/// The whole program.
+#[must_use]
+pub fn engine() -> ExitCode {
+    match talk() {
+        // The node has left.
+        Ok(()) | Err(FrameError::Io(_)) => ExitCode::SUCCESS,
+        Err(FrameError::Broken(_) | FrameError::TooLarge { .. }) => ExitCode::FAILURE,
+    }
+}
+
+fn talk() -> Result<(), FrameError> {
+    let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut reader = BufReader::with_capacity(64 << 10, socket.try_clone()?);
+    let (mut out, mut buffer) = (Vec::new(), Vec::new());
+    let frame = frame::read(&mut reader, 0, &mut buffer)?;
+    let number = frame.number;
+    let mut engine =
+        match frame.head().map_err(|error| Error::Model(error.to_string())).and_then(load) {
+            Ok(engine) => engine,
+            Err(error) => {
+                encode(&mut out, Kind::Error, number, &refusal(error), &[]);
+                return Ok(socket.write_all(&out)?);
+            }
+        };
+    encode(
+        &mut out,
+        Kind::Loaded,
+        number,
+        &Loaded { signature: Some(engine.signature().clone()) },
+        &[],
+    );
+    loop {
+        socket.write_all(&out)?;
+        let frame = frame::read(&mut reader, u64::MAX, &mut buffer)?;
+        if frame.kind != Kind::Infer {
+            return Err(FrameError::Broken("it is no question".to_owned()));
+        }
+        let number = frame.number;
+        let Infer { within_us, tensors } = frame.head()?;
+        let deadline =
+            Instant::now() + Duration::from_micros(within_us).min(Duration::from_hours(24));
+        let inputs = frame.tensors(tensors)?;
+        let answer = arrange(engine.signature(), inputs)
+            .map_err(Error::from)
+            .and_then(|inputs| engine.infer(&inputs, deadline));
+        match answer {
+            Ok(tensors) => {
+                let head = Answer { tensors: frame::describe(&tensors) };
+                encode(&mut out, Kind::Answer, number, &head, &tensors);
+            }
+            Err(error) => encode(&mut out, Kind::Error, number, &refusal(error), &[]),
+        }
+        buffer.shrink_to(1 << 20);
+    }
+}
+
+/// Writes a frame in place of what is there, or why that cannot be.
+fn encode(out: &mut Vec<u8>, kind: Kind, number: u32, head: &impl Serialize, tensors: &[Tensor]) {
+    if out.capacity() > 1 << 20 {
+        *out = Vec::new();
+    }
+    if let Err(problem) = frame::encode(out, kind, number, head, tensors) {
+        let refusal = Refusal { kind: Fault::Failed, message: problem.message, field: None };
+        // Its head is short.
+        let _ = frame::encode(out, Kind::Error, number, &refusal, &[]);
+    }
+}
+
+fn load(load: Load) -> Result<OnnxEngine, Error> {
+    let runtime = Runtime::load(&load.library)?;
+    let path = env::var_os("BOTTEGA_MODEL").map(PathBuf::from);
+    let path = path.ok_or_else(|| Error::Worker("it is told of no folder".to_owned()))?;
+    let model = ModelFolder { path, file: load.file, bytes: 0 };
+    let options = OnnxOptions { threads: load.threads, max_output_bytes: load.output_bytes };
+    OnnxEngine::load(&runtime, &model, &options)
+}
+
+fn refusal(error: Error) -> Refusal {
+    let (kind, message, field) = match error {
+        Error::Input(problem) => (Fault::Input, problem.message, problem.field),
+        Error::Run(why) => (Fault::Run, why, None),
+        Error::Model(why) => (Fault::Load, why, None),
+        Error::Memory => (Fault::Memory, error.to_string(), None),
+        Error::OutputTooLarge { ref name, .. } => {
+            (Fault::TooLarge, error.to_string(), Some(name.clone()))
+        }
+        Error::Timeout => (Fault::Timeout, error.to_string(), None),
+        Error::Failed(_)
+        | Error::Gone(_)
+        | Error::Library(_)
+        | Error::Overloaded
+        | Error::Draining
+        | Error::Worker(_)
+        | Error::Thread(_)
+        | Error::Fetch(_)
+        | Error::Cache { .. } => (Fault::Failed, error.to_string(), None),
+    };
+    Refusal { kind, message, field }
+}
