@@ -19,12 +19,13 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("inference", &["artifacts", "domain"]),
     ("auth", &["policy", "store", "rest", "domain"]),
     ("client", &["protocol", "domain"]),
-    ("registry", &["auth", "artifacts", "store", "rest", "domain"]),
+    ("remote", &["auth", "protocol", "store", "rest", "domain"]),
+    ("registry", &["remote", "auth", "artifacts", "store", "rest", "domain"]),
     ("tracking", &["auth", "artifacts", "store", "domain"]),
     ("notify", &["auth", "store", "rest", "domain"]),
     ("mlflow", &["tracking", "registry", "notify", "auth", "artifacts", "store", "rest", "domain"]),
     ("monitor", &["artifacts", "auth", "store", "rest", "domain"]),
-    ("gateway", &["inference", "protocol", "auth", "store", "rest", "domain"]),
+    ("gateway", &["inference", "remote", "protocol", "auth", "store", "rest", "domain"]),
     ("deployer", &["inference", "artifacts", "auth", "store", "rest", "domain"]),
 ];
 

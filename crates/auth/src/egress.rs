@@ -126,6 +126,8 @@ pub enum Purpose {
     Webhook,
     /// Whoever says who somebody is.
     Issuer,
+    /// Whoever answers hooks, and for external models.
+    Remote,
 }
 
 impl Purpose {
@@ -133,6 +135,7 @@ impl Purpose {
         match self {
             Self::Webhook => "webhook",
             Self::Issuer => "issuer",
+            Self::Remote => "server",
         }
     }
 
@@ -140,12 +143,13 @@ impl Purpose {
         match self {
             Self::Webhook => "--webhook-allow",
             Self::Issuer => "--oidc-allow",
+            Self::Remote => "--remote-allow",
         }
     }
 
     const fn field(self) -> &'static str {
         match self {
-            Self::Webhook => "url",
+            Self::Webhook | Self::Remote => "url",
             Self::Issuer => "issuer",
         }
     }
@@ -156,6 +160,8 @@ impl Purpose {
 pub struct Guard {
     purpose: Purpose,
     allowed: Arc<Networks>,
+    /// Whether only networks are reached that the operator allows, for what may be read on the way.
+    clear: bool,
     /// Another one in tests, where names change their addresses.
     look_up: fn(String) -> Found,
 }
@@ -164,7 +170,7 @@ impl Guard {
     /// Lets through what is public, and these networks.
     #[must_use]
     pub fn new(purpose: Purpose, allowed: Networks) -> Self {
-        Self { purpose, allowed: Arc::new(allowed), look_up }
+        Self { purpose, allowed: Arc::new(allowed), clear: false, look_up }
     }
 
     /// A client that connects to nothing else, follows no redirect, and waits no longer than that for
@@ -184,8 +190,35 @@ impl Guard {
             .build()
     }
 
+    /// The same for what is sent in the clear: it stays where the operator says that it may be read.
+    #[must_use]
+    pub fn in_the_clear(&self) -> Self {
+        Self { clear: true, ..self.clone() }
+    }
+
     fn admits(&self, address: IpAddr) -> bool {
-        is_public(address) || self.allowed.hold(address)
+        (!self.clear && is_public(address)) || self.allowed.hold(address)
+    }
+
+    /// Whether the host of a URL may be reached where it is an address: no client looks those up. Names
+    /// are looked at by [`Guard::client`] as it connects.
+    ///
+    /// # Errors
+    /// It may not, in words.
+    pub fn check_address(&self, url: &Url) -> Result<(), String> {
+        let guard = if url.scheme() == "https" { self.clone() } else { self.in_the_clear() };
+        let host = url.host_str().unwrap_or_default();
+        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            Ok(address) if !guard.admits(address) => Err(self.refusal(host, address)),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    fn refusal(&self, host: &str, address: IpAddr) -> String {
+        format!(
+            "`{host}` leads to {address}, which is not public: the operator may allow its network with {}",
+            self.purpose.option()
+        )
     }
 
     /// A URL that may be reached now.
@@ -236,11 +269,7 @@ impl Guard {
             return Err(format!("`{host}` has no address"));
         }
         match found.iter().find(|address| !self.admits(address.ip())) {
-            Some(refused) => Err(format!(
-                "`{host}` leads to {}, which is not public: the operator may allow its network with {}",
-                refused.ip(),
-                self.purpose.option()
-            )),
+            Some(refused) => Err(self.refusal(host, refused.ip())),
             None => Ok(found),
         }
     }

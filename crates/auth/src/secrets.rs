@@ -23,6 +23,7 @@ pub fn vault(ring: &KeyRing, kind: Kind) -> Vault {
             Kind::Webhook => "webhooks",
             Kind::HashKey => "hashes",
             Kind::SigningKey => "signing",
+            Kind::Credential => "credentials",
         },
     )
 }

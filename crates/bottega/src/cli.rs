@@ -117,6 +117,9 @@ pub enum Question {
     /// Carry what another server has over to this one
     #[command(subcommand)]
     Import(commands::import::Verb),
+    /// Keep secrets that hooks and external models send to their servers
+    #[command(subcommand)]
+    Credentials(commands::credentials::Verb),
     /// List the platform's secret keys, and seal every secret under the current one
     #[command(subcommand)]
     Secrets(commands::secrets::Verb),

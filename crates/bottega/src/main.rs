@@ -78,6 +78,7 @@ async fn ask(
         Question::Oidc(verb) => commands::oidc::run(server, verb, output).await,
         Question::Webhooks(verb) => commands::webhooks::run(server, verb, output).await,
         Question::Import(verb) => commands::import::run(server, verb, output).await,
+        Question::Credentials(verb) => commands::credentials::run(server, verb, output).await,
         Question::Secrets(verb) => commands::secrets::run(server, verb, output).await,
         Question::Settings(verb) => commands::settings::run(server, verb, output).await,
         Question::Collect(options) => commands::collect::run(server, options, output).await,

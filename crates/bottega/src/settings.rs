@@ -39,6 +39,7 @@ pub const KEYS: &[&str] = &[
     "trial_timeout",
     "trial_memory_bytes",
     "webhook_allow",
+    "remote_allow",
     "retention",
     "trusted_proxies",
     "public_url",
@@ -173,6 +174,10 @@ pub struct Settings {
     /// Networks that webhooks may reach although they are not public, as `10.0.0.0/8,fd00::/8`.
     #[serde(default)]
     pub webhook_allow: Option<String>,
+    /// Networks that hooks and external models may reach although they are not public, as
+    /// `10.0.0.0/8,fd00::/8`.
+    #[serde(default)]
+    pub remote_allow: Option<String>,
     /// How long what is deleted can be restored, before it is purged.
     #[serde(deserialize_with = "duration")]
     pub retention: Duration,

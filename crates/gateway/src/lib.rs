@@ -22,6 +22,7 @@ mod capture;
 mod collector;
 mod demand;
 pub mod grpc;
+mod hooks;
 pub mod http;
 mod identity;
 mod live;

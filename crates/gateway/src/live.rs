@@ -18,7 +18,7 @@ use inference::{CachedFolder, Replica};
 use serde_json::Value;
 
 use crate::{
-    demand::OnDemand, identity::Labels, metrics::EndpointMetrics, routing::Routing,
+    demand::OnDemand, hooks::Hooks, identity::Labels, metrics::EndpointMetrics, routing::Routing,
     statistics::Statistics,
 };
 
@@ -58,6 +58,20 @@ pub(crate) struct Share {
     pub(crate) statistics: Arc<Statistics>,
     /// What is captured of its answers.
     pub(crate) source: Arc<Source>,
+    /// What happens to requests and answers on the way; absent where nothing does.
+    pub(crate) hooks: Option<Arc<Hooks>>,
+}
+
+impl Share {
+    /// What goes in and comes out for callers.
+    pub(crate) fn signature(&self) -> &Signature {
+        self.hooks.as_ref().map_or(&self.served.signature, |hooks| &hooks.callers)
+    }
+
+    /// A request body that it answers, if the version's author gave one that is its callers' as well.
+    pub(crate) fn input_example(&self) -> Option<&Value> {
+        self.served.input_example.as_ref().filter(|_| self.hooks.is_none())
+    }
 }
 
 /// How far an endpoint is that nothing answers for yet.

@@ -35,9 +35,9 @@ pub(crate) async fn endpoint(
     version: Option<i32>,
 ) -> Result<ModelMetadata, Problem> {
     let route = settled_route(state, permit.resource().name()).await?;
-    let served = &route.pick(version)?.served;
+    let share = route.pick(version)?;
     let versions = route.shares.iter().map(|share| share.served.labels.version.clone()).collect();
-    Ok(ModelMetadata::new(route.name.as_str(), versions, PLATFORM, &served.signature))
+    Ok(ModelMetadata::new(route.name.as_str(), versions, PLATFORM, share.signature()))
 }
 
 /// How an endpoint is run, by the version that answers now, or by one of those that may be asked for.
@@ -50,8 +50,9 @@ pub(crate) async fn config(
     version: Option<i32>,
 ) -> Result<ModelConfig, Problem> {
     let route = settled_route(state, permit.resource().name()).await?;
-    let served = &route.pick(version)?.served;
-    let (profile, signature) = (served.replica.profile(), &served.signature);
+    let share = route.pick(version)?;
+    let served = &share.served;
+    let (profile, signature) = (served.replica.profile(), share.signature());
     let is_batched = profile.batchable && ModelConfig::has_batch(signature);
     let count = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let versions = route.shares.iter().map(|share| share.served.number.into()).collect();

@@ -9,6 +9,7 @@ use domain::{ErrorCode, capture::Protocol};
 use prometheus_client::registry::Registry;
 
 use crate::{
+    hooks::Lookups,
     routing::Detours,
     sharded::Sharded,
     stages::{Histogram, Told, nanos},
@@ -41,12 +42,13 @@ pub(crate) const OK: &str = "ok";
 #[derive(Debug, Clone)]
 pub struct Metrics {
     pub(crate) detours: Detours,
+    pub(crate) lookups: Lookups,
 }
 
 impl Metrics {
     /// Makes the metrics known to a registry, which has no prefix of its own.
     pub fn register(registry: &mut Registry) -> Self {
-        Self { detours: Detours::register(registry) }
+        Self { detours: Detours::register(registry), lookups: Lookups::register(registry) }
     }
 }
 

@@ -189,7 +189,7 @@ async fn answer<'r, T>(
         pick.share.served.replica.expect(ask, begun)?;
     }
     let at = Instant::now();
-    let mut request = decode(&pick.share.served.signature)?;
+    let mut request = decode(pick.share.signature())?;
     let decoded = at.elapsed();
     let inputs = std::mem::take(&mut request.inputs);
     let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
@@ -199,6 +199,14 @@ async fn answer<'r, T>(
     let theirs = request.timeout().and_then(|timeout| begun.checked_add(timeout));
     let deadline = [asked.until, theirs].into_iter().flatten().fold(longest, Instant::min);
     let ask = Ask { deadline, priority: Priority::of_level(request.priority()), ..ask };
+    // What is captured is the callers' side of hooks. Boxed, so that who has none does not carry it.
+    let (inputs, sent) = match &pick.share.hooks {
+        None => (inputs, None),
+        Some(hooks) => {
+            let sent = watched.wanted().map(|_| inputs.clone()).unwrap_or_default();
+            (Box::pin(hooks.before(state, inputs, rows, deadline)).await?, Some(sent))
+        }
+    };
     let (answer, copied) = pick.infer(state, route, inputs, ask).await?;
     // The route's, which is the caller's until they are done: whoever drains the version waits for that.
     let served = pick.share.served.as_ref();
@@ -207,8 +215,15 @@ async fn answer<'r, T>(
     let id = inference_id(asked.id, request.id.as_deref());
     if let Some(copied) = copied {
         let about = About::of(asked, id.clone(), begun);
-        copied.answered(&outputs, &state.shadows, watched.wanted().map(|wanted| (wanted, about)));
+        // A shadow gets the model's side of hooks, of which nothing is captured.
+        let wanted = watched.wanted().filter(|_| sent.is_none());
+        copied.answered(&outputs, &state.shadows, wanted.map(|wanted| (wanted, about)));
     }
+    let outputs = match &pick.share.hooks {
+        None => outputs,
+        Some(hooks) => Box::pin(hooks.after(state, outputs, rows, deadline)).await?,
+    };
+    let inputs = sent.unwrap_or(inputs);
     let taken = watched.take(rows, inputs, &outputs);
     let outputs = select(outputs, &request.outputs);
     let (value, bytes_out) = encode(Answered { served, id: &id, request, outputs })?;
@@ -302,13 +317,13 @@ pub(crate) fn ready(
 ///
 /// # Errors
 /// No such endpoint, no version ready, or that version is not in the present release.
-pub(crate) async fn served(
+pub(crate) async fn share(
     state: &State,
     permit: &Permit<verbs::View>,
     version: Option<i32>,
-) -> Result<Arc<Served>, Problem> {
+) -> Result<Share, Problem> {
     let route = settled_route(state, permit.resource().name()).await?;
-    route.pick(version).map(|share| Arc::clone(&share.served))
+    route.pick(version).cloned()
 }
 
 /// Which version of the present release a caller insists on.

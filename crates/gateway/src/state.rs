@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 use auth::{Access, Authenticator, Limiter};
 use domain::{NodeId, capture::Sink};
 use inference::{ModelCache, ReplicaOptions, Runtime};
+use remote::Remote;
 use store::Database;
 use tokio::sync::watch;
 
@@ -94,6 +95,8 @@ pub struct Resources {
     pub runtime: Runtime,
     /// The models' files on this machine.
     pub cache: Arc<ModelCache>,
+    /// What asks servers of others.
+    pub remote: Arc<Remote>,
     /// What may be set.
     pub settings: Settings,
     /// Where predictions are counted.

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     State, batching,
     demand::Warm,
+    hooks::Hooks,
     live::{Route, Routes, Served, Share, Standing},
     load::{Failure, load},
     routing::Routing,
@@ -118,6 +119,7 @@ impl Keeper {
     /// later is looked at when it is taken in.
     async fn read(&mut self) -> store::Result<()> {
         self.wanted = Some(serving::routes(&self.state.given.database).await?);
+        self.state.given.remote.refresh().await?;
         let versions: Vec<_> = self.slots.keys().copied().collect();
         self.batching = batching::Settings::read(&self.state, &versions).await?;
         for slot in self.slots.values() {
@@ -287,6 +289,12 @@ impl Keeper {
                     served: Arc::clone(served),
                     statistics: known.cloned().unwrap_or_default(),
                     source: source(served),
+                    hooks: Hooks::of(
+                        &live.serving.hooks,
+                        served,
+                        &name,
+                        &self.state.given.metrics.lookups,
+                    ),
                 })
             }
             Some(Slot::Loading | Slot::Draining) | None => None,

@@ -4,12 +4,14 @@
 use auth::{Permit, verbs};
 use domain::{
     EndpointRef, ModelId, ModelName, ModelRef, Problem, Signature, VersionId, VersionSelector,
+    serving::Settings,
 };
 use serde_json::json;
 use store::{
     Change,
     contracts::{self, Contract},
     endpoints::Endpoint,
+    releases,
 };
 
 pub(crate) use store::contracts::adopt;
@@ -23,13 +25,18 @@ const MOST_MODELS: usize = 100;
 pub(crate) async fn require(
     change: &mut Change,
     endpoint: &Endpoint,
-    versions: &[VersionId],
+    (versions, serving): (&[VersionId], &Settings),
     field: &str,
 ) -> Result<()> {
-    match contracts::mismatch_of_any(change, endpoint.id, versions).await? {
-        Some(mismatch) => Err(mismatch.refusal(&endpoint.endpoint).at(field).into()),
-        None => Ok(()),
-    }
+    let mismatch = contracts::mismatch_of_any(change, endpoint.id, versions, serving).await?;
+    let Some(mismatch) = mismatch else { return Ok(()) };
+    let refusal = mismatch.refusal(&endpoint.endpoint).at(field);
+    // No version alone has what its callers would see.
+    let hint = format!(
+        "if its callers shall get just that, take the contract away first: bottega endpoints contract clear {}",
+        endpoint.endpoint
+    );
+    Err(if serving.hooks.is_empty() { refusal } else { refusal.hint(hint) }.into())
 }
 
 /// An endpoint's contract; absent where it never had one.
@@ -94,6 +101,15 @@ pub async fn set(
         Source::Unchanged => None,
     };
     let found = endpoints::lock(&mut change, endpoint).await?;
+    // What callers see of a version, by the hooks that the endpoint has.
+    let signature = match (signature, &terms.signature) {
+        (Some(signature), Source::Version(_)) => {
+            let release = releases::present(&mut change, &found).await?;
+            let hooks = release.map(|release| release.serving.hooks).unwrap_or_default();
+            Some(hooks.callers(&signature).map_err(|problem| problem.at("from"))?)
+        }
+        (signature, _) => signature,
+    };
     let before = contracts::find(&mut change, found.id).await?;
     require_revision(before.as_ref(), terms.if_revision)?;
     let present = before.as_ref().and_then(|contract| contract.expected.as_ref());

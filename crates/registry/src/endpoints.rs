@@ -167,6 +167,7 @@ pub async fn deploy(
     endpoint: &EndpointRef,
     order: &Order,
 ) -> Result<(View, bool)> {
+    serving::check_servers(state, &order.serving).await?;
     let mut change = Change::begin(&state.database).await?;
     let chosen = match &order.model {
         Some(model) => Some(wanted(&mut change, model, order.split.as_ref()).await?),
@@ -216,7 +217,7 @@ pub async fn deploy(
                 let team = access::team_of_endpoint(&mut change, found.id).await?;
                 crate::require_own("endpoint", permit, team)?;
             }
-            contracts::require(&mut change, &found, &ids, "model").await?;
+            contracts::require(&mut change, &found, (&ids, &settings), "model").await?;
             if let Some(target) = target {
                 endpoints::follow(&mut change, found.id, &target).await?;
             }
@@ -227,7 +228,7 @@ pub async fn deploy(
         }
         (None, None) => return Err(absent(endpoint)),
     };
-    contracts::adopt(&mut change, &current, &main, &cause).await?;
+    contracts::adopt(&mut change, &current, (&main, &settings), &cause).await?;
     let held = present.as_ref().map_or(1, |present| present.shares.len());
     endpoints::charge_replicas(&mut change, current.id, versions.len().saturating_sub(held));
     let new = releases::New {

@@ -83,7 +83,7 @@ pub async fn roll_back(
     };
     require_deployable(&mut change, &chosen).await?;
     let versions: Vec<_> = chosen.shares.iter().map(|share| share.version).collect();
-    contracts::require(&mut change, &before, &versions, "to").await?;
+    contracts::require(&mut change, &before, (&versions, &chosen.serving), "to").await?;
     let release = restore(&mut change, permit, &before, &chosen, reason).await?;
     let after = lock(&mut change, of).await?;
 

@@ -2,7 +2,7 @@
 
 use domain::{
     Problem,
-    serving::{Routing, Settings},
+    serving::{Hooks, Routing, Settings},
 };
 use serde_json::{Map, Value};
 use store::{
@@ -12,7 +12,7 @@ use store::{
     versions::{self, Version},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, State};
 
 /// Where settings stand in a request.
 const FIELD: &str = "serving";
@@ -85,7 +85,27 @@ pub(crate) async fn with_named(
             serving.check(signature)?;
         }
     }
+    let signatures: Vec<_> =
+        shares.iter().map(|(version, _)| (version.number, version.signature.clone())).collect();
+    serving.check_together(&signatures)?;
     Ok(shares)
+}
+
+/// Whether the servers that new hooks ask may be reached, and told what they are to be told. What cannot be
+/// read is refused later, with what it would change.
+///
+/// # Errors
+/// One may not.
+pub(crate) async fn check_servers(
+    state: &State,
+    asked: &Map<String, Value>,
+) -> Result<(), Problem> {
+    let hooks = asked.get("hooks").and_then(|hooks| serde_json::from_value(hooks.clone()).ok());
+    let hooks: Hooks = hooks.unwrap_or_default();
+    for (place, http) in hooks.servers() {
+        state.remote()?.check(&place, http.url.as_str(), &http.headers).await?;
+    }
+    Ok(())
 }
 
 /// What holds until something else is asked for: the settings of the release before. Where another

@@ -1,9 +1,11 @@
 //! What use cases work with, and how long polls learn that something changed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use artifacts::Artifacts;
 use chrono::TimeDelta;
+use domain::Problem;
+use remote::Remote;
 use store::{Database, outbox::Listener};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,7 @@ pub struct State {
     pub(crate) limits: Limits,
     pub(crate) retention: TimeDelta,
     pub(crate) lookups: Lookups,
+    remote: Option<Arc<Remote>>,
     /// Sent whenever something changed; `true` once the process stops.
     changes: watch::Sender<bool>,
 }
@@ -49,14 +52,29 @@ impl State {
     #[must_use]
     pub fn new(database: Database, artifacts: Artifacts, scratch: PathBuf, limits: Limits) -> Self {
         let (retention, changes) = (RETENTION, watch::Sender::new(false));
-        let lookups = Lookups::default();
-        Self { database, artifacts, scratch, limits, retention, lookups, changes }
+        let (lookups, remote) = (Lookups::default(), None);
+        Self { database, artifacts, scratch, limits, retention, lookups, remote, changes }
     }
 
     /// The same, where what is deleted can be restored for another time than [`RETENTION`].
     #[must_use]
     pub fn with_retention(self, retention: TimeDelta) -> Self {
         Self { retention, ..self }
+    }
+
+    /// The same, where releases may ask servers of others.
+    #[must_use]
+    pub fn with_remote(self, remote: Arc<Remote>) -> Self {
+        Self { remote: Some(remote), ..self }
+    }
+
+    /// What asks servers of others.
+    ///
+    /// # Errors
+    /// None are asked here.
+    pub(crate) fn remote(&self) -> Result<&Remote, Problem> {
+        let none = || Problem::unavailable("servers of others are not asked here");
+        self.remote.as_deref().ok_or_else(none)
     }
 
     /// Reads until `is_over` says so, `wait` has passed or the process stops; answers what was read

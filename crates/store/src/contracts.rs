@@ -5,6 +5,7 @@
 use domain::{
     Actor, AuditEvent, EndpointId, ModelId, Resource, Signature, Timestamp, VersionId,
     contract::{Expected, Got, Mismatch},
+    serving::Settings,
 };
 use serde_json::{Value, json};
 
@@ -130,25 +131,26 @@ pub async fn set(
     set.ok_or(Error::Affected { table: "endpoint_contracts", affected: 0 })
 }
 
-/// How a version does not fit an endpoint's contract; absent where it does, or there is none.
+/// How a version that is served so does not fit an endpoint's contract; absent where it does, or there is
+/// none. What counts is what callers see of it.
 ///
 /// # Errors
-/// The database is away.
+/// Its hooks do not fit it; the database is away.
 pub async fn mismatch(
     change: &mut Change,
     endpoint: EndpointId,
     version: &Version,
+    serving: &Settings,
 ) -> Result<Option<Mismatch>> {
     let contract = find(change, endpoint).await?;
-    let expected = contract.and_then(|contract| contract.expected);
-    Ok(expected.and_then(|expected| {
-        let got = Got {
-            model: version.model.to_string(),
-            version: version.number,
-            signature: version.signature.clone(),
-        };
-        Mismatch::between(&expected, &got)
-    }))
+    let Some(expected) = contract.and_then(|contract| contract.expected) else { return Ok(None) };
+    let signature = version.signature.as_ref();
+    let got = Got {
+        model: version.model.to_string(),
+        version: version.number,
+        signature: signature.map(|it| serving.hooks.callers(it)).transpose()?,
+    };
+    Ok(Mismatch::between(&expected, &got))
 }
 
 /// The same of the first of these versions that does not fit.
@@ -159,17 +161,19 @@ pub async fn mismatch_of_any(
     change: &mut Change,
     endpoint: EndpointId,
     versions: &[VersionId],
+    serving: &Settings,
 ) -> Result<Option<Mismatch>> {
     for &id in versions {
         let Some(version) = versions::find(change, id).await? else { continue };
-        if let Some(mismatch) = mismatch(change, endpoint, &version).await? {
+        if let Some(mismatch) = mismatch(change, endpoint, &version, serving).await? {
             return Ok(Some(mismatch));
         }
     }
     Ok(None)
 }
 
-/// Gives an endpoint that has no contract the signature of the version that it is about to serve.
+/// Gives an endpoint that has no contract the signature of the version that it is about to serve, as its
+/// callers see it.
 /// `cause` is the event of the release: who asks for it, in which request.
 ///
 /// # Errors
@@ -177,15 +181,16 @@ pub async fn mismatch_of_any(
 pub async fn adopt(
     change: &mut Change,
     endpoint: &Endpoint,
-    version: &Version,
+    (version, serving): (&Version, &Settings),
     cause: &AuditEvent,
 ) -> Result<()> {
     let Some(signature) = &version.signature else { return Ok(()) };
+    let signature = serving.hooks.callers(signature)?;
     let before = find(change, endpoint.id).await?;
     if before.as_ref().is_some_and(|contract| contract.expected.is_some()) {
         return Ok(());
     }
-    let after = set(change, endpoint.id, Some((signature, &[])), &cause.actor).await?;
+    let after = set(change, endpoint.id, Some((&signature, &[])), &cause.actor).await?;
     let wire = endpoint.endpoint.to_string();
     let from = format!("{}/{}", version.model, version.number);
     let detail = json!({"endpoint": wire, "revision": after.revision, "from": from});

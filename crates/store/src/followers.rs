@@ -109,16 +109,19 @@ async fn bring_one(
     if let Some(why) = version.obstacle() {
         return block(change, endpoint, why, cause).await;
     }
-    if let Some(mismatch) = contracts::mismatch(change, endpoint.id, version).await? {
-        return block(change, endpoint, mismatch.sentence(&endpoint.endpoint), cause).await;
-    }
     let serving = releases::present(change, endpoint).await?;
     let serving = serving.map(|release| release.serving).unwrap_or_default();
+    if let Some(Err(why)) = version.signature.as_ref().map(|it| serving.check(it)) {
+        return block(change, endpoint, why.message, cause).await;
+    }
+    if let Some(mismatch) = contracts::mismatch(change, endpoint.id, version, &serving).await? {
+        return block(change, endpoint, mismatch.sentence(&endpoint.endpoint), cause).await;
+    }
     let versions = match with_named(change, endpoint, version, &serving).await? {
         Ok(versions) => versions,
         Err(why) => return block(change, endpoint, why, cause).await,
     };
-    contracts::adopt(change, endpoint, version, cause).await?;
+    contracts::adopt(change, endpoint, (version, &serving), cause).await?;
     endpoints::mark(change, endpoint.id, false, None).await?;
     let wire = endpoint.endpoint.to_string();
     let resource = Resource::Endpoint(wire.clone());
@@ -151,9 +154,7 @@ async fn with_named(
     version: &Version,
     serving: &Settings,
 ) -> Result<std::result::Result<Vec<WeightedVersion>, String>> {
-    if let Some(Err(why)) = version.signature.as_ref().map(|it| serving.check(it)) {
-        return Ok(Err(why.message));
-    }
+    let mut signatures = vec![(version.number, version.signature.clone())];
     let mut versions = vec![WeightedVersion { version: version.id, weight: 100 }];
     for number in serving.versions() {
         if number == version.number {
@@ -166,12 +167,22 @@ async fn with_named(
         if let Some(why) = named.obstacle() {
             return Ok(Err(format!("a version that its settings name: {why}")));
         }
-        if let Some(mismatch) = contracts::mismatch(change, endpoint.id, &named).await? {
+        if let Some(Err(why)) = named.signature.as_ref().map(|it| serving.check(it)) {
+            return Ok(Err(format!(
+                "`{}/{number}`, which its settings name: {}",
+                named.model, why.message
+            )));
+        }
+        if let Some(mismatch) = contracts::mismatch(change, endpoint.id, &named, serving).await? {
             return Ok(Err(mismatch.sentence(&endpoint.endpoint)));
         }
         versions.push(WeightedVersion { version: named.id, weight: 0 });
+        signatures.push((number, named.signature));
     }
-    Ok(Ok(versions))
+    Ok(match serving.check_together(&signatures) {
+        Ok(()) => Ok(versions),
+        Err(why) => Err(why.message),
+    })
 }
 
 /// Leaves a follower where it is, with the reason.

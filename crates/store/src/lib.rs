@@ -28,6 +28,7 @@ pub mod audit;
 pub mod blobs;
 pub mod capture;
 pub mod contracts;
+pub mod credentials;
 pub mod endpoint_history;
 pub mod endpoints;
 pub mod followers;

@@ -266,7 +266,7 @@ pub struct New<'a> {
 pub async fn insert(change: &mut Change, endpoint: &Endpoint, new: &New<'_>) -> Result<Release> {
     let New { versions, serving, reason, by, request } = *new;
     let ids: Vec<_> = versions.iter().map(|share| share.version).collect();
-    if let Some(mismatch) = contracts::mismatch_of_any(change, endpoint.id, &ids).await? {
+    if let Some(mismatch) = contracts::mismatch_of_any(change, endpoint.id, &ids, serving).await? {
         return Err(mismatch.refusal(&endpoint.endpoint).into());
     }
     let now = change.now();

@@ -13,11 +13,13 @@ pub enum Kind {
     HashKey,
     /// What short-lived tokens are signed by.
     SigningKey,
+    /// What servers of others are told.
+    Credential,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Webhook, Self::HashKey, Self::SigningKey];
+    pub const ALL: [Self; 4] = [Self::Webhook, Self::HashKey, Self::SigningKey, Self::Credential];
 
     /// For people and programs.
     #[must_use]
@@ -26,6 +28,7 @@ impl Kind {
             Self::Webhook => "webhooks",
             Self::HashKey => "hash key",
             Self::SigningKey => "signing keys",
+            Self::Credential => "credentials",
         }
     }
 }
@@ -55,6 +58,11 @@ pub async fn all(database: &Database, kind: Kind) -> Result<Vec<Sealed>> {
         Kind::HashKey => hash_key(database).await?.into_iter().map(only).collect(),
         Kind::SigningKey => {
             sqlx::query_as!(Sealed, "SELECT id, sealed FROM signing_keys ORDER BY id")
+                .fetch_all(pool)
+                .await?
+        }
+        Kind::Credential => {
+            sqlx::query_as!(Sealed, "SELECT id, sealed FROM credentials ORDER BY id")
                 .fetch_all(pool)
                 .await?
         }
@@ -88,6 +96,15 @@ pub async fn lock(change: &mut Change, kind: Kind, id: uuid::Uuid) -> Result<Opt
             .fetch_optional(change.connection())
             .await?
         }
+        Kind::Credential => {
+            sqlx::query_as!(
+                Sealed,
+                "SELECT id, sealed FROM credentials WHERE id = $1 FOR UPDATE",
+                id
+            )
+            .fetch_optional(change.connection())
+            .await?
+        }
     })
 }
 
@@ -110,6 +127,11 @@ pub async fn replace(change: &mut Change, kind: Kind, id: uuid::Uuid, sealed: &[
             let query =
                 sqlx::query!("UPDATE signing_keys SET sealed = $2 WHERE id = $1", id, sealed);
             ("signing_keys", query.execute(connection).await?)
+        }
+        Kind::Credential => {
+            let query =
+                sqlx::query!("UPDATE credentials SET sealed = $2 WHERE id = $1", id, sealed);
+            ("credentials", query.execute(connection).await?)
         }
     };
     one(table, done.rows_affected())

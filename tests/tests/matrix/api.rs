@@ -174,6 +174,12 @@ fn audit() -> Vec<Row> {
         ask("GET /api/v1/audit/grants").query("?as_of=2026-01-02T03:04:05Z"),
         ask("GET /api/v1/audit/verify"),
         send("POST /api/v1/audit/verify", "{}"),
+        ask("GET /api/v1/credentials"),
+        send(
+            "PUT /api/v1/credentials/absent",
+            r#"{"origin": "http://127.0.0.1:1", "secret": "x"}"#,
+        ),
+        ask("DELETE /api/v1/credentials/absent"),
         ask("GET /api/v1/secrets"),
         send("POST /api/v1/secrets/rotate", "{}"),
     ]

@@ -117,6 +117,8 @@ pub const FIELDS: &[Column<'_>] = &[
     ("rules", "/live/serving/routing/rules"),
     ("shadow", "/live/serving/routing/shadow"),
     ("fallback", "/live/serving/routing/fallback"),
+    ("hooks before", "/live/serving/hooks/before"),
+    ("hooks after", "/live/serving/hooks/after"),
     ("next release", "/target/release"),
     ("owner", "/owner"),
     ("team", "/team"),

@@ -1,7 +1,10 @@
 //! The options of `bottega deploy` that say how a release serves, as the API takes them.
 
 use clap::{Args, ValueEnum};
-use std::str::FromStr;
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
 use domain::{
     ModelRef, VersionSelector,
@@ -50,6 +53,10 @@ pub struct ServingOptions {
     /// How long versions stay without requests (with --replicas 0..1) [default: 10m]
     #[arg(long, value_name = "DURATION")]
     idle: Option<Idle>,
+    /// What happens to requests and answers on the way, in YAML or JSON: {before: […], after: […]}; all hooks
+    /// of before are replaced
+    #[arg(long, value_name = "FILE")]
+    hooks: Option<PathBuf>,
     /// Settings to take away
     #[arg(long, value_name = "SETTING", value_delimiter = ',')]
     without: Vec<Setting>,
@@ -86,6 +93,7 @@ enum Setting {
     RequestTimeout,
     BodyLimit,
     MaxQueue,
+    Hooks,
 }
 
 /// What the options come to.
@@ -155,6 +163,9 @@ impl ServingOptions {
         if let Some(most) = &self.max_queue {
             serving.insert("max_queue".to_owned(), json!(most));
         }
+        if let Some(file) = &self.hooks {
+            serving.insert("hooks".to_owned(), hooks(file)?);
+        }
         if let Some(on_demand) = self.on_demand()? {
             serving.insert("on_demand".to_owned(), on_demand);
         }
@@ -198,6 +209,7 @@ impl ServingOptions {
                 Setting::RequestTimeout => (&mut *serving, "timeout"),
                 Setting::BodyLimit => (&mut *serving, "body_limit"),
                 Setting::MaxQueue => (&mut *serving, "max_queue"),
+                Setting::Hooks => (&mut *serving, "hooks"),
             };
             if group.insert(name.to_owned(), Value::Null).is_some_and(|before| !before.is_null()) {
                 let message = format!("{name} is both set and taken away");
@@ -206,6 +218,23 @@ impl ServingOptions {
         }
         Ok(())
     }
+}
+
+/// What a file says: both lists, so that none of before is left.
+fn hooks(file: &Path) -> Result<Value, Failure> {
+    let wrong = |what: &dyn std::fmt::Display| {
+        Failure::usage("hooks", format!("--hooks {}: {what}", file.display()))
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    let read: Value = serde_saphyr::from_str(&text)
+        .map_err(|error| wrong(&format!("it is neither YAML nor JSON: {error}")))?;
+    let Value::Object(read) = read else {
+        return Err(wrong(&"expected `before` and `after`, each a list of hooks"));
+    };
+    let mut hooks =
+        Map::from_iter([("before".to_owned(), json!([])), ("after".to_owned(), json!([]))]);
+    hooks.extend(read);
+    Ok(Value::Object(hooks))
 }
 
 fn max_queue(text: &str) -> Result<MaxQueue, String> {
@@ -323,6 +352,29 @@ mod tests {
             },
         });
         assert_eq!(Value::Object(asked.serving), serving);
+    }
+
+    #[test]
+    fn hooks_are_read_as_yaml_or_json() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hooks");
+        let option = format!("--hooks={}", file.display());
+        for text in [
+            "before:\n  - rename: {column: client_id, as: customer}\n",
+            r#"{"before": [{"rename": {"column": "client_id", "as": "customer"}}]}"#,
+        ] {
+            std::fs::write(&file, text).unwrap();
+            let asked = asked(&[&option]).ok().unwrap();
+            let hooks = json!({"before": [{"rename": {"column": "client_id", "as": "customer"}}], "after": []});
+            assert_eq!(Value::Object(asked.serving), json!({"hooks": hooks}), "{text}");
+        }
+        for text in ["- before", "before: [", "before: &a [*a]"] {
+            std::fs::write(&file, text).unwrap();
+            let refused = asked(&[&option]).err().unwrap();
+            assert_eq!(refused.error.field.as_deref(), Some("hooks"), "{text}");
+        }
+        let taken = asked(&["--without=hooks"]).ok().unwrap();
+        assert_eq!(Value::Object(taken.serving), json!({"hooks": null}));
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! `bottega webhooks …`
 
-use std::io::Read as _;
-
 use clap::Subcommand;
 use client::{Connection, path};
 use serde_json::{Value, json};
 
-use super::Done;
-use crate::output::{Column, Failure, Output};
+use super::{Done, secret};
+use crate::output::{Column, Output};
 
 #[derive(Subcommand)]
 pub enum Verb {
@@ -110,7 +108,7 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             Ok(output.list(&webhooks, COLUMNS, empty))
         }
         Verb::Create { name, to, events, description, secret_stdin } => {
-            let secret = if secret_stdin { Some(read_secret()?) } else { None };
+            let secret = if secret_stdin { Some(secret::read()?) } else { None };
             let new = json!({
                 "name": name, "url": to, "events": events, "description": description,
                 "secret": secret,
@@ -148,14 +146,4 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             Ok(output.done(&replayed, &sentence))
         }
     }
-}
-
-fn read_secret() -> Result<String, Failure> {
-    let mut secret = String::new();
-    std::io::stdin().read_to_string(&mut secret).map_err(Failure::io)?;
-    let secret = secret.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() {
-        return Err(Failure::usage("secret", "stdin is empty: expected the secret"));
-    }
-    Ok(secret.to_owned())
 }

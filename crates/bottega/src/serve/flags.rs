@@ -99,6 +99,10 @@ pub struct Flags {
     #[arg(long, value_name = "NETWORKS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     webhook_allow: Option<String>,
+    /// Networks that hooks and external models may reach although they are not public, like 10.0.0.0/8,fd00::/8 [default: none]
+    #[arg(long, value_name = "NETWORKS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote_allow: Option<String>,
     /// How long what is deleted can be restored, before it is purged [default: 30d]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]

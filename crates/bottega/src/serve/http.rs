@@ -145,7 +145,9 @@ fn routes(config: &mut utoipa_actix_web::service_config::ServiceConfig<'_>, serv
     if let Some(registry) = &services.registry {
         config.app_data(Data::from(Arc::clone(registry)));
         config.configure(auth::http::well_known);
+        config.app_data(Data::from(Arc::clone(&services.remote)));
         api = api.configure(registry::routes).configure(auth::http::routes);
+        api = api.configure(remote::http::routes);
         if services.gateway.is_some() {
             api = api.configure(gateway::api_routes);
         }

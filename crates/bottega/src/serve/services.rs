@@ -16,6 +16,7 @@ use domain::{Problem, Signature, Tensor};
 use inference::trial::TrialLimits;
 use inference::{CacheSettings, ModelCache, ReplicaOptions, Runtime};
 use prometheus_client::registry::Registry;
+use remote::Remote;
 use rest::metrics::HttpMetrics;
 use serde_json::Value;
 use store::{Database, audit::archives::Archivist, outbox::Listener, sealed::Kind};
@@ -75,6 +76,8 @@ pub struct Services {
     pub tracking: Option<Arc<tracking::State>>,
     /// Webhooks, of the registry role.
     pub notify: Option<Arc<notify::State>>,
+    /// What asks servers of others.
+    pub remote: Arc<Remote>,
     /// What is captured, of the registry role.
     pub monitor: Option<Arc<monitor::State>>,
     /// The gateway role.
@@ -96,6 +99,7 @@ impl Services {
         let offline =
             Offline { grace: settings.offline_grace, then: settings.quota_when_offline.into() };
         let limiter = Arc::new(Limiter::new(database.clone(), offline));
+        let remote = Arc::new(remote(platform, settings)?);
         let registry = roles.registry.then(|| {
             let limits = registry::Limits {
                 blob_bytes: settings.max_artifact_bytes,
@@ -106,7 +110,7 @@ impl Services {
             // What no calendar reaches is kept for good.
             let retention = TimeDelta::from_std(settings.retention).unwrap_or(TimeDelta::MAX);
             let state = registry::State::new(database.clone(), artifacts.clone(), scratch, limits);
-            Arc::new(state.with_retention(retention))
+            Arc::new(state.with_retention(retention).with_remote(Arc::clone(&remote)))
         });
         let tracking = roles
             .registry
@@ -145,6 +149,7 @@ impl Services {
                 limiter: Arc::clone(&limiter),
                 runtime,
                 cache: Arc::clone(&cache),
+                remote: Arc::clone(&remote),
                 settings: gateway::Settings {
                     host: host(),
                     body_limit: settings.max_body_bytes,
@@ -194,6 +199,7 @@ impl Services {
             registry,
             tracking,
             notify,
+            remote,
             monitor,
             gateway,
             watcher,
@@ -274,6 +280,14 @@ fn notify_state(platform: &Platform, settings: &Settings) -> Result<notify::Stat
     let vault = secrets::vault(&platform.keys, Kind::Webhook);
     notify::State::new(platform.database.clone(), vault, allowed)
         .map_err(|error| refused("webhooks", &error))
+}
+
+fn remote(platform: &Platform, settings: &Settings) -> Result<Remote, Failure> {
+    let allowed = settings.remote_allow.as_deref().unwrap_or_default();
+    let allowed = Networks::parse("remote_allow", allowed)?;
+    let vault = secrets::vault(&platform.keys, Kind::Credential);
+    Remote::new(platform.database.clone(), vault, allowed)
+        .map_err(|error| refused("remote", &error))
 }
 
 /// Where traces of predictions go.

@@ -5,6 +5,7 @@
 //! range ([`Bounded`], [`Span`]), and a line in `registry::http::serving`, which documents it.
 
 mod bounded;
+pub mod hooks;
 mod routing;
 mod split;
 mod sticky;
@@ -14,6 +15,7 @@ use std::{collections::BTreeSet, time::Duration};
 use serde::{Deserialize, Serialize};
 
 pub use bounded::{Bounded, Bytes, Span};
+pub use hooks::Hooks;
 pub use routing::{
     Fallback, HeaderName, Match, Percent, Routing, Rule, Shadow, Sticky, VersionNumber,
 };
@@ -94,6 +96,9 @@ pub struct Settings {
     /// Which version answers which request.
     #[serde(skip_serializing_if = "Routing::is_empty", deserialize_with = "or_default")]
     pub routing: Routing,
+    /// What happens to requests and answers on the way.
+    #[serde(skip_serializing_if = "Hooks::is_empty", deserialize_with = "or_default")]
+    pub hooks: Hooks,
 }
 
 /// Reads `null` as what is not set, for fields that are no options.
@@ -115,8 +120,9 @@ impl Settings {
     /// Whether a version of that signature can be served so.
     ///
     /// # Errors
-    /// It lacks an input that requests are told apart by.
+    /// A hook does not fit it; it lacks an input that requests are told apart by.
     pub fn check(&self, signature: &Signature) -> Result<(), Problem> {
+        let signature = self.hooks.callers(signature)?;
         let Some(Sticky::Input(name)) = &self.routing.sticky else { return Ok(()) };
         if signature.inputs.iter().any(|input| input.name == *name) {
             return Ok(());
@@ -125,6 +131,29 @@ impl Settings {
             signature.inputs.iter().map(|input| format!("`{}`", input.name)).collect();
         let message = format!("there is no input `{name}`: expected {}", inputs.join(" or "));
         Err(Problem::invalid("serving.routing.sticky.input", message))
+    }
+
+    /// Whether versions of these numbers and signatures can be served so by one release. What a shadow and
+    /// a fallback get has passed the hooks of the version that was picked: it must be the same for all.
+    ///
+    /// # Errors
+    /// Two take other inputs.
+    pub fn check_together(&self, versions: &[(i32, Option<Signature>)]) -> Result<(), Problem> {
+        let are_shared = self.routing.shadow.is_some() || self.routing.fallback.is_some();
+        if self.hooks.before.is_empty() || !are_shared {
+            return Ok(());
+        }
+        let mut known = versions.iter().filter_map(|(number, it)| Some((number, it.as_ref()?)));
+        let Some((first, one)) = known.next() else { return Ok(()) };
+        match known.find(|(_, other)| other.inputs != one.inputs) {
+            None => Ok(()),
+            Some((other, _)) => {
+                let message = format!(
+                    "versions {first} and {other} take other inputs: with hooks before them, a shadow or a fallback takes what the others take"
+                );
+                Err(Problem::invalid("serving.hooks.before", message))
+            }
+        }
     }
 }
 

@@ -86,15 +86,15 @@ pub async fn endpoint_schema(
     Query(Wanted { lang }): Query<Wanted>,
 ) -> Result<HttpResponse, ApiError> {
     let permit = admit::<verbs::View>(&state, &caller, path.endpoint.to_string())?;
-    let served = predict::served(&state, &permit, None).await?;
-    let signature = &served.signature;
+    let share = predict::share(&state, &permit, None).await?;
+    let (served, signature) = (&share.served, share.signature());
     let Some(lang) = lang else {
         let example = || protocol::v2::json::example(signature);
         return Ok(HttpResponse::Ok().json(Schema {
             signature: signature.clone(),
             json_schema: protocol::v2::json::schema(signature),
             answer_schema: protocol::v2::json::answer_schema(signature),
-            example: served.input_example.clone().unwrap_or_else(example),
+            example: share.input_example().cloned().unwrap_or_else(example),
             rows: RowsSchema {
                 json_schema: protocol::rows_schema(signature),
                 answer_schema: protocol::rows_answer_schema(signature),

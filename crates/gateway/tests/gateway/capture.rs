@@ -58,7 +58,7 @@ fn numbers(tensor: &Value) -> Vec<f64> {
 }
 
 /// What the tables say from now on.
-async fn say(world: &World, rate: f64, sketches: bool) {
+pub(crate) async fn say(world: &World, rate: f64, sketches: bool) {
     world
         .test
         .execute(&format!(

@@ -7,7 +7,9 @@ use std::{
 };
 
 use artifacts::{Artifacts, Location, S3Settings};
-use auth::{Access, Authenticator, Caller, Limiter, Offline, SecretKey, verbs};
+use auth::{
+    Access, Authenticator, Caller, Limiter, Offline, SecretKey, Vault, egress::Networks, verbs,
+};
 use deployer::Trials;
 use domain::{
     Actor, EndpointRef, FileEntry, Manifest, Problem, RequestId, Resource, Runtime, SystemClock,
@@ -22,6 +24,7 @@ use gateway::{
 };
 use inference::{CacheSettings, ModelCache, Priority};
 use prometheus_client::registry::Registry;
+use remote::Remote;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use store::{
@@ -108,6 +111,7 @@ impl World {
             authenticator: Arc::clone(&self.authenticator),
             runtime: inference::Runtime::load(&library()).unwrap(),
             cache: self.cache(cache),
+            remote: Arc::new(remote(self.database.clone())),
             settings,
             metrics: Metrics::register(&mut registry),
             capture,
@@ -288,6 +292,17 @@ impl World {
         };
         predict(&node.state, asked, decode, |answered| Ok((answered.served.number, 0))).await
     }
+}
+
+/// What asks servers, on this machine's loopback too, and opens what [`vault`] sealed.
+pub(crate) fn remote(database: Database) -> Remote {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    Remote::new(database, vault(), Networks::parse("remote_allow", "127.0.0.1").unwrap()).unwrap()
+}
+
+pub(crate) fn vault() -> Vault {
+    let key = SecretKey::new("k".repeat(32).into()).unwrap();
+    Vault::new(&key.into(), "credentials")
 }
 
 pub(crate) fn library() -> PathBuf {

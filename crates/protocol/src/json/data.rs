@@ -23,6 +23,8 @@ pub(crate) enum Dialect {
     Typed,
     /// BYTES may be `{"b64": "…"}`.
     TensorFlow,
+    /// As servers answer: a float may be the name of one that is no number, or missing, and BYTES `{"b64": "…"}`.
+    Answered,
 }
 
 /// A tensor's elements, and the arrays that they stood in.
@@ -130,6 +132,16 @@ impl<T: Element> Reader<'_, T> {
     }
 }
 
+/// The float that is no number of this name.
+fn special(name: &str) -> Option<f64> {
+    match name {
+        "NaN" => Some(f64::NAN),
+        "Infinity" => Some(f64::INFINITY),
+        "-Infinity" => Some(f64::NEG_INFINITY),
+        _ => None,
+    }
+}
+
 fn ragged<E: Error>() -> E {
     E::custom("arrays at the same depth differ in length or depth")
 }
@@ -170,6 +182,7 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
     fn visit_str<E: Error>(self, value: &str) -> Result<(), E> {
         let element = match self.dialect {
             Dialect::Cells => T::from_cell(value),
+            Dialect::Answered => T::from_text(value).or_else(|| T::from_special(special(value)?)),
             Dialect::Plain | Dialect::DataFrame | Dialect::Typed | Dialect::TensorFlow => {
                 T::from_text(value)
             }
@@ -178,7 +191,8 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<(), E> {
-        let may_miss = matches!(self.dialect, Dialect::DataFrame | Dialect::Typed);
+        let may_miss =
+            matches!(self.dialect, Dialect::DataFrame | Dialect::Typed | Dialect::Answered);
         match T::missing().filter(|_| may_miss) {
             Some(element) => self.push(Some(element), Unexpected::Unit),
             None => Err(E::invalid_type(Unexpected::Unit, &self)),
@@ -186,7 +200,8 @@ impl<'de, T: Element> Visitor<'de> for Reader<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let is_b64 = |key: &str| self.dialect == Dialect::TensorFlow && key == "b64";
+        let may_be = matches!(self.dialect, Dialect::TensorFlow | Dialect::Answered);
+        let is_b64 = |key: &str| may_be && key == "b64";
         let Some(true) = map.next_key::<Cow<'_, str>>()?.map(|key| is_b64(&key)) else {
             return Err(A::Error::invalid_type(Unexpected::Map, &self));
         };

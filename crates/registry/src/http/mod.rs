@@ -14,6 +14,7 @@ mod endpoint_history;
 mod endpoints;
 mod files;
 mod history;
+mod hooks;
 mod lineage;
 mod logs;
 mod models;

@@ -5,6 +5,8 @@ use domain::serving::{self, Match, Settings};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::hooks::Hooks;
+
 /// A version's part in a split.
 #[derive(ToSchema)]
 #[schema(example = json!({"version": 1, "weight": 90}))]
@@ -31,6 +33,7 @@ pub struct Part {
         "shadow": {"version": 3, "percent": 10},
         "fallback": {"version": 1, "after": "500ms"},
     },
+    "hooks": {"before": [{"rename": {"column": "client_id", "as": "customer"}}]},
 }))]
 pub struct Serving {
     /// How long a request may take, `1ms` to `10m`; the node's own limit holds as well.
@@ -51,6 +54,9 @@ pub struct Serving {
     /// Versions are loaded when they are asked for; absent: for as long as the release is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_demand: Option<OnDemand>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Hooks>)]
+    hooks: Option<serving::Hooks>,
 }
 
 /// Versions are loaded when they are asked for, and unloaded when they are not, or when others need the
@@ -133,7 +139,7 @@ pub struct Fallback {
 
 impl From<Settings> for Serving {
     fn from(settings: Settings) -> Self {
-        let Settings { timeout, body_limit, max_queue, on_demand, routing } = settings;
+        let Settings { timeout, body_limit, max_queue, on_demand, routing, hooks } = settings;
         let routing = (!routing.is_empty()).then(|| routing.into());
         let on_demand = on_demand.map(|it| OnDemand {
             cold: it.cold.as_str(),
@@ -145,6 +151,7 @@ impl From<Settings> for Serving {
             max_queue: max_queue.map(|it| it.get()),
             routing,
             on_demand,
+            hooks: Some(hooks).filter(|hooks| !hooks.is_empty()),
         }
     }
 }

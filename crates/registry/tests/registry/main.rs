@@ -11,6 +11,7 @@ mod document;
 mod endpoints;
 mod files;
 mod history;
+mod hooks;
 mod lineage;
 mod lookups;
 mod lookups_after_writes;

@@ -11,7 +11,8 @@ use actix_web::{
 };
 use artifacts::{Artifacts, Location, S3Settings};
 use auth::{
-    Access, Authenticator, SecretKey,
+    Access, Authenticator, SecretKey, Vault,
+    egress::Networks,
     http::{Gate, Guard},
     verbs,
 };
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use domain::{Digest, EndpointRef, Limit, ReleaseState, Resource, SystemClock};
 use prometheus_client::registry::Registry;
 use registry::{Limits, State};
+use remote::Remote;
 use rest::{ApiError, RequestContext, fallback, metrics::HttpMetrics};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -37,6 +39,7 @@ use crate::onnx;
 pub struct Platform {
     pub state: web::Data<State>,
     access: web::Data<Access>,
+    remote: Arc<Remote>,
     guard: Guard,
     token: SecretString,
     database: TestDatabase,
@@ -79,6 +82,14 @@ impl Answer {
     }
 }
 
+/// Asks servers on public addresses, and on one network that nobody has.
+fn remote(database: &Database) -> Remote {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let key = SecretKey::new("k".repeat(32).into()).unwrap();
+    let allowed = Networks::parse("remote_allow", "203.0.113.0/24").unwrap();
+    Remote::new(database.clone(), Vault::new(&key.into(), "credentials"), allowed).unwrap()
+}
+
 impl Platform {
     pub async fn start() -> Self {
         Self::with_limits(Limits::default()).await
@@ -97,11 +108,14 @@ impl Platform {
             Artifacts::at(&location, &S3Settings::default(), database.database().clone());
         let scratch = folder.path().join("scratch");
         std::fs::create_dir(&scratch).unwrap();
-        let state = State::new(database.database().clone(), artifacts.unwrap(), scratch, limits);
+        let remote = Arc::new(remote(database.database()));
+        let state = State::new(database.database().clone(), artifacts.unwrap(), scratch, limits)
+            .with_remote(Arc::clone(&remote));
         let refusal = |_: &str, problem| -> HttpResponse { ApiError(problem).error_response() };
         Self {
             state: web::Data::new(state),
             access: web::Data::new(access),
+            remote,
             guard: Guard::new(Gate::new(authenticator, |_, _| false, refusal)),
             token,
             database,
@@ -154,8 +168,11 @@ impl Platform {
             .wrap(RequestContext::new(HttpMetrics::register(&mut Registry::default())))
             .app_data(self.state.clone())
             .app_data(self.access.clone())
+            .app_data(web::Data::from(Arc::clone(&self.remote)))
             .into_utoipa_app()
-            .service(scope::scope("/api/v1").configure(registry::routes))
+            .service(
+                scope::scope("/api/v1").configure(registry::routes).configure(remote::http::routes),
+            )
             .default_service(web::to(fallback::answer))
             .into_app();
         let app = test::init_service(app).await;

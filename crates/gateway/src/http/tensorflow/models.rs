@@ -13,7 +13,7 @@ use crate::{
     State,
     admission::admit,
     http::v2::error::{NotShown, V2Error},
-    predict::{Version, route, served, version_number},
+    predict::{Version, route, share, version_number},
 };
 
 /// Tell which versions of an endpoint answer, as TensorFlow Serving does.
@@ -94,8 +94,8 @@ async fn available_one(
 ) -> Result<Json<Value>, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
     let number = version.number(state, permit.resource().name()).await?;
-    let served = served(state, &permit, number).await?;
-    Ok(Json(tensorflow::status([available(&served.labels.version)])))
+    let share = share(state, &permit, number).await?;
+    Ok(Json(tensorflow::status([available(&share.served.labels.version)])))
 }
 
 const fn available(version: &str) -> ModelStatus<'_> {
@@ -175,7 +175,7 @@ async fn show(
 ) -> Result<Json<Value>, V2Error> {
     let permit = admit::<verbs::View>(state, caller, endpoint)?;
     let number = version.number(state, permit.resource().name()).await?;
-    let served = served(state, &permit, number).await?;
+    let share = share(state, &permit, number).await?;
     let name = permit.resource().name();
-    Ok(Json(tensorflow::metadata(name, &served.labels.version, &served.signature)))
+    Ok(Json(tensorflow::metadata(name, &share.served.labels.version, share.signature())))
 }

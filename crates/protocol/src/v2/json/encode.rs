@@ -62,18 +62,13 @@ struct Outputs<'a, F> {
 
 impl<F: Fn(&Tensor) -> Option<usize>> Serialize for Outputs<'_, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.tensors.iter().map(|tensor| {
-            let Tensor { name, shape, data } = tensor;
-            let parameters =
-                (self.binary_size)(tensor).map(|size| Binary { binary_data_size: size });
-            let data = parameters.is_none().then_some(Data(data));
-            WireTensor { name, datatype: tensor.datatype().as_str(), shape, parameters, data }
-        }))
+        let tensors = self.tensors.iter();
+        serializer.collect_seq(tensors.map(|it| WireTensor::of(it, (self.binary_size)(it))))
     }
 }
 
 #[derive(Serialize)]
-struct WireTensor<'a> {
+pub(super) struct WireTensor<'a> {
     name: &'a str,
     datatype: &'static str,
     shape: &'a [usize],
@@ -81,6 +76,16 @@ struct WireTensor<'a> {
     parameters: Option<Binary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Data<'a>>,
+}
+
+impl<'a> WireTensor<'a> {
+    /// With its elements, or with how many bytes they have behind the JSON.
+    pub(super) fn of(tensor: &'a Tensor, binary_size: Option<usize>) -> Self {
+        let Tensor { name, shape, data } = tensor;
+        let parameters = binary_size.map(|size| Binary { binary_data_size: size });
+        let data = parameters.is_none().then_some(Data(data));
+        Self { name, datatype: tensor.datatype().as_str(), shape, parameters, data }
+    }
 }
 
 #[derive(Serialize)]

@@ -19,12 +19,14 @@
 //! instead of at the whole body. `null` would lose the sign, a bare `NaN` breaks most parsers, and
 //! refusing would lose the other elements.
 
+mod caller;
 mod decode;
 mod encode;
 mod example;
 #[cfg(test)]
 mod tests;
 
+pub use caller::{decode_answer, encode_request};
 pub use decode::decode;
 pub(super) use decode::read;
 pub use encode::encode;
