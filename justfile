@@ -18,12 +18,12 @@ up *ARGS: build
     @exec ./bottega up "$@"
 
 # Build the release binary, as ./bottega
-build: (_install "rust postgres onnxruntime")
+build: (_install "rust postgres onnxruntime uv")
     @cargo build --release --locked -p bottega >&2
     @ln -sfn "$CARGO_TARGET_DIR/release/bottega" bottega
 
 # Every test; ARGS go to the runner, as in `./just test revoked`
-test *ARGS: (_install "rust postgres onnxruntime weed python mlflow3 mlflow2 mypy oidc_provider typescript")
+test *ARGS: (_install "rust postgres onnxruntime uv weed python mlflow3 flavours mlflow2 mypy oidc_provider typescript")
     tools/dev-postgres run tools/test "$@"
 
 # Postgres is away for SECONDS under load, twice: it stands still, then it is killed
@@ -45,7 +45,7 @@ fmt: (_install "rust lints")
     cargo fmt --all
 
 # Benchmarks, as ratios against a reference in the same run
-bench *ARGS: (_install "rust postgres onnxruntime mlflow3 mlflow_auth")
+bench *ARGS: (_install "rust postgres onnxruntime uv mlflow3 mlflow_auth")
     cargo run --release --locked -p bottega-benches -- "$@"
 
 # Renew the checked query data after a change to SQL or migrations
@@ -58,7 +58,7 @@ models: (_install "python")
     PYTHONHASHSEED=0 "$BOTTEGA_PYTHON" -B tests/models/make.py
 
 # Install everything that recipes need, and do nothing else
-setup: (_install "rust lints postgres onnxruntime weed python mlflow3 mlflow2 mypy oidc_provider typescript")
+setup: (_install "rust lints postgres onnxruntime uv weed python mlflow3 flavours mlflow2 mypy oidc_provider typescript")
 
 [no-exit-message]
 _install TOOLS:

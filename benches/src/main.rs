@@ -10,6 +10,7 @@
 //!   [`alias_move`], [`soak`]); only when asked.
 //! - Access: a request that is authenticated, authorised and limited, against one that is not.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
+//! - A scikit-learn model against `mlflow models serve` and its own `predict` ([`python`]); only when asked.
 //! - Starting and sitting idle: milliseconds and resident memory.
 //! - The audit trail: what an event costs, and how fast millions are sealed, verified and searched.
 //! - Deciding who may do what: microseconds, against the limit that was set ([`decisions`]).
@@ -30,6 +31,7 @@ mod peers;
 mod platform;
 mod processes;
 mod push;
+mod python;
 mod reference;
 mod soak;
 
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Some("soak") => soak::run(arguments.next().as_ref()),
         Some("quota") => quota(),
         Some("push") => push::run(),
+        Some("python") => python::run(),
         Some("start") => platform::start_times(),
         Some("audit") => audit::run(arguments.next().as_ref()),
         Some("policy") => decisions::run(),
@@ -76,7 +79,7 @@ fn main() -> ExitCode {
             .and_then(|()| decisions::run())
             .and_then(|()| mlflow::run(&[])),
         Some(other) => {
-            let known = "predict, peers, endpoints, overload, alias-move, soak, quota, push, start, audit, policy or mlflow";
+            let known = "predict, peers, endpoints, overload, alias-move, soak, quota, push, python, start, audit, policy or mlflow";
             Err(format!("`{other}`: expected {known}").into())
         }
     };

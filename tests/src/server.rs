@@ -195,6 +195,8 @@ impl Server {
             .arg(options.role.unwrap_or("up"))
             .arg("--data-dir")
             .arg(data_dir)
+            // No packages are fetched but for tests that name it.
+            .env("BOTTEGA_UV", "/none")
             .env("BOTTEGA_ADMIN_TOKEN", TOKEN);
         command
     }

@@ -181,3 +181,11 @@ fn the_page_about_mlflow_lists_the_calls_that_are_tested() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// The one file that has environments built; those are hard links into a cache that all tests share.
+#[test]
+fn models_of_every_flavour_of_python_are_trained_deployed_and_answer() {
+    let environment = vec![("BOTTEGA_UV".to_owned(), std::env::var("BOTTEGA_UV").unwrap())];
+    let server = Server::start_with(Options { environment, ..Options::default() });
+    passes_on(&server, "BOTTEGA_MLFLOW3", "test_python.py", &[]);
+}

@@ -2,6 +2,8 @@
 //!
 //! Unknown keys are refused. figment remembers where each value came from; `bottega config` tells.
 
+mod defaults;
+
 use std::{path::PathBuf, time::Duration};
 
 use domain::{Problem, parse_duration};
@@ -11,6 +13,9 @@ use figment::{
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize, de};
+
+use self::defaults::Defaults;
+pub use self::defaults::data_dir;
 
 /// Every key, in the order in which `bottega config` lists them. Each may also be set by
 /// `BOTTEGA_` and its name in capitals.
@@ -27,6 +32,14 @@ pub const KEYS: &[&str] = &[
     "admin_token",
     "pg_bin_dir",
     "onnxruntime",
+    "uv",
+    "python_index_url",
+    "python_find_links",
+    "python_builds",
+    "python_dir",
+    "python_cache_dir",
+    "python_environment_bytes",
+    "python_build_timeout",
     "log",
     "log_format",
     "metrics_open",
@@ -73,9 +86,6 @@ const SECRETS: &[&str] =
 /// Keys that may also be set in `bottega.toml`: all but those that do not belong in a file.
 const NOT_IN_FILES: &[&str] =
     &["secret_key", "secret_key_previous", "admin_token", "oidc_client_secret"];
-
-/// What is logged unless told otherwise: what we do, and of libraries only what is wrong.
-const LOG: &str = "info,actix_server=warn,sqlx=warn";
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -145,6 +155,28 @@ pub struct Settings {
     /// ONNX Runtime's shared library.
     #[serde(default)]
     pub onnxruntime: Option<PathBuf>,
+    /// The program that builds environments of Python packages; absent: looked for on the path.
+    #[serde(default)]
+    pub uv: Option<PathBuf>,
+    /// The index that packages come from: a URL or `none`; absent: PyPI.
+    #[serde(default)]
+    pub python_index_url: Option<String>,
+    /// Folders or pages of wheels besides, with commas between.
+    #[serde(default)]
+    pub python_find_links: Option<String>,
+    /// Whether packages that come as source are built.
+    pub python_builds: bool,
+    /// Folders of interpreters besides those on the path, with commas between.
+    #[serde(default)]
+    pub python_dir: Option<String>,
+    /// uv's own cache; absent: in the data directory.
+    #[serde(default)]
+    pub python_cache_dir: Option<PathBuf>,
+    /// How much of the disk environments may take.
+    pub python_environment_bytes: u64,
+    /// How long one step of building an environment may take.
+    #[serde(deserialize_with = "duration")]
+    pub python_build_timeout: Duration,
     /// What is logged, as `info` or `info,gateway=debug`.
     pub log: String,
     /// How it is written.
@@ -244,60 +276,12 @@ pub struct Settings {
     pub otlp_sample: f64,
 }
 
-#[derive(Serialize)]
-struct Defaults {
-    listen: &'static str,
-    grpc_listen: &'static str,
-    data_dir: PathBuf,
-    log: &'static str,
-    log_format: LogFormat,
-    metrics_open: bool,
-    http_workers: usize,
-    max_body_bytes: usize,
-    max_artifact_bytes: u64,
-    model_cache_bytes: u64,
-    request_timeout: &'static str,
-    trial_timeout: &'static str,
-    trial_memory_bytes: u64,
-    retention: &'static str,
-    oidc_scopes: &'static str,
-    oidc_name_claim: &'static str,
-    oidc_groups_claim: &'static str,
-    oidc_create_users: bool,
-    capture_flush: &'static str,
-    offline_grace: &'static str,
-    quota_when_offline: WhenOffline,
-    max_connections: usize,
-    max_streams: u32,
-    client_timeout: &'static str,
-    drain_timeout: &'static str,
-    prediction_log_rate: u32,
-    prediction_log_retention: &'static str,
-    otlp_sample: f64,
-}
-
 fn some_duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
     duration(from).map(Some)
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
-}
-
-/// The data directory unless told otherwise: `$XDG_DATA_HOME/bottega`, as root `/var/lib/bottega`.
-pub fn data_dir() -> PathBuf {
-    if let Some(given) = std::env::var_os("BOTTEGA_DATA_DIR").filter(|given| !given.is_empty()) {
-        return given.into();
-    }
-    if nix::unistd::geteuid().is_root() {
-        return "/var/lib/bottega".into();
-    }
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
-    std::env::var_os("XDG_DATA_HOME")
-        .map(PathBuf::from)
-        .or(home)
-        .unwrap_or_else(|| ".".into())
-        .join("bottega")
 }
 
 /// The configuration before it is checked, with the origin of each value.
@@ -307,36 +291,6 @@ impl Layers {
     /// Stacks flags over environment over file over defaults. `file` must exist; without one,
     /// `bottega.toml` in the working directory is read if it is there.
     pub fn stack(flags: impl Serialize, file: Option<PathBuf>) -> Result<Self, Problem> {
-        let defaults = Defaults {
-            listen: "127.0.0.1:8080",
-            grpc_listen: "127.0.0.1:8081",
-            data_dir: data_dir(),
-            log: LOG,
-            log_format: LogFormat::Auto,
-            metrics_open: false,
-            http_workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-            max_body_bytes: 16 << 20,
-            max_artifact_bytes: 64 << 30,
-            model_cache_bytes: 20 << 30,
-            request_timeout: "30s",
-            trial_timeout: "60s",
-            trial_memory_bytes: 4 << 30,
-            retention: "30d",
-            oidc_scopes: "openid profile email",
-            oidc_name_claim: "preferred_username",
-            oidc_groups_claim: "groups",
-            oidc_create_users: false,
-            capture_flush: "60s",
-            offline_grace: "15m",
-            quota_when_offline: WhenOffline::Refuse,
-            max_connections: 10_000,
-            max_streams: 256,
-            client_timeout: "30s",
-            drain_timeout: "20s",
-            prediction_log_rate: 50,
-            prediction_log_retention: "6h",
-            otlp_sample: 0.05,
-        };
         let here = PathBuf::from("bottega.toml");
         let from_file = match file.or_else(|| here.is_file().then_some(here)) {
             Some(file) if !file.is_file() => {
@@ -361,7 +315,7 @@ impl Layers {
         });
         let flags = Serialized::defaults(flags);
         let metadata = Metadata::named("command line");
-        let figment = Figment::from(Serialized::defaults(defaults))
+        let figment = Figment::from(Serialized::defaults(Defaults::new()))
             .merge(from_file)
             .merge(environment)
             .merge(Named { inner: flags, metadata });

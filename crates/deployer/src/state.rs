@@ -4,9 +4,10 @@ use std::{path::PathBuf, sync::Arc};
 
 use auth::Access;
 use domain::{Problem, Signature, Tensor};
-use inference::{ModelCache, trial::TrialLimits};
+use inference::{Environments, ModelCache, process::Host, trial::TrialLimits};
 use serde_json::Value;
 use store::Database;
+use tokio::sync::Semaphore;
 
 /// Reads an input example, a request body of the Open Inference Protocol, for a signature.
 pub type DecodeExample = fn(&Value, &Signature) -> Result<Vec<Tensor>, Problem>;
@@ -33,8 +34,14 @@ pub struct Trials {
     pub library: PathBuf,
     /// What a trial may take.
     pub limits: TrialLimits,
+    /// Environments of Python packages on this machine.
+    pub environments: Arc<Environments>,
+    /// How processes of Python versions are started.
+    pub host: Host,
     /// How many trials go on at once.
     pub at_once: usize,
+    /// How many of them have a worker at once: environments are built beside.
+    pub workers: Arc<Semaphore>,
     /// How input examples are read: protocols are not this crate's business.
     pub decode_example: DecodeExample,
 }

@@ -4,13 +4,16 @@
 //! so a deployer that dies gives its work back. What comes of one is a [`Verdict`]: it is written
 //! down, or the claim is given back because the fault was ours.
 
+mod python;
+
 use std::time::Duration;
 
 use auth::verbs;
 use chrono::TimeDelta;
 use domain::{
-    Problem, Resource, Runtime, Streak, VersionId,
+    Digest, Problem, Resource, Runtime, Streak, Tensor, VersionId,
     pickle::{Findings, suspects},
+    python::Lock,
 };
 use inference::{
     CachedFolder,
@@ -19,7 +22,7 @@ use inference::{
 };
 use serde_json::json;
 use store::{
-    Change, followers,
+    Change, environments, followers,
     serving::{self, Loadable},
     trials::{self, Claimed},
     versions::{self, TrialOutcome},
@@ -43,10 +46,25 @@ const MAX_ATTEMPTS: i32 = 3;
 
 /// What came of a claim.
 enum Verdict {
-    /// The version can serve or cannot, and what its pickles would do if it has any.
-    Tried(TrialOutcome, Option<Findings>),
+    /// The version can serve or cannot.
+    Tried(Tried),
     /// It could not be tried; why, for the log.
     OurFault(String),
+}
+
+/// What was found out of a version.
+struct Tried {
+    outcome: TrialOutcome,
+    /// What its pickles would do, if it has any.
+    findings: Option<Findings>,
+    /// The packages that it was tried with, and what it had wanted.
+    environment: Option<(Digest, Lock)>,
+}
+
+impl From<TrialOutcome> for Verdict {
+    fn from(outcome: TrialOutcome) -> Self {
+        Self::Tried(Tried { outcome, findings: None, environment: None })
+    }
 }
 
 impl From<store::Error> for Verdict {
@@ -56,7 +74,7 @@ impl From<store::Error> for Verdict {
 }
 
 fn rejected(reason: impl Into<String>) -> Verdict {
-    Verdict::Tried(TrialOutcome::Rejected { reason: reason.into() }, None)
+    TrialOutcome::Rejected { reason: reason.into() }.into()
 }
 
 /// Tries whatever waits, again and again, until told to stop.
@@ -121,6 +139,12 @@ async fn attempt(state: State, claimed: Claimed, stop: CancellationToken) {
     };
     if let Verdict::OurFault(error) = &verdict {
         tracing::error!(version.id = %version, error, "a version could not be tried; trying again");
+        python::tell(
+            &state,
+            &claimed,
+            "a fault of the platform, which its log tells: it is tried again",
+        )
+        .await;
     }
     let mut streak = Streak::default();
     while let Err(error) = settle(&state, &claimed, &verdict).await {
@@ -155,14 +179,15 @@ async fn judge(state: &State, claimed: &Claimed) -> Verdict {
         let died = claimed.attempts - 1;
         let reason = format!("its trial ended the deployer {died} times");
         let findings = Findings::unfinished(reason.as_str(), Vec::new());
-        return Verdict::Tried(TrialOutcome::Rejected { reason }, Some(findings));
+        let outcome = TrialOutcome::Rejected { reason };
+        return Verdict::Tried(Tried { outcome, findings: Some(findings), environment: None });
     }
     let findings = match look(state, claimed.version).await {
         Ok(findings) => findings,
         Err(fault) => return fault,
     };
-    match try_out(state, claimed).await {
-        Verdict::Tried(outcome, _) => Verdict::Tried(outcome, findings),
+    match try_out(state, claimed, findings.as_ref()).await {
+        Verdict::Tried(tried) => Verdict::Tried(Tried { findings, ..tried }),
         fault @ Verdict::OurFault(_) => fault,
     }
 }
@@ -188,6 +213,7 @@ async fn look(state: &State, version: VersionId) -> Result<Option<Findings>, Ver
         (lent.path().to_owned(), (None, Some(lent)))
     };
     let job = ScanJob { folder, files };
+    let _turn = state.trials.workers.acquire().await;
     let findings = scan::run(exe, job, limits.clone()).await.map_err(|error| ours(&error))?;
     // The files stay until they are read.
     drop(held);
@@ -195,46 +221,62 @@ async fn look(state: &State, version: VersionId) -> Result<Option<Findings>, Ver
 }
 
 /// Loads the version and lets it answer.
-async fn try_out(state: &State, claimed: &Claimed) -> Verdict {
-    match prepare(state, claimed.version).await {
-        Err(verdict) => verdict,
-        // The files stay until the worker is done.
-        Ok((job, _folder)) => {
-            let Trials { exe, limits, .. } = &state.trials;
-            match trial::run(exe, job, limits.clone()).await {
-                Ok(trial::TrialOutcome::Ready(report)) => {
-                    let batchable = report.profile.batchable;
-                    Verdict::Tried(TrialOutcome::Ready { batchable }, None)
-                }
-                Ok(trial::TrialOutcome::Rejected { reason }) => rejected(reason),
-                Err(error) => Verdict::OurFault(error.to_string()),
-            }
-        }
+async fn try_out(state: &State, claimed: &Claimed, findings: Option<&Findings>) -> Verdict {
+    let loadable = match serving::loadable(&state.database, claimed.version).await {
+        Ok(Some(loadable)) => loadable,
+        Ok(None) => return rejected("it has no model file that could be loaded"),
+        Err(error) => return error.into(),
+    };
+    match &loadable.python {
+        Some(model) => python::try_out(state, claimed, (&loadable, model), findings).await,
+        None => try_onnx(state, loadable).await,
     }
 }
 
-/// Gathers what a worker needs, the version's files on this machine among it.
-async fn prepare(state: &State, version: VersionId) -> Result<(TrialJob, CachedFolder), Verdict> {
-    let Trials { cache, library, decode_example, .. } = &state.trials;
-    let nothing = || rejected("it has no model file that could be loaded");
-    let Loadable { model_file, signature, input_example, .. } =
-        serving::loadable(&state.database, version).await?.ok_or_else(nothing)?;
-    let example = input_example.map(|example| decode_example(&example, &signature)).transpose();
-    let example = example.map_err(|problem| {
+async fn try_onnx(state: &State, loadable: Loadable) -> Verdict {
+    let Trials { exe, limits, library, .. } = &state.trials;
+    let (example, folder) = match prepare(state, &loadable).await {
+        Err(verdict) => return verdict,
+        Ok(prepared) => prepared,
+    };
+    // The files stay until the worker is done.
+    let (path, file) = (folder.path.clone(), folder.file.clone());
+    let job = TrialJob { library: library.clone(), folder: path, file, example };
+    let _turn = state.trials.workers.acquire().await;
+    of(trial::run(exe, job, limits.clone()).await)
+}
+
+/// What a worker's report means.
+fn of(tried: Result<trial::TrialOutcome, inference::Error>) -> Verdict {
+    match tried {
+        Ok(trial::TrialOutcome::Ready(report)) => {
+            TrialOutcome::Ready { batchable: report.profile.batchable }.into()
+        }
+        Ok(trial::TrialOutcome::Rejected { reason }) => rejected(reason),
+        Err(error) => Verdict::OurFault(error.to_string()),
+    }
+}
+
+/// Gathers what a worker needs: the example, and the version's files on this machine.
+async fn prepare(
+    state: &State,
+    loadable: &Loadable,
+) -> Result<(Option<Vec<Tensor>>, CachedFolder), Verdict> {
+    let Trials { cache, decode_example, .. } = &state.trials;
+    let Loadable { model_file, signature, input_example, .. } = loadable;
+    let example = input_example.as_ref().map(|example| decode_example(example, signature));
+    let example = example.transpose().map_err(|problem| {
         rejected(format!("its input example does not fit it: {}", problem.message))
     })?;
-    let manifest = versions::manifest(&state.database, version).await?;
-    let folder = cache.folder(&manifest, &model_file).await;
+    let manifest = versions::manifest(&state.database, loadable.id).await?;
+    let folder = cache.folder(&manifest, model_file).await;
     let folder = folder.map_err(|error| Verdict::OurFault(error.to_string()))?;
-    let (path, file) = (folder.path.clone(), folder.file.clone());
-    Ok((TrialJob { library: library.clone(), folder: path, file, example }, folder))
+    Ok((example, folder))
 }
 
 async fn settle(state: &State, claimed: &Claimed, verdict: &Verdict) -> store::Result<()> {
     match verdict {
-        Verdict::Tried(outcome, findings) => {
-            finish(state, claimed.version, outcome, findings.as_ref()).await
-        }
+        Verdict::Tried(tried) => finish(state, claimed.version, tried).await,
         Verdict::OurFault(_) => {
             let not_before = state.database.now() + AFTER_FAULT;
             trials::give_back(&state.database, claimed, not_before).await
@@ -243,17 +285,17 @@ async fn settle(state: &State, claimed: &Claimed, verdict: &Verdict) -> store::R
 }
 
 /// Writes down what a trial found, and gives the version to those that waited for it.
-async fn finish(
-    state: &State,
-    id: VersionId,
-    outcome: &TrialOutcome,
-    findings: Option<&Findings>,
-) -> store::Result<()> {
+async fn finish(state: &State, id: VersionId, tried: &Tried) -> store::Result<()> {
+    let Tried { outcome, findings, environment } = tried;
+    let findings = findings.as_ref();
     let mut change = Change::begin(&state.database).await?;
     // It may have been deleted, or tried by somebody else who thought us dead.
     let Some(before) = versions::lock(&mut change, id).await? else { return Ok(()) };
     if let Some(findings) = findings {
         versions::set_findings(&mut change, id, findings).await?;
+    }
+    if let Some((wanted, lock)) = environment {
+        environments::set(&mut change, id, wanted, lock).await?;
     }
     // One that is ready or rejected already is here for its pickles only.
     let tried = versions::finish_trial(&mut change, id, outcome).await?;

@@ -31,6 +31,7 @@ mod page;
 pub mod pickle;
 mod problem;
 pub mod promotion;
+pub mod python;
 pub mod quota;
 pub mod raw;
 mod reference;

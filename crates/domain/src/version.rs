@@ -76,8 +76,7 @@ words! {
     Runtime, "runtime" {
         /// ONNX Runtime.
         Onnx = "onnx",
-        /// A Python process with the packages that the version names. There is none here yet: stored
-        /// and governed, but not servable.
+        /// Python processes with the packages that the version names.
         Python = "python",
         /// Nothing that is here: stored and governed, but not servable.
         None = "none",

@@ -32,6 +32,7 @@ mod metadata;
 mod metrics;
 mod node;
 pub mod predict;
+mod python;
 mod refusal;
 mod repository;
 mod routing;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use domain::{
-    EndpointId, ModelName, Problem, Signature, VersionId,
+    EndpointId, ModelName, Problem, Runtime, Signature, VersionId,
     access::Target,
     capture::{self, Source},
 };
@@ -35,6 +35,8 @@ pub struct Served {
     pub number: i32,
     /// How answers name it.
     pub(crate) labels: Labels,
+    /// What runs it.
+    pub(crate) runtime: Runtime,
     /// The file that was loaded.
     pub(crate) model_file: String,
     /// What goes in and comes out.

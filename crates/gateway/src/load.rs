@@ -1,11 +1,11 @@
 //! Makes a version ready: its files, its engine, its first runs.
 
 use domain::{Problem, Signature, Tensor, VersionId};
-use inference::Replica;
+use inference::{PythonProgram, Replica};
 use serde_json::Value;
 use store::{serving, versions};
 
-use crate::{State, identity::Labels, live::Served, sync::in_time};
+use crate::{State, identity::Labels, live::Served, python, sync::in_time};
 
 /// Why a version is not ready.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,8 +67,14 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
     let example =
         loadable.input_example.as_ref().and_then(|example| tensors(example, &loadable.signature));
     let (runtime, options) = (state.given.runtime.clone(), state.given.settings.replica.clone());
+    let python = python::program(state, &loadable, &folder).await?;
+    let one = python.as_ref().map_or(folder.bytes, PythonProgram::bytes);
+    let (host, bounds) = python::host(state, &loadable);
     let loaded = tokio::task::spawn_blocking(move || {
-        let replica = Replica::load(&runtime, &folder, &options, example)?;
+        let replica = match python {
+            Some(python) => python.serve(&host, &bounds, &options, example)?,
+            None => Replica::load(&runtime, &folder, &options, example)?,
+        };
         Ok::<_, inference::Error>((replica, folder))
     });
     let (replica, folder) = loaded.await.map_err(|_| Failure::panicked())??;
@@ -80,7 +86,8 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
         model_file: loadable.model_file.to_string(),
         signature: replica.serves(loadable.signature),
         input_example: loadable.input_example,
-        bytes: folder.bytes.saturating_mul(replica.threads() as u64),
+        bytes: one.saturating_mul(replica.threads() as u64),
+        runtime: loadable.runtime,
         replica,
         _folder: folder,
     })

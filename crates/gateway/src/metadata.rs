@@ -1,7 +1,7 @@
 //! What the server and its endpoints say of themselves, over HTTP and over gRPC.
 
 use auth::{Permit, verbs};
-use domain::Problem;
+use domain::{Problem, Runtime};
 use protocol::v2::{
     config::{DynamicBatching, InstanceGroup, ModelConfig, VersionPolicy, Versions},
     metadata::{ModelMetadata, ServerMetadata},
@@ -9,9 +9,14 @@ use protocol::v2::{
 
 use crate::{State, predict::settled_route};
 
-/// What Triton calls ONNX models that ONNX Runtime runs, and what runs them.
-const PLATFORM: &str = "onnxruntime_onnx";
-const BACKEND: &str = "onnxruntime";
+/// What Triton calls models that this runs, and what runs them.
+const fn platform(runtime: Runtime) -> (&'static str, &'static str) {
+    match runtime {
+        Runtime::Onnx => ("onnxruntime_onnx", "onnxruntime"),
+        Runtime::Python => ("python", "python"),
+        Runtime::None => ("", ""),
+    }
+}
 
 /// Triton's extensions, by the names that its clients look for.
 const EXTENSIONS: [&str; 4] =
@@ -37,7 +42,8 @@ pub(crate) async fn endpoint(
     let route = settled_route(state, permit.resource().name()).await?;
     let share = route.pick(version)?;
     let versions = route.shares.iter().map(|share| share.served.labels.version.clone()).collect();
-    Ok(ModelMetadata::new(route.name.as_str(), versions, PLATFORM, share.signature()))
+    let (name, platform) = (route.name.as_str(), platform(share.served.runtime).0);
+    Ok(ModelMetadata::new(name, versions, platform, share.signature()))
 }
 
 /// How an endpoint is run, by the version that answers now, or by one of those that may be asked for.
@@ -58,8 +64,8 @@ pub(crate) async fn config(
     let versions = route.shares.iter().map(|share| share.served.number.into()).collect();
     Ok(ModelConfig {
         name: route.name.clone(),
-        platform: PLATFORM.to_owned(),
-        backend: BACKEND.to_owned(),
+        platform: platform(served.runtime).0.to_owned(),
+        backend: platform(served.runtime).1.to_owned(),
         version_policy: VersionPolicy { specific: Versions { versions } },
         max_batch_size: if is_batched { count(served.replica.max_batch()) } else { 0 },
         input: ModelConfig::tensors(&signature.inputs, is_batched),

@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc, time::Duration};
 use arc_swap::ArcSwap;
 use auth::{Access, Authenticator, Limiter};
 use domain::{NodeId, capture::Sink};
-use inference::{ModelCache, ReplicaOptions, Runtime};
+use inference::{Environments, ModelCache, ReplicaOptions, Runtime, process::Host};
 use remote::Remote;
 use store::Database;
 use tokio::sync::watch;
@@ -93,6 +93,10 @@ pub struct Resources {
     pub limiter: Arc<Limiter>,
     /// What runs the models.
     pub runtime: Runtime,
+    /// How processes of versions are started.
+    pub host: Host,
+    /// Environments of Python packages on this machine.
+    pub environments: Arc<Environments>,
     /// The models' files on this machine.
     pub cache: Arc<ModelCache>,
     /// What asks servers of others.

@@ -8,7 +8,7 @@
 //! The cache is bounded ([`room`]): what was not used for longest goes first. Whoever uses a folder
 //! holds a shared lock on it, so that no process removes what another one is about to load.
 
-mod room;
+pub(crate) mod room;
 
 use std::{
     collections::HashMap,
@@ -166,7 +166,7 @@ async fn provide<F: Future<Output = Result<(), Error>>>(
 }
 
 /// Locks a folder for use, and notes that it is used now; none if it is not there.
-fn hold(place: &Path) -> io::Result<Option<File>> {
+pub(crate) fn hold(place: &Path) -> io::Result<Option<File>> {
     loop {
         let held = match File::open(place) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -252,7 +252,7 @@ fn has_content(path: &Path, entry: &FileEntry) -> io::Result<bool> {
 }
 
 /// Takes a folder out of its place first, so that none is ever half there.
-async fn remove(cache: &Path, digest: &Digest) -> Result<(), Error> {
+pub(crate) async fn remove(cache: &Path, digest: &Digest) -> Result<(), Error> {
     let (cache, place) = (cache.to_owned(), cache.join(digest.hex()));
     blocking(cache.clone(), move || {
         let bin = beside(&cache)?;
@@ -265,7 +265,7 @@ async fn remove(cache: &Path, digest: &Digest) -> Result<(), Error> {
 }
 
 /// A folder beside the places of finished ones, deleted unless it is renamed into one.
-fn beside(cache: &Path) -> io::Result<TempDir> {
+pub(crate) fn beside(cache: &Path) -> io::Result<TempDir> {
     tempfile::Builder::new()
         .prefix(UNFINISHED)
         .permissions(Permissions::from_mode(0o755))
@@ -299,7 +299,7 @@ fn sync_folders(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn remove_abandoned(cache: &Path) -> io::Result<()> {
+pub(crate) fn remove_abandoned(cache: &Path) -> io::Result<()> {
     for entry in fs::read_dir(cache)? {
         let entry = entry?;
         let unfinished = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
@@ -312,7 +312,7 @@ fn remove_abandoned(cache: &Path) -> io::Result<()> {
     Ok(())
 }
 
-async fn blocking(
+pub(crate) async fn blocking(
     cache: PathBuf,
     work: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> Result<(), Error> {
@@ -322,7 +322,7 @@ async fn blocking(
         .map_err(|error| broken(&cache, error))
 }
 
-fn broken(folder: &Path, error: io::Error) -> Error {
+pub(crate) fn broken(folder: &Path, error: io::Error) -> Error {
     Error::Cache { folder: folder.to_owned(), reason: error.to_string() }
 }
 

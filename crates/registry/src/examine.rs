@@ -80,7 +80,7 @@ pub(crate) async fn require_bytes(state: &State, manifest: &Manifest) -> Result<
 /// Finds out what would run these files.
 pub(crate) async fn examine(state: &State, manifest: &Manifest, given: Given) -> Result<Examined> {
     let package = package::read(state, manifest).await?;
-    let (runtime, model_file, obstacle) = runtime(manifest, package.as_ref())?;
+    let (runtime, mut model_file, mut obstacle) = runtime(manifest, package.as_ref())?;
     let facts = match &model_file {
         Some(path) => {
             let facts = scan(state, manifest, path).await?;
@@ -103,13 +103,26 @@ pub(crate) async fn examine(state: &State, manifest: &Manifest, given: Given) ->
         }
         (None, None) => None,
     };
+    let mut packaging = match &package {
+        Some(package) => package.packaging(notes),
+        None => Packaging::default(),
+    };
+    if let (Runtime::Python, Some(package)) = (runtime, &package) {
+        match package.python(state, manifest, signature.as_ref()).await? {
+            Ok(python) => {
+                model_file = Some(python.file()?);
+                packaging.python = Some(python);
+            }
+            Err(why) => obstacle = Some(why),
+        }
+    }
     Ok(Examined {
         runtime,
         model_file,
         facts,
         signature,
         input_example,
-        packaging: package.map(|package| package.packaging(notes)).unwrap_or_default(),
+        packaging,
         not_servable: obstacle.or(unsupported),
     })
 }
@@ -125,9 +138,7 @@ fn runtime(
     };
     Ok(match (onnx, package) {
         (Some(file), _) => (Runtime::Onnx, Some(file), None),
-        (None, Some(package)) if package.mlmodel.is_python() => {
-            (Runtime::Python, None, Some(package.obstacle()))
-        }
+        (None, Some(package)) if package.mlmodel.is_python() => (Runtime::Python, None, None),
         (None, Some(package)) => (Runtime::None, None, Some(package.obstacle())),
         (None, None) => {
             let why = "no runtime here can serve it: it holds no .onnx file";

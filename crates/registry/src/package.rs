@@ -8,6 +8,7 @@
 use domain::{
     FileEntry, FilePath, Manifest, Problem, Signature,
     mlmodel::{self, MlModel},
+    python::{self, PythonModel},
 };
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
@@ -122,13 +123,38 @@ impl Package {
     /// Why nothing here serves it, where it has no ONNX flavour.
     pub fn obstacle(&self) -> String {
         match self.mlmodel.main_flavor() {
-            Some(flavor) if self.mlmodel.is_python() => format!(
-                "its flavour `{}` needs the Python runtime, which is not here yet",
-                shown(flavor)
-            ),
             Some(flavor) => format!("no runtime here can serve its flavour `{}`", shown(flavor)),
             None => format!("`{}` names no flavour", self.file),
         }
+    }
+
+    /// How a Python process loads it and what it needs; in words, why none can.
+    pub async fn python(
+        &self,
+        state: &State,
+        manifest: &Manifest,
+        signature: Option<&Signature>,
+    ) -> Result<Result<PythonModel, String>> {
+        let mut files = python::Files::default();
+        for (name, found) in [
+            ("requirements.txt", &mut files.requirements),
+            ("python_env.yaml", &mut files.python_env),
+            ("conda.yaml", &mut files.conda),
+        ] {
+            let Some(entry) = manifest.get(&self.path(&name.parse()?)?) else { continue };
+            match content(state, entry, python::MAX_FILE).await? {
+                Ok(read) => *found = Some(read),
+                Err(why) => return Ok(Err(format!("`{name}`: {why}"))),
+            }
+        }
+        let read = PythonModel::read(&self.mlmodel, &self.folder, &files, signature);
+        let missing = |model: &PythonModel| {
+            let file = model.file().ok()?;
+            let is_there = manifest.get(&file).is_some();
+            (!is_there).then(|| format!("`{}` names `{file}`, which is not given", self.file))
+        };
+        let paths = manifest.files().map(|(path, _)| path);
+        Ok(read.and_then(|model| missing(&model).map_or(Ok(model.among(paths)), Err)))
     }
 
     /// The signature, as far as it can be ours; `read` is what an ONNX file says, which is what
@@ -192,18 +218,19 @@ impl Package {
     }
 
     /// What is kept of the file in the version's row.
-    pub fn packaging(self, mut notes: Vec<String>) -> Packaging {
+    pub fn packaging(&self, mut notes: Vec<String>) -> Packaging {
         let loader_module = self.mlmodel.loader_module().map(str::to_owned);
         let mut flavors = json!(self.mlmodel.flavors);
         if flavors.to_string().len() > MOST_FLAVORS {
             notes
                 .push(format!("what `{}` says of its flavours is too long to be shown", self.file));
-            flavors = self.mlmodel.flavors.into_keys().map(|name| (name, json!({}))).collect();
+            flavors = self.mlmodel.flavors.keys().map(|name| (name.clone(), json!({}))).collect();
         }
         Packaging {
             flavors: Some(flavors),
             loader_module,
-            mlmodel: Some(self.mlmodel.facts),
+            mlmodel: Some(self.mlmodel.facts.clone()),
+            python: None,
             notes,
         }
     }

@@ -3,7 +3,7 @@
 use auth::{Permit, verbs};
 use domain::{ErrorCode, Problem, Timestamp, pickle::Policy};
 use serde_json::{Value, json};
-use store::{Change, settings};
+use store::{Change, settings, trials};
 
 use crate::{Result, State, publish::publish};
 
@@ -68,6 +68,8 @@ pub async fn set(
     let mut change = Change::begin(&state.database).await?;
     let before = settings::get(&mut change, key).await?.map_or(json!(default), |it| it.value);
     let set = settings::set(&mut change, key, &json!(value), permit.actor()).await?;
+    // Those that were not even tried may be tried now.
+    trials::again(&mut change).await?;
     let event =
         permit.event("setting.changed", json!({"setting": key, "from": before, "to": value}));
     publish(change, event.changed(Some(&before), Some(&set.value))).await?;

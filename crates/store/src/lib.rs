@@ -31,6 +31,7 @@ pub mod contracts;
 pub mod credentials;
 pub mod endpoint_history;
 pub mod endpoints;
+pub mod environments;
 pub mod followers;
 pub mod freshness;
 pub mod grant_history;

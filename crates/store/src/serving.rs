@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use domain::{
-    Batching, EndpointId, EndpointRef, FilePath, ModelName, Signature, SubjectId, VersionId,
-    WeightedVersion, access::Target, capture, serving::Settings,
+    Batching, EndpointId, EndpointRef, FilePath, ModelName, Runtime, Signature, SubjectId,
+    VersionId, WeightedVersion,
+    access::Target,
+    capture,
+    python::{Lock, PythonModel},
+    serving::Settings,
 };
 use serde_json::Value;
 
-use crate::{Database, Error, Result, access, versions};
+use crate::{Database, Error, Result, access, environments, versions};
 
 /// An endpoint as a gateway sees it.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,6 +146,12 @@ pub struct Loadable {
     pub input_example: Option<Value>,
     /// Whether rows of several requests may be run together.
     pub batchable: bool,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// How a Python process loads it; absent where another runtime does.
+    pub python: Option<PythonModel>,
+    /// The packages that it was tried with.
+    pub environment: Option<Lock>,
 }
 
 /// A version that has something to load; its files are in [`crate::versions::manifest`].
@@ -153,6 +163,11 @@ pub async fn loadable(database: &Database, id: VersionId) -> Result<Option<Loada
     let (Some(model_file), Some(signature)) = (version.model_file, version.signature) else {
         return Ok(None);
     };
+    let python = version.packaging.python.filter(|_| version.runtime == Runtime::Python);
+    let environment = match &python {
+        Some(_) => environments::get(database, id).await?,
+        None => None,
+    };
     let model_file =
         model_file.parse().map_err(|_| Error::inconsistent("model_versions", "model_file", id))?;
     Ok(Some(Loadable {
@@ -163,5 +178,8 @@ pub async fn loadable(database: &Database, id: VersionId) -> Result<Option<Loada
         signature,
         input_example: version.input_example,
         batchable: version.batchable,
+        runtime: version.runtime,
+        python,
+        environment,
     }))
 }

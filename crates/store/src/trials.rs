@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use domain::{Timestamp, VersionId};
 use uuid::Uuid;
 
-use crate::{Database, Result};
+use crate::{Change, Database, Result};
 
 /// A trial that the caller may run until its lease ends.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,8 @@ pub struct Claimed {
     /// How often it has been claimed and not given back, this time included: whoever claimed it
     /// before died over it.
     pub attempts: i32,
+    /// Since when it waits to be tried.
+    pub queued_at: Timestamp,
     /// Tells this claim from a later one of somebody else.
     claim: Uuid,
 }
@@ -31,14 +33,19 @@ pub async fn claim(database: &Database, lease: TimeDelta) -> Result<Option<Claim
                              ORDER BY queued_at
                              LIMIT 1
                              FOR UPDATE SKIP LOCKED)
-         RETURNING version_id, attempts",
+         RETURNING version_id, attempts, queued_at",
         now,
         now + lease,
         claim
     )
     .fetch_optional(database.pool())
     .await?;
-    Ok(row.map(|row| Claimed { version: VersionId(row.version_id), attempts: row.attempts, claim }))
+    Ok(row.map(|row| Claimed {
+        version: VersionId(row.version_id),
+        attempts: row.attempts,
+        queued_at: row.queued_at,
+        claim,
+    }))
 }
 
 /// Keeps a claim for another while; `false` if it is lost, because its lease ended and somebody
@@ -76,6 +83,42 @@ pub async fn give_back(
         not_before
     )
     .execute(database.pool())
+    .await?;
+    Ok(())
+}
+
+/// Says how far the trial is, for whoever looks at the version. Bookkeeping.
+///
+/// # Errors
+/// The database is away.
+pub async fn progress(database: &Database, claimed: &Claimed, progress: &str) -> Result<()> {
+    sqlx::query!(
+        "UPDATE trials SET progress = $3 WHERE version_id = $1 AND claim = $2",
+        claimed.version.0,
+        claimed.claim,
+        progress
+    )
+    .execute(database.pool())
+    .await?;
+    Ok(())
+}
+
+/// Queues again the Python versions that nothing here could run, as the setting that forbade their
+/// pickles is another one now.
+///
+/// # Errors
+/// The database is away.
+pub async fn again(change: &mut Change) -> Result<()> {
+    let now = change.now();
+    sqlx::query!(
+        "WITH again AS (
+             UPDATE model_versions SET status = 'pending', servable = 'checking', reason = NULL, updated_at = $1
+             WHERE python IS NOT NULL AND status = 'ready' AND servable = 'no' AND deleted_at IS NULL
+             RETURNING id)
+         INSERT INTO trials (version_id, queued_at) SELECT id, $1 FROM again ON CONFLICT DO NOTHING",
+        now
+    )
+    .execute(change.connection())
     .await?;
     Ok(())
 }

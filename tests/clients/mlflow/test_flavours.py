@@ -57,12 +57,12 @@ def test_sklearn_in_every_address(client, name, experiment):
     assert client.get_model_version(name, "1").run_id == run.info.run_id
     if version := shown(name, 1):
         assert (version["status"], version["servable"], version["runtime"]) == ("ready", "no", "python")
-        assert version["reason"] == "its flavour `sklearn` needs the Python runtime, which is not here yet"
+        assert version["reason"].startswith("it needs packages of Python, and uv"), version["reason"]
         assert (version["loader_module"], set(version["flavors"])) == ("mlflow.sklearn", {"sklearn", "python_function"})
         assert version["signature"]["inputs"] == [{"name": "input-0", "datatype": "FP32", "shape": [-1, 30]}]
         assert np.allclose(version["input_example"]["inputs"][0]["data"], X[:2].ravel())
         refused = bottega("deploy", name, "--model", f"{name}@champion")
-        assert refused.returncode == 1 and "its flavour `sklearn`" in refused.stderr, refused
+        assert refused.returncode == 1 and "it needs packages of Python" in refused.stderr, refused
 
 
 def test_sklearn_logs_itself(client, experiment):

@@ -51,6 +51,38 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     onnxruntime: Option<PathBuf>,
+    /// The program uv, which builds environments of Python packages [default: looked for on the path]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uv: Option<PathBuf>,
+    /// The index that Python packages come from; none: --python-find-links alone [default: PyPI]
+    #[arg(long, value_name = "URL|none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python_index_url: Option<String>,
+    /// Folders or pages of wheels besides, with commas between [default: none]
+    #[arg(long, value_name = "DIR|URL,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python_find_links: Option<String>,
+    /// Build Python packages that come as source: their code then runs with this server's rights
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    python_builds: bool,
+    /// Folders of Python interpreters besides those on the path, with commas between [default: none]
+    #[arg(long, value_name = "DIR,…")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python_dir: Option<String>,
+    /// uv's own cache, best on the data directory's disk [default: python/uv in the data directory]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python_cache_dir: Option<PathBuf>,
+    /// How much of the disk environments of Python packages may take [default: 21474836480]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python_environment_bytes: Option<u64>,
+    /// How long one step of building an environment may take [default: 10m]
+    #[arg(long, value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python_build_timeout: Option<String>,
     /// What is logged, like info or info,gateway=debug [default: info, libraries at warn]
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -15,6 +15,7 @@ mod log;
 mod oidc;
 pub mod onnxruntime;
 mod platform;
+mod python;
 mod services;
 mod shutdown;
 mod urls;

@@ -13,21 +13,26 @@ use auth::{
 };
 use chrono::TimeDelta;
 use domain::{Problem, Signature, Tensor};
-use inference::trial::TrialLimits;
-use inference::{CacheSettings, ModelCache, ReplicaOptions, Runtime};
+use inference::{CacheSettings, Environments, ModelCache, ReplicaOptions, Runtime};
+use inference::{process::Host, trial::TrialLimits};
 use prometheus_client::registry::Registry;
 use remote::Remote;
 use rest::metrics::HttpMetrics;
 use serde_json::Value;
 use store::{Database, audit::archives::Archivist, outbox::Listener, sealed::Kind};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     Roles, onnxruntime,
     platform::{Platform, refused},
+    python,
     urls::check_url,
 };
 use crate::{output::Failure, settings::Settings};
+
+/// Trials under way: most of them wait for packages of Python, and one at a time runs a model.
+const TRIALS_AT_ONCE: usize = 8;
 
 /// How often is looked whether who may call has changed, should every notice be lost.
 const REFRESH: Duration = Duration::from_millis(500);
@@ -138,6 +143,7 @@ impl Services {
             ModelCache::new(settings.data_dir.join("cache"), artifacts.clone(), cache_settings)
                 .map_err(|error| refused("data_dir", &error))?;
         let cache = Arc::new(cache);
+        let environments = python::environments(settings)?;
         let gateway = if let Some(watcher) = &watcher {
             let library = onnxruntime::find(settings)?;
             let runtime =
@@ -148,6 +154,9 @@ impl Services {
                 authenticator: Arc::clone(&platform.authenticator),
                 limiter: Arc::clone(&limiter),
                 runtime,
+                // This very program, as for trials.
+                host: Host::new("/proc/self/exe".into()),
+                environments: Arc::clone(&environments),
                 cache: Arc::clone(&cache),
                 remote: Arc::clone(&remote),
                 settings: gateway::Settings {
@@ -180,8 +189,10 @@ impl Services {
         if let Some(gateway) = &gateway {
             gateway.register(&mut metrics);
         }
-        let deployer =
-            if roles.deployer { Some(deployer_state(platform, settings, &cache)?) } else { None };
+        let deployer = match roles.deployer {
+            true => Some(deployer_state(platform, settings, &cache, environments)?),
+            false => None,
+        };
         Ok(Self {
             database,
             artifacts,
@@ -301,6 +312,7 @@ fn deployer_state(
     platform: &Platform,
     settings: &Settings,
     cache: &Arc<ModelCache>,
+    environments: Arc<Environments>,
 ) -> Result<deployer::State, Failure> {
     Ok(deployer::State {
         database: platform.database.clone(),
@@ -316,7 +328,10 @@ fn deployer_state(
                 memory_bytes: settings.trial_memory_bytes,
                 ..TrialLimits::default()
             },
-            at_once: 1,
+            environments,
+            host: Host::new("/proc/self/exe".into()),
+            at_once: TRIALS_AT_ONCE,
+            workers: Arc::new(Semaphore::new(1)),
             decode_example,
         },
     })

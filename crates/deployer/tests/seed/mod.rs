@@ -15,7 +15,9 @@ use domain::{
     ReplicaState, RequestId, Resource, Runtime, Timestamp, VersionId, WeightedVersion,
 };
 use futures_util::stream;
-use inference::{CacheSettings, ModelCache, trial::TrialLimits};
+use inference::{
+    CacheSettings, EnvironmentSettings, Environments, ModelCache, process::Host, trial::TrialLimits,
+};
 use serde_json::json;
 use store::{
     Change, Database, aliases, audit, endpoints, models, nodes, releases,
@@ -23,6 +25,7 @@ use store::{
     versions::{self, NewVersion, TrialOutcome, Version},
 };
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 
 pub struct World {
     pub clock: FixedClock,
@@ -46,12 +49,18 @@ impl World {
             CacheSettings::default(),
         )
         .unwrap();
+        let given =
+            EnvironmentSettings { uv: Some("/none".into()), ..EnvironmentSettings::default() };
+        let environments = Environments::new(folder.path().join("environments"), given).unwrap();
         let trials = Trials {
             cache: Arc::new(cache),
             exe: std::env::current_exe().unwrap(),
             library: std::env::var_os("BOTTEGA_ONNXRUNTIME").unwrap_or_default().into(),
             limits: TrialLimits::default(),
+            environments: Arc::new(environments),
+            host: Host::new(std::env::current_exe().unwrap()),
             at_once: 1,
+            workers: Arc::new(Semaphore::new(1)),
             decode_example: |_, _| Err(Problem::invalid("inputs", "input `y` is unknown")),
         };
         let access = Access::new(database.clone());

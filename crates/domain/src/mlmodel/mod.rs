@@ -110,8 +110,7 @@ impl MlModel {
         if content.iter().all(u8::is_ascii_whitespace) {
             return Err(wrong("it is empty: expected YAML with `flavors`".to_owned()));
         }
-        let file: File = serde_saphyr::from_slice_with_options(content, limits())
-            .map_err(|error| wrong(refusal(&error)))?;
+        let file: File = yaml(content).map_err(wrong)?;
         for (name, flavor) in &file.flavors {
             if !(flavor.is_object() || flavor.is_null()) {
                 return Err(wrong(format!("`flavors.{name}` is no mapping")));
@@ -165,6 +164,12 @@ impl MlModel {
         self.flavors.get(PYTHON)?.get("loader_module")?.as_str()
     }
 
+    /// The Python that it was made with.
+    #[must_use]
+    pub fn python_version(&self) -> Option<&str> {
+        self.flavors.get(PYTHON)?.get("python_version")?.as_str()
+    }
+
     /// The ONNX flavour's file, or the folder that it is in, below the model's folder. Absent
     /// where there is no such flavour.
     ///
@@ -177,6 +182,11 @@ impl MlModel {
             _ => Err(wrong("`flavors.onnx.data` does not name the ONNX file".to_owned())),
         }
     }
+}
+
+/// YAML from strangers, within bounds.
+pub(crate) fn yaml<T: serde::de::DeserializeOwned>(content: &[u8]) -> Result<T, String> {
+    serde_saphyr::from_slice_with_options(content, limits()).map_err(|error| refusal(&error))
 }
 
 fn limits() -> serde_saphyr::Options {

@@ -10,7 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::wrong;
-use crate::{DataType, Dim, Problem, Signature, TensorSpec, json::holds_nul};
+use crate::{
+    DataType, Dim, Problem, Signature, TensorSpec,
+    json::holds_nul,
+    python::{Column, Input},
+};
 
 /// A line that shows a column or a tensor is cut here.
 const LONGEST_LINE: usize = 300;
@@ -110,6 +114,20 @@ impl Schemas {
             inputs: specs("input", &self.inputs)?,
             outputs: specs("output", &self.outputs)?,
         })
+    }
+
+    /// What a Python model of this signature is given; none where it is not this one's.
+    pub(crate) fn python_input(&self, signature: &Signature) -> Option<Input> {
+        if self.inputs.len() != signature.inputs.len() {
+            return None;
+        }
+        if self.inputs.iter().all(|field| field.tensor.is_none()) {
+            let column =
+                |field: &Field| Column { name: field.name.clone(), kind: field.kind.clone() };
+            return Some(Input::Columns(self.inputs.iter().map(column).collect()));
+        }
+        let is_alone = self.inputs.len() == 1 && self.inputs.iter().all(|it| it.name.is_none());
+        Some(if is_alone { Input::Array } else { Input::Arrays })
     }
 
     /// As our signature of a model whose file says this of itself: it must be the same but for

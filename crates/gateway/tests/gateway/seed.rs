@@ -22,7 +22,9 @@ use gateway::{
     Metrics, Resources, Settings, State,
     predict::{Asked, Foreseen, predict},
 };
-use inference::{CacheSettings, ModelCache, Priority};
+use inference::{
+    CacheSettings, EnvironmentSettings, Environments, ModelCache, Priority, process::Host,
+};
 use prometheus_client::registry::Registry;
 use remote::Remote;
 use secrecy::SecretString;
@@ -33,7 +35,7 @@ use store::{
     versions::{self, NewVersion, TrialOutcome, Version},
 };
 use tempfile::TempDir;
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) const TOKEN: &str = "bt_0123456789abcdef0123456789abcdef";
@@ -110,6 +112,8 @@ impl World {
             access: self.access.clone(),
             authenticator: Arc::clone(&self.authenticator),
             runtime: inference::Runtime::load(&library()).unwrap(),
+            host: Host::new("/proc/self/exe".into()),
+            environments: self.environments(),
             cache: self.cache(cache),
             remote: Arc::new(remote(self.database.clone())),
             settings,
@@ -127,6 +131,14 @@ impl World {
         Arc::new(ModelCache::new(folder, self.artifacts.clone(), CacheSettings::default()).unwrap())
     }
 
+    /// Nothing builds environments here.
+    fn environments(&self) -> Arc<Environments> {
+        let settings =
+            EnvironmentSettings { uv: Some("/none".into()), ..EnvironmentSettings::default() };
+        let folder = self.folder.path().join("environments");
+        Arc::new(Environments::new(folder, settings).unwrap())
+    }
+
     /// A deployer that ends releases; versions are found good without a trial here.
     pub(crate) async fn deployer(&self) -> Deployer {
         let database = Database::connect(self.test.url(), 4, Arc::new(SystemClock)).await.unwrap();
@@ -135,7 +147,10 @@ impl World {
             exe: PathBuf::new(),
             library: PathBuf::new(),
             limits: inference::trial::TrialLimits::default(),
+            environments: self.environments(),
+            host: Host::new(PathBuf::new()),
             at_once: 1,
+            workers: Arc::new(Semaphore::new(1)),
             decode_example: |_, _| Err(Problem::internal()),
         };
         let state = deployer::State { database, access: self.access.clone(), trials };

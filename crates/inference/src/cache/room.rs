@@ -18,7 +18,7 @@ struct Finished {
 
 /// Removes folders that nobody uses, the longest unused first, until all take no more than `limit`
 /// bytes. Several processes may do so at once.
-pub(super) fn make(cache: &Path, limit: u64) -> io::Result<()> {
+pub(crate) fn make(cache: &Path, limit: u64) -> io::Result<()> {
     let mut finished = Vec::new();
     for entry in fs::read_dir(cache)? {
         let entry = entry?;

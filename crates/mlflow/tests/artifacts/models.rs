@@ -246,7 +246,7 @@ async fn a_packaged_model_is_registered_whatever_is_wrong_with_it() {
         (
             vec![("MLmodel", sklearn), ("model.pkl", "x")],
             Runtime::Python,
-            "its flavour `sklearn` needs the Python runtime, which is not here yet",
+            "it has no signature, which says what goes in and comes out: log the model with `signature=` or `input_example=`",
         ),
         (
             vec![("MLmodel", "flavors: [\n")],

@@ -137,22 +137,24 @@ async fn the_onnx_files_signature_stands_where_mlmodel_has_another() {
 }
 
 #[actix_web::test]
-async fn flavours_that_need_python_are_recorded_with_their_signature() {
+async fn flavours_that_need_python_wait_for_their_trial() {
     let platform = Platform::start().await;
     let stray = onnx::model(1);
     let files = [
         ("MLmodel", SKLEARN),
-        ("model.pkl", b"x"),
+        ("model.pkl", b"x".as_slice()),
         (EXAMPLE, SKLEARN_EXAMPLE),
         ("extra/a.onnx", &stray),
+        ("python_env.yaml", b"python: 3.11.2\ndependencies: [-r requirements.txt]\n"),
+        ("requirements.txt", b"mlflow==2.22.2\nscikit-learn==1.9.1\n"),
     ];
     let version = made(&platform, &files).await;
     for (field, expected) in [
-        ("status", "ready"),
-        ("servable", "no"),
+        ("status", "pending"),
+        ("servable", "checking"),
         ("runtime", "python"),
         ("loader_module", "mlflow.sklearn"),
-        ("reason", "its flavour `sklearn` needs the Python runtime, which is not here yet"),
+        ("model_file", "model.pkl"),
     ] {
         assert_eq!(version[field], expected, "{field}");
     }
@@ -162,17 +164,33 @@ async fn flavours_that_need_python_are_recorded_with_their_signature() {
     );
     assert_eq!(version["input_example"]["inputs"][1]["data"], json!([31, 44]));
     assert_eq!(version["flavors"]["sklearn"]["pickled_model"], "model.pkl");
+    let needs = json!({"flavour": "sklearn", "version": "3.11.2", "requirements": ["scikit-learn==1.9.1", "numpy", "pandas"]});
+    assert_eq!(version["python"], needs);
+}
 
-    let version = made(&platform, &[("MLmodel", XGBOOST), ("model.json", b"{}")]).await;
-    assert_eq!(
-        version["reason"],
-        "its flavour `xgboost` needs the Python runtime, which is not here yet"
-    );
+#[actix_web::test]
+async fn what_a_python_process_could_not_run_says_why() {
+    let platform = Platform::start().await;
+    let model = [("MLmodel", XGBOOST), ("model.json", b"{}".as_slice())];
+    let with = |requirements: &'static str| {
+        [model.as_slice(), &[("requirements.txt", requirements.as_bytes())]].concat()
+    };
+    for (files, reason) in [
+        (model.to_vec(), "no packages are named"),
+        (with("-r other.txt\n"), "the requirement `-r other.txt` is an option"),
+        (
+            with("git+https://example.org/x.git\n"),
+            "the requirement `git+https://example.org/x.git` names",
+        ),
+        (vec![("MLmodel", XGBOOST), ("requirements.txt", b"xgboost")], "`MLmodel` names `model."),
+    ] {
+        let version = made(&platform, &files).await;
+        let found = version["reason"].as_str().unwrap();
+        assert!(found.starts_with(reason), "{found}");
+        assert_eq!((&version["status"], &version["servable"]), (&json!("ready"), &json!("no")));
+    }
     let version = made(&platform, &[("MLmodel", NESTED)]).await;
-    assert_eq!(
-        version["reason"],
-        "its flavour `python_function` needs the Python runtime, which is not here yet"
-    );
+    assert!(version["reason"].as_str().unwrap().starts_with("it has no signature"), "{version}");
     assert_eq!(version.get("signature"), None);
     let note = "the signature in `MLmodel` is not taken over, it is left out: input `scores: array of double` is no tensor and no plain column";
     assert_eq!(version["notes"], json!([note]));
@@ -192,7 +210,7 @@ async fn flavours_that_need_python_are_recorded_with_their_signature() {
     let endpoint = json!({"model": "fraud/1"});
     let answer = platform.put("/endpoints/fraud", endpoint).await.expect(409);
     assert!(
-        answer["error"]["message"].as_str().unwrap().contains("its flavour `sklearn`"),
+        answer["error"]["message"].as_str().unwrap().contains("no packages are named"),
         "{answer}"
     );
 }

@@ -3,17 +3,19 @@
 mod read;
 mod write;
 
+use std::time::Duration;
+
 use domain::{
     Batching, Digest, Manifest, ModelId, ModelName, Problem, Runtime, Servable, Signature, Stage,
     Timestamp, VersionId, VersionStatus,
     mlmodel::Facts,
     onnx::OnnxFacts,
     pickle::{Findings, Policy},
+    python::PythonModel,
     tracking::LoggedModelId,
 };
 use serde_json::{Value, json};
 
-pub(crate) use self::read::batching;
 pub use self::{
     read::{
         Deleted, deleted, find, find_by_digest, find_by_number, get, get_by_aliases, get_by_id,
@@ -62,6 +64,8 @@ pub struct Packaging {
     pub loader_module: Option<String>,
     /// What else the file says.
     pub mlmodel: Option<Facts>,
+    /// How a Python process loads it, and what it needs.
+    pub python: Option<PythonModel>,
     /// What of it could not be taken over, in sentences.
     pub notes: Vec<String>,
 }
@@ -87,7 +91,7 @@ pub struct Version {
     pub servable: Servable,
     /// What runs it.
     pub runtime: Runtime,
-    /// Why it is not servable.
+    /// Why it is not servable; while its trial is not over, how far that is.
     pub reason: Option<String>,
     /// The file that the runtime loads.
     pub model_file: Option<String>,
@@ -145,9 +149,11 @@ impl Version {
         }
     }
 
-    /// Why the platform's setting forbids its pickles; absent where it does not.
+    /// Why the platform's setting forbids its pickles, or its code; absent where it does not.
     fn forbidden(&self) -> Option<String> {
-        self.findings.as_ref().and_then(|findings| findings.obstacle(self.policy))
+        let found = self.findings.as_ref().and_then(|findings| findings.obstacle(self.policy));
+        let code = || self.packaging.python.as_ref()?.obstacle(self.policy);
+        found.or_else(code)
     }
 
     /// How the audit trail describes it.
@@ -188,6 +194,13 @@ pub struct NewVersion {
     pub packaging: Packaging,
     /// Its tags.
     pub tags: Tags,
+}
+
+/// How a version's requests share runs, as its row says.
+pub(crate) fn batching(id: uuid::Uuid, max_batch: Option<i32>, micros: i32) -> Result<Batching> {
+    let rows = max_batch.map(|rows| u64::from(rows.unsigned_abs()));
+    Batching::new(rows, Duration::from_micros(micros.unsigned_abs().into()))
+        .map_err(|_| Error::inconsistent("model_versions", "max_batch", id))
 }
 
 /// A size as Postgres keeps it.

@@ -1,14 +1,14 @@
 //! Reading versions.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{
-    AliasName, Batching, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page,
-    Stage, Timestamp, VersionId, pickle::Policy, tracking::LoggedModelId,
+    AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Stage,
+    Timestamp, VersionId, pickle::Policy, tracking::LoggedModelId,
 };
 use serde_json::Value;
 
-use super::{Lineage, Origin, Packaging, Version};
+use super::{Lineage, Origin, Packaging, Version, batching};
 use crate::{Change, Database, Error, Result, audit::digest, models::tags};
 
 struct Row {
@@ -44,6 +44,8 @@ struct Row {
     flavors: Option<Value>,
     loader_module: Option<String>,
     mlmodel: Option<Value>,
+    python: Option<Value>,
+    progress: Option<String>,
     notes: Vec<String>,
     tags: Value,
     aliases: Vec<String>,
@@ -70,7 +72,7 @@ impl TryFrom<Row> for Version {
             status: row.status.parse().map_err(wrong("status"))?,
             servable: row.servable.parse().map_err(wrong("servable"))?,
             runtime: row.runtime.parse().map_err(wrong("runtime"))?,
-            reason: row.reason,
+            reason: row.reason.or(row.progress),
             model_file: row.model_file,
             facts: row.facts.map(serde_json::from_value).transpose().map_err(broken("facts"))?,
             signature: row
@@ -113,6 +115,11 @@ impl TryFrom<Row> for Version {
                     .map(serde_json::from_value)
                     .transpose()
                     .map_err(broken("mlmodel"))?,
+                python: row
+                    .python
+                    .map(serde_json::from_value)
+                    .transpose()
+                    .map_err(broken("python"))?,
                 notes: row.notes,
             },
             tags: tags("version_tags", row.id, row.tags)?,
@@ -122,13 +129,6 @@ impl TryFrom<Row> for Version {
             updated_at: row.updated_at,
         })
     }
-}
-
-/// How a version's requests share runs, as its row says.
-pub(crate) fn batching(id: uuid::Uuid, max_batch: Option<i32>, micros: i32) -> Result<Batching> {
-    let rows = max_batch.map(|rows| u64::from(rows.unsigned_abs()));
-    Batching::new(rows, Duration::from_micros(micros.unsigned_abs().into()))
-        .map_err(|_| Error::inconsistent("model_versions", "max_batch", id))
 }
 
 /// `select_version!("WHERE …", arguments)`: every read of a version gathers the same columns,
@@ -143,10 +143,11 @@ macro_rules! select_version {
             r#"SELECT v.id, v.model_id, m.name AS model, v.number, v.digest, v.size, v.status, v.servable, v.runtime,
                       v.reason, v.model_file, v.facts, v.signature, v.input_example, v.batchable, v.max_batch, v.batch_wait_micros, v.stage,
                       v.description, v.run_id, v.dataset_digest, v.git_commit, v.source_url, v.source, v.is_external,
-                      v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.mlmodel, v.notes, v.findings, v.created_by,
+                      v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.mlmodel, v.python, v.notes, v.findings, v.created_by,
                       v.created_at, v.updated_at,
                       (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM version_tags WHERE version_id = v.id) AS "tags!",
                       (SELECT value FROM platform_settings WHERE key = 'pickle') AS policy,
+                      (SELECT progress FROM trials WHERE version_id = v.id) AS progress,
                       ARRAY(SELECT alias FROM aliases WHERE version_id = v.id ORDER BY alias) AS "aliases!"
                FROM model_versions v
                JOIN models m ON m.id = v.model_id AND m.deleted_at IS NULL"# + $deleted + $rest

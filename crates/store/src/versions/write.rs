@@ -40,14 +40,15 @@ pub async fn insert(
     let digest = new.manifest.digest();
     let facts = new.facts.as_ref().map(to_json).transpose()?;
     let mlmodel = new.packaging.mlmodel.as_ref().map(to_json).transpose()?;
+    let python = new.packaging.python.as_ref().map(to_json).transpose()?;
     let signature = new.signature.as_ref().map(to_json).transpose()?;
     sqlx::query!(
         "INSERT INTO model_versions
              (id, model_id, number, digest, size, status, servable, runtime, reason, model_file, facts, signature,
               input_example, description, run_id, dataset_digest, git_commit, source_url, created_by, created_at, updated_at,
-              source, is_external, logged_model_id, run_link, flavors, loader_module, mlmodel, notes)
+              source, is_external, logged_model_id, run_link, flavors, loader_module, mlmodel, notes, python)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $20,
-                 $21, $22, $23, $24, $25, $26, $27, $28)",
+                 $21, $22, $23, $24, $25, $26, $27, $28, $29)",
         id.0,
         model.0,
         number,
@@ -75,7 +76,8 @@ pub async fn insert(
         new.packaging.flavors,
         new.packaging.loader_module,
         mlmodel,
-        &new.packaging.notes
+        &new.packaging.notes,
+        python
     )
     .execute(change.connection())
     .await?;
@@ -221,6 +223,11 @@ pub enum TrialOutcome {
         /// Whether rows of several requests may be run together.
         batchable: bool,
     },
+    /// Nothing is wrong with its bytes, but nothing here can run it.
+    Unservable {
+        /// Why, in words.
+        reason: String,
+    },
     /// It cannot.
     Rejected {
         /// Why, in words.
@@ -241,6 +248,9 @@ pub async fn finish_trial(
     let (status, servable, reason, batchable) = match outcome {
         TrialOutcome::Ready { batchable } => {
             (VersionStatus::Ready, Servable::Yes, None, *batchable)
+        }
+        TrialOutcome::Unservable { reason } => {
+            (VersionStatus::Ready, Servable::No, Some(reason.as_str()), false)
         }
         TrialOutcome::Rejected { reason } => {
             (VersionStatus::Rejected, Servable::No, Some(reason.as_str()), false)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::{
     Digest, Problem, Runtime, Servable, Stage, VersionStatus, mlmodel::Facts, onnx::OnnxFacts,
-    pickle::Findings,
+    pickle::Findings, python::PythonModel,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -60,7 +60,7 @@ pub struct Version {
     /// What runs it: `onnx`, `python` or `none`.
     #[schema(value_type = String)]
     runtime: Runtime,
-    /// Why it is not servable.
+    /// Why it is not servable; while its trial goes on, how far that is.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// The file that the runtime loads.
@@ -105,6 +105,8 @@ pub struct Version {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     mlmodel: Option<Facts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    python: Option<Python>,
     /// What of its `MLmodel` file could not be taken over, in sentences.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -125,6 +127,29 @@ impl Version {
     /// The same, told as of a moment.
     pub fn told_of(self, at: DateTime<Utc>) -> Self {
         Self { as_of: Some(at), ..self }
+    }
+}
+
+/// What a Python process needs to run it.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"flavour": "sklearn", "version": "3.11.7", "requirements": ["scikit-learn==1.9.1", "numpy"]}))]
+pub struct Python {
+    /// What loads it: `sklearn`, `xgboost`, `lightgbm` and `catboost` by themselves, any other model by
+    /// MLflow's `pyfunc`.
+    flavour: &'static str,
+    /// The Python that it was made with.
+    version: String,
+    /// The packages that it asks for.
+    requirements: Vec<String>,
+}
+
+impl From<PythonModel> for Python {
+    fn from(model: PythonModel) -> Self {
+        Self {
+            flavour: model.loader.name(),
+            version: model.python.to_string(),
+            requirements: model.requirements.iter().map(ToString::to_string).collect(),
+        }
     }
 }
 
@@ -222,6 +247,7 @@ impl From<store::versions::Version> for Version {
             flavors: version.packaging.flavors,
             loader_module: version.packaging.loader_module,
             mlmodel: version.packaging.mlmodel,
+            python: version.packaging.python.map(Into::into),
             notes: version.packaging.notes,
             description: version.description,
             lineage: version.lineage.into(),
