@@ -259,7 +259,8 @@ def test_two_versions_with_packages_that_exclude_each_other_answer_side_by_side(
         uv = [os.environ["BOTTEGA_UV"], "--quiet", "--cache-dir", os.environ["BOTTEGA_PYTHON_CACHE_DIR"]]
         subprocess.run([*uv, "venv", "--python", sys.executable, environment], check=True)
         subprocess.run([*uv, "pip", "install", "--python", environment / "bin/python", *requirements], check=True)
-        ran = subprocess.run([environment / "bin/python", "-c", FITTED_ELSEWHERE, folder / "model.pkl"], check=True, capture_output=True, text=True)
+        # Without what the path of the tests themselves leads to.
+        ran = subprocess.run([environment / "bin/python", "-I", "-c", FITTED_ELSEWHERE, folder / "model.pkl"], check=True, capture_output=True, text=True)
         wanted[version] = json.loads(ran.stdout)
         bottega("push", written(folder, requirements), "--name", name)
         deployed(name, version)

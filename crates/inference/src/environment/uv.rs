@@ -205,7 +205,9 @@ fn too_slow(time: Duration) -> String {
 fn judge(complaints: &str) -> Unbuilt {
     let mut words = String::new();
     for word in complaints.split(|c: char| c.is_whitespace() || "×╰─▶│├".contains(c)) {
-        if !word.is_empty() && words.len() < LONGEST_REASON {
+        if word == "cause:" {
+            words.push(':');
+        } else if !word.is_empty() && words.len() < LONGEST_REASON {
             words.push_str(if words.is_empty() { "" } else { " " });
             words.extend(word.chars().filter(|c| !c.is_control()));
         }
@@ -229,6 +231,10 @@ mod tests {
 
     #[test]
     fn a_complaint_becomes_one_sentence() {
+        let Unbuilt::Reason(said) = judge("error: No solution\n  cause: Because x") else {
+            panic!()
+        };
+        assert_eq!(said, "its packages cannot be had: No solution: Because x");
         let told = "  × No solution found when resolving dependencies:\n  ╰─▶ Because x was not found\n      in the package registry\n";
         let Unbuilt::Reason(said) = judge(told) else { panic!() };
         assert_eq!(
