@@ -5,7 +5,7 @@
 use std::{
     net::TcpListener,
     os::unix::process::CommandExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -146,8 +146,14 @@ fn script(arguments: &[&str]) -> Result<String> {
 }
 
 fn python() -> Result<Command> {
-    let mut command = Command::new(std::env::var_os("BOTTEGA_MLFLOW3").ok_or("BOTTEGA_MLFLOW3")?);
-    command.env("OMP_NUM_THREADS", "1").env("MLFLOW_DISABLE_TELEMETRY", "true");
+    let python = PathBuf::from(std::env::var_os("BOTTEGA_MLFLOW3").ok_or("BOTTEGA_MLFLOW3")?);
+    // MLflow starts its server by the name of a program that lies among its packages.
+    let programs =
+        python.parent().and_then(Path::parent).ok_or("BOTTEGA_MLFLOW3")?.join("packages/bin");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::env::join_paths(std::iter::once(programs).chain(std::env::split_paths(&path)))?;
+    let mut command = Command::new(python);
+    command.env("PATH", path).env("OMP_NUM_THREADS", "1").env("MLFLOW_DISABLE_TELEMETRY", "true");
     Ok(command)
 }
 
