@@ -127,40 +127,60 @@ impl Target {
 
 /// What came of requests that did not wait for each other.
 pub struct Offered {
-    /// Those that were answered.
+    /// Those that were answered while it settled.
+    pub settling: Figures,
+    /// Those that were answered afterwards.
     pub answered: Figures,
-    /// How many were refused for now.
+    /// How many were refused for now, all the time.
     pub refused: f64,
 }
 
 impl Target {
     /// Offers so many requests a second, whether they are answered or not, as far as there are
     /// connections left. What is refused for now is counted; any other refusal ends it with an error.
-    pub fn offer(&self, rate: f64, connections: usize, time: Duration) -> Result<Offered> {
+    /// What is asked in the time that it is given to settle is told apart.
+    pub fn offer(
+        &self,
+        rate: f64,
+        connections: usize,
+        settles: Duration,
+        time: Duration,
+    ) -> Result<Offered> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
             let begun = Instant::now();
+            let (counts, until) = (begun + settles, begun + settles + time);
             let interval = Duration::from_secs_f64(connections as f64 / rate);
             let workers: Vec<_> = (0..connections)
                 .map(|at| {
                     let first = begun + interval.mul_f64(at as f64 / connections as f64);
                     let requests = Arc::clone(&self.requests);
                     let address = self.address.clone();
-                    tokio::spawn(offering(address, requests, first, interval, begun + time))
+                    tokio::spawn(offering(address, requests, first, interval, (counts, until)))
                 })
                 .collect();
-            let (mut latencies, mut refused) = (Vec::new(), 0);
+            let mut all = Outcomes::default();
             for worker in workers {
-                let (mut answered, more) = worker.await??;
-                latencies.append(&mut answered);
-                refused += more;
+                let Outcomes { mut settling, mut answered, refused } = worker.await??;
+                all.settling.append(&mut settling);
+                all.answered.append(&mut answered);
+                all.refused += refused;
             }
             Ok(Offered {
-                answered: Figures::of(latencies, begun.elapsed()),
-                refused: f64::from(refused),
+                settling: Figures::of(all.settling, settles),
+                answered: Figures::of(all.answered, counts.elapsed()),
+                refused: f64::from(all.refused),
             })
         })
     }
+}
+
+/// How one connection's requests ended.
+#[derive(Default)]
+struct Outcomes {
+    settling: Vec<Duration>,
+    answered: Vec<Duration>,
+    refused: u32,
 }
 
 async fn offering(
@@ -168,9 +188,9 @@ async fn offering(
     requests: Arc<Requests>,
     first: Instant,
     interval: Duration,
-    until: Instant,
-) -> Result<(Vec<Duration>, u32)> {
-    let (mut latencies, mut refused) = (Vec::new(), 0);
+    (counts, until): (Instant, Instant),
+) -> Result<Outcomes> {
+    let mut outcomes = Outcomes::default();
     let mut stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(4096);
@@ -184,12 +204,13 @@ async fn offering(
             Err(_) => None,
         };
         match status {
-            Some(200) => latencies.push(begun.elapsed()),
-            Some(429 | 503 | 504) => refused += 1,
+            Some(200) if begun < counts => outcomes.settling.push(begun.elapsed()),
+            Some(200) => outcomes.answered.push(begun.elapsed()),
+            Some(429 | 503 | 504) => outcomes.refused += 1,
             Some(other) => return Err(format!("unexpected answer: {other}").into()),
             // Hanging up is a way to refuse, too.
             None => {
-                refused += 1;
+                outcomes.refused += 1;
                 stream = TcpStream::connect(&address).await?;
                 stream.set_nodelay(true)?;
             }
@@ -197,7 +218,7 @@ async fn offering(
         // Whoever is late goes on at once, but makes up for nothing.
         next = (next + interval).max(Instant::now());
     }
-    Ok((latencies, refused))
+    Ok(outcomes)
 }
 
 async fn connection(
