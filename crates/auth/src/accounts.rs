@@ -216,7 +216,7 @@ impl Authenticator {
         {
             return Err(Problem::invalid("new", "the new password is the present one").into());
         }
-        self.prove(name, current, own.caller().address).await.map_err(|problem| {
+        self.prove(name, current, own.caller().origin.address).await.map_err(|problem| {
             // Who calls is known; what is wrong is a field.
             if problem.code == domain::ErrorCode::Unauthenticated {
                 Problem::invalid("current", "the present password is another")

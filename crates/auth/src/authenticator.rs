@@ -193,8 +193,8 @@ impl Authenticator {
         let header = header.ok_or_else(|| unauthenticated("this needs a token or a password"))?;
         match Credentials::from_header(header)? {
             Credentials::Token(secret) => {
-                let known = self.by_token(&secret).or_else(|| self.by_signed(&secret));
-                known.unwrap_or_else(|| Err(unknown_token(&secret)))
+                let known = self.by_token(secret).or_else(|| self.by_signed(secret));
+                known.unwrap_or_else(|| Err(unknown_token(secret)))
             }
             Credentials::Basic { user, secret } => {
                 // A token goes first: MLflow's clients send it as a password.

@@ -61,6 +61,22 @@ impl Identity {
     }
 }
 
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The caller's address; absent where nobody from outside calls.
+    pub address: Option<IpAddr>,
+    /// Whether the caller came by https.
+    pub https: bool,
+}
+
+/// A connection says no more.
+impl From<Option<IpAddr>> for Origin {
+    fn from(address: Option<IpAddr>) -> Self {
+        Self { address, https: false }
+    }
+}
+
 /// Who calls, in which request. Cheap to clone: every decision, permit and event carries it.
 #[derive(Debug, Clone)]
 pub struct Caller(Arc<Call>);
@@ -81,7 +97,7 @@ pub struct Call {
     /// The trust by which a CI job's token was exchanged for theirs.
     pub trust: Option<TrustId>,
     /// Where from.
-    pub address: Option<IpAddr>,
+    pub origin: Origin,
     /// For whom a service account says that it acts. It is recorded; rights stay the caller's.
     pub on_behalf_of: Option<Actor>,
     /// In which request.
@@ -99,7 +115,7 @@ impl Deref for Caller {
 impl Caller {
     /// Whoever credentials stand for, in this request.
     #[must_use]
-    pub fn new(identity: Identity, address: Option<IpAddr>, request_id: RequestId) -> Self {
+    pub fn new(identity: Identity, origin: impl Into<Origin>, request_id: RequestId) -> Self {
         let Identity { actor, subject, token, scopes, session, trust, must_change_password: _ } =
             identity;
         let on_behalf_of = None;
@@ -110,7 +126,7 @@ impl Caller {
             scopes,
             session,
             trust,
-            address,
+            origin: origin.into(),
             on_behalf_of,
             request_id,
         };

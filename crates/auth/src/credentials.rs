@@ -5,9 +5,9 @@ use domain::{ErrorCode, Problem};
 
 /// What an `Authorization` header carries.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Credentials {
+pub(crate) enum Credentials<'a> {
     /// `Bearer TOKEN`
-    Token(Vec<u8>),
+    Token(&'a [u8]),
     /// `Basic`: a user with a password, or any user name with a token.
     Basic {
         /// The user name; absent where it is no text.
@@ -17,13 +17,13 @@ pub(crate) enum Credentials {
     },
 }
 
-impl Credentials {
+impl<'a> Credentials<'a> {
     /// Reads the header.
-    pub(crate) fn from_header(value: &str) -> Result<Self, Problem> {
+    pub(crate) fn from_header(value: &'a str) -> Result<Self, Problem> {
         let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
         let rest = rest.trim();
         if scheme.eq_ignore_ascii_case("bearer") && !rest.is_empty() {
-            return Ok(Self::Token(rest.as_bytes().to_vec()));
+            return Ok(Self::Token(rest.as_bytes()));
         }
         if scheme.eq_ignore_ascii_case("basic") {
             let pair = BASE64_STANDARD.decode(rest).ok();
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_header_is_a_token_or_a_user_with_a_secret() {
         let token = Credentials::from_header("bearer  abc").unwrap();
-        assert_eq!(token, Credentials::Token(b"abc".to_vec()));
+        assert_eq!(token, Credentials::Token(b"abc"));
         // ana:a:b
         let basic = Credentials::from_header("Basic YW5hOmE6Yg==").unwrap();
         let expected = Credentials::Basic { user: Some("ana".to_owned()), secret: b"a:b".to_vec() };

@@ -51,7 +51,7 @@ pub mod usage;
 pub use access::{Access, On, Rights};
 pub use accounts::{Changes, Given, NewAccount};
 pub use authenticator::Authenticator;
-pub use caller::{Caller, Identity, Own};
+pub use caller::{Caller, Identity, Origin, Own};
 pub use error::{Error, Result};
 pub use keys::{KeyId, KeyRing};
 pub use limiter::{Limiter, Offline, WhenOffline};

@@ -100,6 +100,12 @@ impl RequestId {
     }
 }
 
+impl From<RequestId> for Arc<str> {
+    fn from(id: RequestId) -> Self {
+        id.0
+    }
+}
+
 impl Default for RequestId {
     fn default() -> Self {
         Self::new()

@@ -230,7 +230,7 @@ pub struct Record {
     /// What it shares with others.
     pub source: Arc<Source>,
     /// What the answer is called.
-    pub id: String,
+    pub id: Arc<str>,
     /// When it was answered.
     pub at: Timestamp,
     /// How long that took.
@@ -258,6 +258,40 @@ impl Record {
     #[must_use]
     pub fn bytes(&self) -> usize {
         bytes(&self.inputs) + bytes(&self.outputs)
+    }
+
+    /// Whether no more is wanted of it than its rows, all of which it holds.
+    #[must_use]
+    pub fn is_only_rows(&self) -> bool {
+        let has_rows = |tensor: &Tensor| tensor.shape.first() == Some(&self.rows);
+        let Self { keep, code, rows, inputs, outputs, .. } = self;
+        !keep && code.is_none() && *rows > 0 && inputs.iter().chain(outputs).all(has_rows)
+    }
+
+    /// Takes over the rows of another record of the same source, of both of which nothing more is wanted;
+    /// false, and nothing, where they do not fit.
+    pub fn join(&mut self, other: &Self) -> bool {
+        let both = |of: fn(&Self) -> &Vec<Tensor>| of(self).iter().zip(of(other));
+        let fits = |(one, more): (&Tensor, &Tensor)| {
+            one.name == more.name
+                && one.shape.get(1..) == more.shape.get(1..)
+                && one.data.datatype() == more.data.datatype()
+        };
+        let lengths = |it: &Self| (it.inputs.len(), it.outputs.len());
+        if lengths(self) != lengths(other)
+            || !both(|it| &it.inputs).chain(both(|it| &it.outputs)).all(fits)
+        {
+            return false;
+        }
+        self.rows += other.rows;
+        let these = self.inputs.iter_mut().chain(&mut self.outputs);
+        for (one, more) in these.zip(other.inputs.iter().chain(&other.outputs)) {
+            one.data.extend(&more.data);
+            if let Some(rows) = one.shape.first_mut() {
+                *rows = self.rows;
+            }
+        }
+        true
     }
 
     /// How many rows its tensors hold.

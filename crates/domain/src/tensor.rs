@@ -154,6 +154,20 @@ impl TensorData {
         same_kind!(self, elements => elements.iter().cycle().take(count).cloned().collect())
     }
 
+    /// Puts a copy of others of the same type behind these; false, and nothing, where they are of another.
+    pub fn extend(&mut self, others: &Self) -> bool {
+        macro_rules! extend {
+            ($($kind:ident),*) => {
+                match (self, others) {
+                    $((Self::$kind(these), Self::$kind(others)) => these.extend_from_slice(others),)*
+                    _ => return false,
+                }
+            };
+        }
+        extend!(Bool, U8, U16, U32, U64, I8, I16, I32, I64, F16, BF16, F32, F64, Bytes);
+        true
+    }
+
     /// The elements' type.
     #[must_use]
     pub const fn datatype(&self) -> DataType {

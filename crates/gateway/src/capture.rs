@@ -3,10 +3,13 @@
 //! Outputs are copied, and inputs of requests whose rows are kept, since who fails gives none back. Of
 //! others that fail it is told that they did.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::{
-    Actor, ErrorCode, Problem, Tensor,
+    Actor, ErrorCode, Problem, Tensor, Timestamp,
     capture::{Protocol, Record, Source, Wanted, beginning, bytes, cut, fitting},
 };
 
@@ -23,7 +26,7 @@ pub(crate) struct Watched {
     inputs: Vec<Tensor>,
 }
 
-/// The tensors of a request, taken before its answer is written.
+/// The tensors of a request and its answer.
 pub(crate) struct Taken {
     keep: bool,
     rows: usize,
@@ -33,28 +36,31 @@ pub(crate) struct Taken {
 
 /// What is told of a request besides its tensors.
 pub(crate) struct About {
-    pub(crate) id: String,
+    pub(crate) id: Arc<str>,
     pub(crate) caller: Actor,
     pub(crate) protocol: Protocol,
-    pub(crate) begun: Instant,
+}
+
+/// How a request ended.
+pub(crate) struct Ended {
+    pub(crate) at: Timestamp,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// Why it failed, if it did.
+    pub(crate) code: Option<ErrorCode>,
 }
 
 impl About {
-    pub(crate) fn of(asked: &Asked<'_>, id: String, begun: Instant) -> Self {
+    pub(crate) fn of(asked: &Asked<'_>, id: Arc<str>) -> Self {
         let (caller, protocol) = (asked.permit.actor().clone(), asked.protocol);
-        Self { id, caller, protocol, begun }
+        Self { id, caller, protocol }
     }
 }
 
 impl Watched {
-    /// One of which nothing is wanted.
-    pub(crate) const fn not() -> Self {
-        Self { wanted: None, rows: None, id: None, inputs: Vec::new() }
-    }
-
     /// One of which the endpoint's owner wants so much.
     pub(crate) fn by(source: &Source) -> Self {
-        Self { wanted: source.wanted(), ..Self::not() }
+        Self { wanted: source.wanted(), rows: None, id: None, inputs: Vec::new() }
     }
 
     fn keeps(&self) -> bool {
@@ -75,7 +81,7 @@ impl Watched {
         &self,
         rows: usize,
         inputs: Vec<Tensor>,
-        outputs: &[Tensor],
+        outputs: Vec<Tensor>,
     ) -> Option<Taken> {
         self.wanted.map(|Wanted { keep }| Taken::of(keep, rows, inputs, outputs))
     }
@@ -99,11 +105,12 @@ impl Watched {
         }
         let keep = self.keeps();
         let id = inference_id(asked.id, self.id.as_deref());
-        let about = About::of(asked, id, begun);
+        let about = About::of(asked, id);
         // What could not be decoded is a row that has no values.
         let rows = self.rows.unwrap_or(1);
         let taken = Taken { keep, rows, inputs: self.inputs, outputs: Vec::new() };
-        taken.offer(state, source, about, false, Some(problem.code));
+        let (at, took) = (state.given.database.now(), begun.elapsed());
+        taken.offer(state, source, about, false, Ended { at, took, code: Some(problem.code) });
     }
 }
 
@@ -129,10 +136,16 @@ pub(crate) const fn is_of_content(code: ErrorCode) -> bool {
 
 impl Taken {
     /// The first rows of a request and its answer, as many as one record may have.
-    pub(crate) fn of(keep: bool, rows: usize, mut inputs: Vec<Tensor>, outputs: &[Tensor]) -> Self {
-        let fit = fitting(rows, bytes(&inputs) + bytes(outputs));
+    pub(crate) fn of(
+        keep: bool,
+        rows: usize,
+        mut inputs: Vec<Tensor>,
+        mut outputs: Vec<Tensor>,
+    ) -> Self {
+        let fit = fitting(rows, bytes(&inputs) + bytes(&outputs));
         cut(&mut inputs, rows, fit);
-        Self { keep, rows, inputs, outputs: beginning(outputs, rows, fit) }
+        cut(&mut outputs, rows, fit);
+        Self { keep, rows, inputs, outputs }
     }
 
     /// Hands it on, once it is known how it ended.
@@ -142,15 +155,16 @@ impl Taken {
         source: &Arc<Source>,
         about: About,
         shadow: bool,
-        code: Option<ErrorCode>,
+        ended: Ended,
     ) {
         let Self { keep, rows, inputs, outputs } = self;
-        let About { id, caller, protocol, begun } = about;
+        let About { id, caller, protocol } = about;
+        let Ended { at, took, code } = ended;
         state.given.capture.offer(Record {
             source: Arc::clone(source),
             id,
-            at: state.given.database.now(),
-            took: begun.elapsed(),
+            at,
+            took,
             caller,
             protocol,
             shadow,

@@ -1,6 +1,8 @@
 //! What every prediction's answer says besides the outputs: which version made them, and what the
 //! answer is called when its truth becomes known later.
 
+use std::sync::Arc;
+
 use actix_web::http::header::{HeaderName, HeaderValue};
 use domain::{Digest, ModelName, RequestId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -53,9 +55,9 @@ impl Labels {
 
 /// What an answer is called: by the header if the caller sent a sound one, else by the request's
 /// own id if that is sound, else by a new one. Sound is what is sound as a request's id.
-pub(crate) fn inference_id(header: Option<&str>, id: Option<&str>) -> String {
+pub(crate) fn inference_id(header: Option<&str>, id: Option<&str>) -> Arc<str> {
     let sound = |id: Option<&str>| id.and_then(RequestId::from_caller);
-    sound(header).or_else(|| sound(id)).unwrap_or_default().to_string()
+    sound(header).or_else(|| sound(id)).unwrap_or_default().into()
 }
 
 #[cfg(test)]
@@ -64,10 +66,15 @@ mod tests {
 
     #[test]
     fn an_answer_is_called_by_the_first_sound_name() {
-        assert_eq!(inference_id(Some("a"), Some("b")), "a");
-        assert_eq!(inference_id(Some("not visible"), Some("b")), "b");
-        assert_eq!(inference_id(Some(""), Some("b")), "b");
-        assert_eq!(inference_id(None, Some(&"x".repeat(64))), "x".repeat(64));
+        let long = "x".repeat(64);
+        for (header, id, called) in [
+            (Some("a"), Some("b"), "a"),
+            (Some("not visible"), Some("b"), "b"),
+            (Some(""), Some("b"), "b"),
+            (None, Some(long.as_str()), long.as_str()),
+        ] {
+            assert_eq!(&*inference_id(header, id), called);
+        }
         let new = inference_id(None, Some(&"x".repeat(65)));
         assert_eq!(new.len(), 32);
         assert_ne!(new, inference_id(None, Some("é")));

@@ -1,12 +1,15 @@
 //! The one core of all prediction protocols.
 
 use std::{
+    borrow::Cow,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use auth::{Permit, verbs};
-use domain::{Problem, Resource, Signature, SubjectId, Tensor, capture::Protocol, quota::Key};
+use domain::{
+    Problem, Resource, Signature, SubjectId, Tensor, Timestamp, capture::Protocol, quota::Key,
+};
 use inference::{Answer, Ask, Priority};
 use protocol::v2::{InferRequest, RequestedOutput};
 use store::usage::Counts;
@@ -14,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::{
     State,
-    capture::{About, Watched},
+    capture::{About, Ended, Watched},
     identity::inference_id,
     live::{Route, Served, Share},
     metrics::End,
@@ -79,8 +82,9 @@ pub struct Answered<'a> {
     pub id: &'a str,
     /// The request, without its inputs.
     pub request: InferRequest,
-    /// The outputs that were asked for, in that order; else all, in the model's.
-    pub outputs: Vec<Tensor>,
+    /// The outputs that were asked for, in that order; else all, in the model's. Nobody else needs them,
+    /// or they are lent.
+    pub outputs: Cow<'a, [Tensor]>,
 }
 
 /// Answers a request. `decode` reads it once it is known which signature it must fit; `encode` writes
@@ -91,74 +95,124 @@ pub struct Answered<'a> {
 /// model's failure, or too late.
 pub async fn predict<T>(
     state: &State,
-    asked: Asked<'_>,
+    asked: &Asked<'_>,
+    decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
+    encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
+) -> Result<T, Problem> {
+    // Boxed by itself: for blocks of up to 1 KiB no allocator looks far, and with what surrounds it
+    // this would be larger.
+    Box::pin(predicted(state, asked, decode, encode)).await
+}
+
+async fn predicted<T>(
+    state: &State,
+    asked: &Asked<'_>,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
     encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
 ) -> Result<T, Problem> {
     let begun = Instant::now();
-    let Asked { permit, bytes_in, protocol, .. } = asked;
+    let (route, refused) = entered(state, asked, begun).await?;
+    let is_admitted = refused.is_none();
+    let mut pick = match pick(&route, asked, refused) {
+        Ok(pick) => pick,
+        Err(problem) => {
+            over(state, asked, (&route, None), begun, Err(&problem), is_admitted);
+            return Err(problem);
+        }
+    };
+    let mut watched = Watched::by(&pick.share.source);
+    let result =
+        answer(state, (&route, &mut pick), asked, decode, encode, (begun, &mut watched)).await;
+    if let Err(problem) = &result {
+        watched.failed(state, &pick.share.source, asked, problem, begun);
+    }
+    let outcome = result.as_ref().map(|(_, done)| done);
+    over(state, asked, (&route, Some(pick.share)), begun, outcome, is_admitted);
+    result.map(|(value, _)| value)
+}
+
+/// The route that a request takes, and why it is not let in, if it is not.
+///
+/// # Errors
+/// No such endpoint.
+async fn entered(
+    state: &State,
+    asked: &Asked<'_>,
+    now: Instant,
+) -> Result<(Arc<Route>, Option<Problem>), Problem> {
+    let permit = asked.permit;
     let (route, waking) = settled(state, route(state, permit.resource().name())?).await;
     if let Some(on_demand) = &route.on_demand {
-        on_demand.touch(begun);
+        on_demand.touch(now);
     }
-    let team = route.target.team;
-    let admitted = match waking {
-        Some(problem) => Err(problem),
-        None => within_quotas(state, permit, team).await,
-    };
-    let is_admitted = admitted.is_ok();
-    let version = admitted.and_then(|()| asked.version.of(&route));
-    let mut picked = version.and_then(|version| route.choose(version, asked.headers));
-    let mut watched =
-        picked.as_ref().map_or(Watched::not(), |pick| Watched::by(&pick.share.source));
-    let result = match &mut picked {
-        Ok(pick) => {
-            answer(state, (&route, pick), &asked, decode, encode, (begun, &mut watched)).await
-        }
-        Err(problem) => Err(problem.clone()),
-    };
-    let picked = picked.map(|pick| pick.share);
-    if let (Err(problem), Ok(share)) = (&result, &picked) {
-        watched.failed(state, &share.source, &asked, problem, begun);
+    if waking.is_some() {
+        return Ok((route, waking));
     }
-    let took = begun.elapsed();
-    let end = End { protocol, code: result.as_ref().err().map(|problem| problem.code) };
-    route.metrics.count(took, picked.is_err().then_some(end));
-    let served = picked.as_ref().ok().map(|share| share.served.as_ref());
-    let outcome = result.as_ref().map(|done| (&done.times, done.id.as_str()));
-    let about = (asked.headers, asked.traced);
-    Told { route: &route, served, permit, protocol, about, outcome, took }.tell(state);
-    if let Ok(share) = picked {
-        let times = result.as_ref().ok().map(|done| &done.times);
-        share.statistics.count(times, took, state.given.database.now(), Some(end));
+    let refused = within_quotas(state, permit, route.target.team).await.err();
+    Ok((route, refused))
+}
+
+/// The version that a request goes to, if it was let in.
+fn pick<'r>(
+    route: &'r Route,
+    asked: &Asked<'_>,
+    refused: Option<Problem>,
+) -> Result<Pick<'r>, Problem> {
+    refused.map_or(Ok(()), Err)?;
+    route.choose(asked.version.of(route)?, asked.headers)
+}
+
+/// Counts and tells what became of a request, and of which version's.
+fn over(
+    state: &State,
+    asked: &Asked<'_>,
+    (route, share): (&Route, Option<&Share>),
+    begun: Instant,
+    outcome: Result<&Done, &Problem>,
+    is_admitted: bool,
+) {
+    let &Asked { permit, protocol, bytes_in, headers, traced, .. } = asked;
+    let (at, took) = match outcome {
+        Ok(done) => (done.at, done.took),
+        Err(_) => (state.given.database.now(), begun.elapsed()),
+    };
+    let end = End { protocol, code: outcome.err().map(|problem| problem.code) };
+    route.metrics.count(took, share.is_none().then_some(end));
+    let served = share.map(|share| share.served.as_ref());
+    let told = outcome.map(|done| (&done.times, &*done.id));
+    Told { route, served, permit, protocol, about: (headers, traced), outcome: told, took }
+        .tell(state);
+    if let Some(share) = share {
+        share.statistics.count(outcome.ok().map(|done| &done.times), took, at, Some(end));
     }
     // What no version was picked for counts as used for one that could have answered.
-    let used = picked.ok().or(route.shares.first());
+    let used = share.or(route.shares.first());
     if let Some(Share { served, .. }) = used.filter(|_| is_admitted) {
-        let counts = match &result {
+        let counts = match outcome {
             Ok(done) => done.counts(bytes_in),
             Err(_) => {
                 Counts { requests: 1, errors: 1, bytes_in: signed(bytes_in), ..Counts::default() }
             }
         };
         let place = Place { endpoint: route.endpoint, version: served.version };
-        state.usage.add(place, (&route.name, &served.model, team), permit.actor(), &counts);
+        let names = (route.name.as_str(), &served.model, route.target.team);
+        state.usage.add(place, names, permit.actor(), &counts);
     }
-    result.map(|done| done.value)
 }
 
-/// An answer, and what it took.
-struct Done<T> {
-    value: T,
-    /// What the answer is called.
-    id: String,
+/// What an answer took.
+struct Done {
+    /// What it is called.
+    id: Arc<str>,
+    at: Timestamp,
+    took: Duration,
     times: Times,
     bytes_out: usize,
     /// The requests that shared the run.
     batch: usize,
 }
 
-impl<T> Done<T> {
+impl Done {
     fn counts(&self, bytes_in: usize) -> Counts {
         let run = self.times.run;
         let shared = (run.joined + run.computed).as_micros() / self.batch.max(1) as u128;
@@ -181,7 +235,7 @@ async fn answer<'r, T>(
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
     encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
     (begun, watched): (Instant, &mut Watched),
-) -> Result<Done<T>, Problem> {
+) -> Result<(T, Done), Problem> {
     let tenant = state.given.limiter.tenant(asked.permit.caller());
     let ask = Ask { tenant, max_queue: route.max_queue, ..Ask::from(begun) };
     if pick.is_final() {
@@ -210,28 +264,33 @@ async fn answer<'r, T>(
     let (answer, copied) = pick.infer(state, route, inputs, ask).await?;
     // The route's, which is the caller's until they are done: whoever drains the version waits for that.
     let served = pick.share.served.as_ref();
-    let Answer { outputs, inputs, queued, batch, run, leads } = answer;
-    let at = Instant::now();
+    let Answer { mut outputs, inputs, queued, batch, run, leads } = answer;
+    let computed = Instant::now();
     let id = inference_id(asked.id, request.id.as_deref());
     if let Some(copied) = copied {
-        let about = About::of(asked, id.clone(), begun);
+        let about = About::of(asked, Arc::clone(&id));
         // A shadow gets the model's side of hooks, of which nothing is captured.
         let wanted = watched.wanted().filter(|_| sent.is_none());
         copied.answered(&outputs, &state.shadows, wanted.map(|wanted| (wanted, about)));
     }
-    let outputs = match &pick.share.hooks {
-        None => outputs,
-        Some(hooks) => Box::pin(hooks.after(state, outputs, rows, deadline)).await?,
-    };
-    let inputs = sent.unwrap_or(inputs);
-    let taken = watched.take(rows, inputs, &outputs);
-    let outputs = select(outputs, &request.outputs);
-    let (value, bytes_out) = encode(Answered { served, id: &id, request, outputs })?;
-    if let Some(taken) = taken {
-        taken.offer(state, &pick.share.source, About::of(asked, id.clone(), begun), false, None);
+    if let Some(hooks) = &pick.share.hooks {
+        outputs = Box::pin(hooks.after(state, outputs, rows, deadline)).await?;
     }
-    let times = Times { rows: rows as u64, decoded, queued, run, leads, encoded: at.elapsed() };
-    Ok(Done { value, id, times, bytes_out, batch })
+    let inputs = sent.unwrap_or(inputs);
+    let all = match watched.wanted() {
+        Some(_) => Cow::Borrowed(outputs.as_slice()),
+        None => Cow::Owned(std::mem::take(&mut outputs)),
+    };
+    let chosen = select(all, &request.outputs);
+    let (value, bytes_out) = encode(Answered { served, id: &id, request, outputs: chosen })?;
+    let (at, end) = (state.given.database.now(), Instant::now());
+    let (took, encoded) = (end - begun, end - computed);
+    if let Some(taken) = watched.take(rows, inputs, outputs) {
+        let about = About::of(asked, Arc::clone(&id));
+        taken.offer(state, &pick.share.source, about, false, Ended { at, took, code: None });
+    }
+    let times = Times { rows: rows as u64, decoded, queued, run, leads, encoded };
+    Ok((value, Done { id, at, took, times, bytes_out, batch }))
 }
 
 /// Counts a prediction against the quotas of the endpoint's team and of whoever asks.
@@ -370,17 +429,16 @@ pub(crate) fn version_number(text: &str) -> Result<i32, Problem> {
 }
 
 /// The outputs that the caller asked for, in the order that it asked for them.
-fn select(mut outputs: Vec<Tensor>, requested: &[RequestedOutput]) -> Vec<Tensor> {
+fn select<'a>(outputs: Cow<'a, [Tensor]>, requested: &[RequestedOutput]) -> Cow<'a, [Tensor]> {
     if requested.is_empty() {
         return outputs;
     }
-    requested
-        .iter()
-        .filter_map(|RequestedOutput { name, .. }| {
-            let at = outputs.iter().position(|output| output.name == *name)?;
-            Some(outputs.swap_remove(at))
-        })
-        .collect()
+    let mut left = outputs.into_owned();
+    let chosen = requested.iter().filter_map(|RequestedOutput { name, .. }| {
+        let at = left.iter().position(|output| output.name == *name)?;
+        Some(left.swap_remove(at))
+    });
+    chosen.collect()
 }
 
 #[cfg(test)]
@@ -403,8 +461,10 @@ mod tests {
                     parameters: Default::default(),
                 })
                 .collect();
-            let selected = select(outputs().into(), &requested);
-            selected.into_iter().map(|output| output.name).collect::<Vec<_>>()
+            let all = outputs();
+            let lent = select(Cow::Borrowed(&all), &requested).into_owned();
+            assert_eq!(select(Cow::Owned(all.to_vec()), &requested), lent);
+            lent.into_iter().map(|output| output.name).collect::<Vec<_>>()
         };
         assert_eq!(names(&[]), ["a", "b", "c"]);
         assert_eq!(names(&["c", "a"]), ["c", "a"]);

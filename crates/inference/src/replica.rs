@@ -278,8 +278,16 @@ impl Replica {
     /// Inputs that do not fit the signature, a failing model, [`Error::Timeout`] at the deadline, or
     /// before it where the answer would be late, [`Error::Overloaded`] at once when too many wait or
     /// waiting takes too long, [`Error::Draining`].
-    pub async fn infer(&self, inputs: Vec<Tensor>, ask: impl Into<Ask>) -> Result<Answer, Error> {
-        let (inputs, ask) = (arrange(&self.shared.signature, inputs)?, ask.into());
+    pub fn infer(
+        &self,
+        inputs: Vec<Tensor>,
+        ask: impl Into<Ask>,
+    ) -> impl Future<Output = Result<Answer, Error>> {
+        self.answer(inputs, ask.into())
+    }
+
+    async fn answer(&self, inputs: Vec<Tensor>, ask: Ask) -> Result<Answer, Error> {
+        let inputs = arrange(&self.shared.signature, inputs)?;
         if let Some(result) = self.shared.run_here(&inputs, ask.deadline) {
             return result.map(|answer| Answer { inputs, ..answer });
         }

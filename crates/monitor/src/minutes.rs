@@ -70,7 +70,7 @@ impl Minutes {
     pub(crate) fn add(&mut self, record: &Record, hashes: &Hashes) {
         let (source, rows, shadow) = (&record.source, record.held(), record.shadow);
         let (endpoint, version) = (source.endpoint, source.version);
-        let minute = record.at.timestamp().div_euclid(MINUTE);
+        let minute = minute(record);
         if let Some(code) = record.code {
             let (minute, code) = (beginning(minute), code.as_str().to_owned());
             let kind = Kind { endpoint, minute, version, shadow, code };
@@ -117,6 +117,11 @@ impl Minutes {
         failures.sort_unstable_by(|one, other| one.kind.cmp(&other.kind));
         Part { sketches, failures }
     }
+}
+
+/// The minute that a record belongs to, since 1970.
+pub(crate) fn minute(record: &Record) -> i64 {
+    record.at.timestamp().div_euclid(MINUTE)
 }
 
 /// When a minute began.

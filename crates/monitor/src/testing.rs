@@ -34,7 +34,7 @@ pub(crate) fn record_of(
 ) -> Record {
     Record {
         source: Arc::clone(source),
-        id: id.to_owned(),
+        id: id.into(),
         at: Timestamp::from_timestamp_millis(1_800_000_000_123).unwrap(),
         took: Duration::from_micros(250),
         caller: Actor::user("ana"),

@@ -121,11 +121,14 @@ impl Watcher {
     fn work(&self, keeper: &mpsc::UnboundedSender<Box<Record>>) {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let share = (cores as f64 * SHARE).min(1.0);
-        let mut last = 0;
+        let mut taken = VecDeque::new();
         loop {
             let is_last = self.stopped.load(Relaxed);
             let begun = Instant::now();
-            while let Some(record) = self.ring.take(&mut last) {
+            if is_last || taken.is_empty() {
+                taken.append(&mut self.ring.take());
+            }
+            while let Some(record) = taken.pop_front() {
                 self.watch(&record);
                 self.keep(record, keeper, is_last);
                 if !is_last && begun.elapsed() > TURN {
@@ -140,12 +143,7 @@ impl Watcher {
     }
 
     /// Hands rows on that are kept, while there is room for them. At the end all that the ring holds is.
-    fn keep(
-        &self,
-        record: Box<Record>,
-        keeper: &mpsc::UnboundedSender<Box<Record>>,
-        is_last: bool,
-    ) {
+    fn keep(&self, record: Record, keeper: &mpsc::UnboundedSender<Box<Record>>, is_last: bool) {
         if !record.keep {
             return;
         }
@@ -155,7 +153,7 @@ impl Watcher {
             self.room.insist(weight);
         }
         let has_room = is_last || self.room.take(weight);
-        if !has_room || keeper.send(record).is_err() {
+        if !has_room || keeper.send(Box::new(record)).is_err() {
             self.given.metrics.rows(&source.name, Outcome::Lost, rows);
         }
     }

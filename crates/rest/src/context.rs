@@ -13,7 +13,9 @@ use std::future::{Ready, ready};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use actix_web::dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
+use actix_web::dev::{
+    Extensions, Service, ServiceRequest, ServiceResponse, Transform, forward_ready,
+};
 use actix_web::error::InternalError;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use actix_web::http::{ConnectionType, Method, StatusCode};
@@ -27,6 +29,7 @@ use crate::metrics::{HttpMetrics, Recorder};
 use crate::trace::TraceParent;
 
 const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_PARENT_HEADER: HeaderName = HeaderName::from_static(TraceParent::REQUEST);
 const TRACE_HEADER: HeaderName = HeaderName::from_static(TraceParent::RESPONSE);
 
 tokio::task_local! {
@@ -44,19 +47,29 @@ pub fn request_id() -> RequestId {
 pub struct RequestContext {
     metrics: HttpMetrics,
     in_flight: InFlight,
+    actor: Named,
 }
+
+/// Who sent a request, by what was put into its extensions.
+type Named = fn(&Extensions) -> Option<&Actor>;
 
 impl RequestContext {
     /// Counts into these metrics.
     #[must_use]
     pub fn new(metrics: HttpMetrics) -> Self {
-        Self { metrics, in_flight: InFlight::default() }
+        Self { metrics, in_flight: InFlight::default(), actor: |_| None }
     }
 
     /// Counts who is being answered here, for whoever waits for the last of them.
     #[must_use]
     pub fn counting(self, in_flight: InFlight) -> Self {
         Self { in_flight, ..self }
+    }
+
+    /// Log lines name whom this finds.
+    #[must_use]
+    pub fn naming(self, actor: Named) -> Self {
+        Self { actor, ..self }
     }
 }
 
@@ -74,7 +87,8 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         let recorder = Rc::new(Recorder::new(self.metrics.clone()));
         let counter = Rc::new(self.in_flight.worker());
-        ready(Ok(ContextService { service: Rc::new(service), recorder, counter }))
+        let actor = self.actor;
+        ready(Ok(ContextService { service: Rc::new(service), recorder, counter, actor }))
     }
 }
 
@@ -83,6 +97,7 @@ pub struct ContextService<S> {
     service: Rc<S>,
     recorder: Rc<Recorder>,
     counter: Rc<Counter>,
+    actor: Named,
 }
 
 impl<S, B> Service<ServiceRequest> for ContextService<S>
@@ -99,6 +114,7 @@ where
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let (service, recorder) = (Rc::clone(&self.service), Rc::clone(&self.recorder));
         let (counter, counted) = (Rc::clone(&self.counter), self.counter.begin());
+        let actor = self.actor;
         let mut seen = Seen::of(&request);
         let span = seen.span();
         Box::pin(async move {
@@ -116,7 +132,7 @@ where
                     }
                     let request = answer.request();
                     let (route, status) = (request.match_pattern(), answer.status());
-                    seen.log(route.as_deref(), status, request.extensions().get());
+                    seen.log(route.as_deref(), status, actor(&request.extensions()));
                     recorder.record(&seen.method, route.as_deref(), status, seen.elapsed());
                     Ok(answer)
                 }
@@ -150,8 +166,8 @@ impl Seen {
     fn of(request: &ServiceRequest) -> Self {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
         Self {
-            id: header("x-request-id").and_then(RequestId::from_caller).unwrap_or_default(),
-            trace: header("traceparent").and_then(TraceParent::parse),
+            id: header(&REQUEST_ID_HEADER).and_then(RequestId::from_caller).unwrap_or_default(),
+            trace: header(&TRACE_PARENT_HEADER).and_then(TraceParent::parse),
             recorded: None,
             method: request.method().clone(),
             kind: Kind::of(request.path()),

@@ -24,12 +24,15 @@ impl Default for Patience {
     }
 }
 
-/// A body that ends with an error if it comes too slowly. What is there already costs no look at the
-/// clock.
+/// A body that ends with an error if it comes too slowly. What is there already, or comes along with the
+/// request's head, costs no look at the clock.
 pub struct Paced<S> {
     body: S,
     patience: Duration,
     received: u64,
+    /// Whether others were let go first once: whoever reads the connection hands on what it has read of
+    /// the body after the handler was called.
+    yielded: bool,
     /// Since it had to be waited for.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
 }
@@ -37,7 +40,7 @@ pub struct Paced<S> {
 impl<S> Paced<S> {
     /// Waits for it no longer than that.
     pub const fn new(body: S, Patience(patience): Patience) -> Self {
-        Self { body, patience, received: 0, waiting: None }
+        Self { body, patience, received: 0, yielded: false, waiting: None }
     }
 
     fn until(&self, begun: Instant) -> Instant {
@@ -54,6 +57,11 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for Paced<S> 
                 self.received += bytes.len() as u64;
             }
             return Poll::Ready(chunk);
+        }
+        if !self.yielded {
+            self.yielded = true;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let begun = self.waiting.as_ref().map_or_else(Instant::now, |(begun, _)| *begun);
         let until = self.until(begun);

@@ -105,7 +105,7 @@ async fn ask(registry: &mut Registry, request: TestRequest) -> Answer {
             web::scope("/guarded").wrap(from_fn(guard)).route("", web::get().to(HttpResponse::Ok)),
         )
         .default_service(web::to(fallback::answer))
-        .wrap(RequestContext::new(HttpMetrics::register(registry)));
+        .wrap(RequestContext::new(HttpMetrics::register(registry)).naming(|given| given.get()));
     let service = init_service(app).await;
     let answer = match try_call_service(&service, request.to_request()).await {
         Ok(answer) => answer.into_parts().1.map_into_boxed_body(),

@@ -14,6 +14,8 @@ pub struct TraceParent {
 }
 
 impl TraceParent {
+    /// The header by which a caller tells its place in a trace.
+    pub const REQUEST: &str = "traceparent";
     /// The header of an answer that names the trace which is recorded of the request.
     pub const RESPONSE: &str = "traceresponse";
 

@@ -1,9 +1,13 @@
 //! What decides now: swapped whole whenever a grant, a policy or an account changes.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use domain::{
-    Action, ActorKind, AliasName, SubjectId,
+    Action, ActorKind, AliasName, SubjectId, Timestamp,
     access::{Circumstances, Principal, Subject, SubjectKind, Target},
 };
 use policy::{Decision, Policies, PolicyError, PolicyText};
@@ -75,20 +79,22 @@ impl Live {
         caller: &Caller,
         action: Action,
         target: &Target,
-        when: &Circumstances,
+        alias: Option<&AliasName>,
+        now: impl Fn() -> Timestamp,
     ) -> Arc<Decision> {
         // Bottega itself may; nobody who calls is that.
         let Some(subject) = caller.subject else {
             return settled(caller.actor.kind == ActorKind::System);
         };
         let Some(who) = self.principals.get(&subject) else { return settled(false) };
-        let asking = Asking { subject, action, target, alias: when.alias.as_ref() };
+        let asking = Asking { subject, action, target, alias };
         if let Some(known) = self.decisions.get(&asking)
-            && known.valid_until.is_none_or(|end| when.now < end)
+            && known.valid_until.is_none_or(|end| now() < end)
         {
             return known;
         }
-        let decision = Arc::new(self.policies.decide(who, action, target, when));
+        let when = Circumstances { alias: alias.cloned(), now: now() };
+        let decision = Arc::new(self.policies.decide(who, action, target, &when));
         self.decisions.insert(asking.into(), Arc::clone(&decision));
         decision
     }
@@ -115,7 +121,7 @@ pub(crate) fn compile(snapshot: &Snapshot) -> Result<Policies, PolicyError> {
 }
 
 /// A decision that was asked for.
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug, PartialEq, Eq)]
 struct Asked {
     subject: SubjectId,
     action: Action,
@@ -123,12 +129,29 @@ struct Asked {
     alias: Option<AliasName>,
 }
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq)]
 struct Asking<'a> {
     subject: SubjectId,
     action: Action,
     target: &'a Target,
     alias: Option<&'a AliasName>,
+}
+
+/// By who does what to which thing: questions that differ in the rest alone are few.
+impl Hash for Asking<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Target { kind, place, name, .. } = self.target;
+        let to_be_made = place.is_none().then_some(name);
+        (self.subject, self.action, kind, place, to_be_made).hash(state);
+    }
+}
+
+impl Hash for Asked {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { subject, action, target, alias } = self;
+        let asking = Asking { subject: *subject, action: *action, target, alias: alias.as_ref() };
+        asking.hash(state);
+    }
 }
 
 impl Equivalent<Asked> for Asking<'_> {

@@ -16,7 +16,7 @@ use std::{
 use arc_swap::{ArcSwap, Guard};
 use domain::{
     Action, ActorKind, AliasName, EndpointRef, Problem, Resource, SubjectId, Timestamp,
-    access::{Circumstances, Clause, Kind, Place, Subject, SubjectKind, Target, Visible},
+    access::{Clause, Kind, Place, Subject, SubjectKind, Target, Visible},
     quota::Spent,
 };
 use policy::Decision;
@@ -356,8 +356,7 @@ impl Access {
         target: &Target,
         alias: Option<&AliasName>,
     ) -> Arc<Decision> {
-        let when = Circumstances { alias: alias.cloned(), now: self.0.database.now() };
-        live.decide(caller, action, target, &when)
+        live.decide(caller, action, target, alias, || self.0.database.now())
     }
 
     /// What of this the caller's token may see too.

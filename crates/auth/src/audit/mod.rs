@@ -27,7 +27,7 @@ impl Caller {
         let (actor, request_id) = (self.actor.clone(), self.request_id.clone());
         AuditEvent {
             on_behalf_of: self.on_behalf_of.clone(),
-            address: self.address,
+            address: self.origin.address,
             token: self.token,
             ..AuditEvent::new(actor, action, resource, change, request_id, detail)
         }

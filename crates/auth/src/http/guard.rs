@@ -12,19 +12,24 @@ use std::{
 use actix_web::{
     Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse,
     body::{EitherBody, MessageBody},
-    dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
-    http::{Method, header},
+    dev::{
+        Extensions, Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready,
+    },
+    http::{
+        Method,
+        header::{self, HeaderName},
+    },
     web::{self, Bytes, BytesMut},
 };
-use domain::{ErrorCode, Problem, quota::Spent};
+use domain::{Actor, ErrorCode, Problem, quota::Spent};
 use futures_util::{TryStreamExt as _, future::LocalBoxFuture};
 use rest::ApiError;
 
 use super::{
-    Origin, Proxies,
+    Proxies,
     sigv4::{self, Signature},
 };
-use crate::{Access, Authenticator, Caller, Identity, Limiter};
+use crate::{Access, Authenticator, Caller, Identity, Limiter, Origin};
 
 /// The cookie of sessions.
 pub(super) const COOKIE: &str = "bottega_session";
@@ -33,7 +38,7 @@ pub(super) const COOKIE: &str = "bottega_session";
 const CSRF: &str = "x-csrf-token";
 
 /// What tells for whom a service account acts.
-const ON_BEHALF_OF: &str = "x-bottega-on-behalf-of";
+const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-bottega-on-behalf-of");
 
 /// Where AWS's clients call.
 const SIGNED: &str = "/endpoints/";
@@ -97,16 +102,13 @@ impl Gate {
     async fn admit(&self, request: &mut ServiceRequest) -> Result<(), Problem> {
         let peer = request.peer_addr().map(|peer| peer.ip());
         let origin = self.proxies.origin(peer, request.headers())?;
-        request.extensions_mut().insert(origin);
         refuse_token_in_url(request.query_string())?;
         if (self.is_open)(request.method(), request.path()) {
+            request.extensions_mut().insert(origin);
             return Ok(());
         }
         let caller = self.caller(request, origin).await?;
-        let mut extensions = request.extensions_mut();
-        // The request's log line names the actor.
-        extensions.insert(caller.actor.clone());
-        extensions.insert(caller);
+        request.extensions_mut().insert(caller);
         Ok(())
     }
 
@@ -123,7 +125,7 @@ impl Gate {
             | ("GET" | "DELETE", "/api/v1/sessions/current") => identity,
             _ => identity.settled()?,
         };
-        let caller = Caller::new(identity, origin.address, rest::request_id());
+        let caller = Caller::new(identity, origin, rest::request_id());
         if let Some(limiter) = &self.limiter {
             let admitted = limiter.admit(&caller.actor).await;
             admitted.inspect_err(|problem| {
@@ -133,7 +135,7 @@ impl Gate {
                 }
             })?;
         }
-        let for_whom = request.headers().get(ON_BEHALF_OF).map(|value| value.to_str());
+        let for_whom = request.headers().get(&ON_BEHALF_OF).map(|value| value.to_str());
         let Some(for_whom) = for_whom else { return Ok(caller) };
         // Without the policies at hand nobody may.
         let access = request.app_data::<web::Data<Access>>();
@@ -237,6 +239,12 @@ pub(super) fn cookie<'a>(headers: &'a header::HeaderMap, name: &str) -> Option<&
         .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
+/// Whom the guard let through, for whoever logs the request.
+#[must_use]
+pub fn actor(extensions: &Extensions) -> Option<&Actor> {
+    extensions.get::<Caller>().map(|caller| &caller.actor)
+}
+
 /// The guard, to be wrapped around all routes. Cheap to clone.
 #[derive(Clone)]
 pub struct Guard(Arc<Gate>);
@@ -312,13 +320,15 @@ impl FromRequest for Caller {
     }
 }
 
-/// Handlers of open paths take where a request comes from.
+/// Handlers take where a request comes from.
 impl FromRequest for Origin {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _payload: &mut Payload) -> Self::Future {
-        let origin = request.extensions().get().copied();
+        let extensions = request.extensions();
+        let of_caller = || extensions.get::<Caller>().map(|caller| caller.origin);
+        let origin = extensions.get().copied().or_else(of_caller);
         ready(origin.ok_or_else(|| Problem::internal().into()))
     }
 }

@@ -20,10 +20,10 @@ mod usage;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use guard::{Gate, Guard};
+pub use guard::{Gate, Guard, actor};
 pub use jwt::well_known;
 pub use oidc::OPEN;
-pub use proxies::{Origin, Proxies};
+pub use proxies::Proxies;
 
 /// Registers auth's operations, to be mounted at `/api/v1`. They need `web::Data` of
 /// [`store::Database`], [`crate::Access`], [`crate::Authenticator`], [`crate::audit::Trail`],

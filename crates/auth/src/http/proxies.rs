@@ -6,18 +6,11 @@ use actix_web::http::header::HeaderMap;
 use domain::Problem;
 use ipnet::IpNet;
 
+use crate::Origin;
+
 /// Networks of proxies whose word is taken for where a request comes from: `10.0.0.0/8,fd00::/8`.
 #[derive(Debug, Clone, Default)]
 pub struct Proxies(Vec<IpNet>);
-
-/// Where a request comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Origin {
-    /// The caller's address.
-    pub address: Option<IpAddr>,
-    /// Whether the caller came by https.
-    pub https: bool,
-}
 
 impl FromStr for Proxies {
     type Err = Problem;

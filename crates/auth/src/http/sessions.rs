@@ -14,11 +14,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
-use super::{
-    Origin,
-    guard::{COOKIE, cookie},
-};
-use crate::{Authenticator, Caller, oidc::Oidc};
+use super::guard::{COOKIE, cookie};
+use crate::{Authenticator, Caller, Origin, oidc::Oidc};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     // `current` before any id.

@@ -90,7 +90,11 @@ pub fn start(
             .service(health::front)
             .default_service(web::to(unmatched))
             .wrap(guard.clone())
-            .wrap(RequestContext::new(services.http_metrics.clone()).counting(in_flight.clone()))
+            .wrap(
+                RequestContext::new(services.http_metrics.clone())
+                    .counting(in_flight.clone())
+                    .naming(auth::http::actor),
+            )
     });
     let server = server
         .workers(settings.http_workers)

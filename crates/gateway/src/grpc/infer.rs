@@ -68,11 +68,11 @@ pub(super) async fn infer(
         decode(request, signature)
             .map_err(|problem| with_example(problem, name, || json::example(signature)))
     };
-    predict(call.state, asked, read, |answered| {
+    predict(call.state, &asked, read, |answered| {
         let (labels, own_id) = (&answered.served.labels, answered.request.id.clone());
         let marked = answered.request.marks_final();
         let version = labels.version.as_str();
-        let mut message = encode(name, version, own_id, answered.outputs, contents)?;
+        let mut message = encode(name, version, own_id, answered.outputs.into_owned(), contents)?;
         if marked {
             let last = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
             message.parameters.insert(FINAL.to_owned(), last);

@@ -4,7 +4,7 @@ use std::io;
 
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder,
-    http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, ContentType, VARY},
+    http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY},
     web::Payload,
 };
 use auth::{Caller, verbs};
@@ -16,7 +16,7 @@ use super::{body, encoding::Encoding};
 use crate::{
     State,
     admission::admit,
-    identity::{ASKED_ID, Labels},
+    identity::Labels,
     predict::{Answered, Asked, Foreseen, Version, predict},
     refusal::with_example,
     routing::Headers,
@@ -25,6 +25,9 @@ use crate::{
 
 /// Room for an answer of a few dozen numbers; larger ones grow.
 pub(super) const FIRST_CAPACITY: usize = 1024;
+
+/// What bodies are that are no bytes.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// An answer that says which version made it, and what it is called.
 pub(super) fn labelled(labels: &Labels, id: &str) -> HttpResponseBuilder {
@@ -93,7 +96,7 @@ impl Exchange<'_> {
             bytes_in: body.len(),
             until: None,
             protocol,
-            id: body::header(request.headers(), ASKED_ID),
+            id: body::asked_id(request.headers()),
             traced,
             // These protocols have none.
             priority: Foreseen::AtMost(Priority::default()),
@@ -107,14 +110,14 @@ impl Exchange<'_> {
             layout.set(Some(laid_out));
             Ok(InferRequest::of(inputs))
         };
-        predict(state, asked, decode, |answered| {
+        predict(state, &asked, decode, |answered| {
             let Answered { served, id, outputs, .. } = answered;
             let mut body = Vec::with_capacity(FIRST_CAPACITY);
             // Nothing is answered that was not read.
             let layout = layout.get().ok_or_else(Problem::internal)?;
             encode(&mut body, layout, &outputs)?;
             let mut response = labelled(&served.labels, id);
-            response.insert_header(ContentType::json());
+            response.insert_header((CONTENT_TYPE, JSON));
             let size = body.len();
             Ok(((response, body, served.number), size))
         })

@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName},
     web::{Bytes, BytesMut, Payload},
 };
 use domain::{ErrorCode, Problem, serving::BodyLimit};
@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use rest::Paced;
 
 use super::encoding::Encoding;
-use crate::{State, admission::body_limit, refusal::too_large};
+use crate::{State, admission::body_limit, identity::ASKED_ID, refusal::too_large};
 
 /// No more is set aside on the word of a header.
 const FIRST_CAPACITY: usize = 1 << 20;
@@ -34,7 +34,7 @@ pub(super) async fn read_for(
 }
 
 fn length(headers: &HeaderMap) -> Option<usize> {
-    header(headers, CONTENT_LENGTH.as_str()).and_then(|it| it.parse().ok())
+    header(headers, &CONTENT_LENGTH).and_then(|it| it.parse().ok())
 }
 
 /// Reads the whole body.
@@ -85,8 +85,14 @@ async fn whole(
 }
 
 /// A header that is text.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// What the caller calls the answer, if they say.
+pub(super) fn asked_id(headers: &HeaderMap) -> Option<&str> {
+    const NAME: HeaderName = HeaderName::from_static(ASKED_ID);
+    header(headers, &NAME)
 }
 
 fn broken_off() -> Problem {

@@ -82,7 +82,7 @@ impl Encoding {
         if length < WORTH_PACKING {
             return None;
         }
-        let asked = header(headers, ACCEPT_ENCODING.as_str())?;
+        let asked = header(headers, &ACCEPT_ENCODING)?;
         let liking = |encoding: Self| {
             let mut asked = asked.split(',').filter_map(|choice| {
                 let (name, quality) = choice.split_once(';').unwrap_or((choice, "q=1"));

@@ -41,11 +41,11 @@ pub enum Headers<'a> {
 impl<'a> Headers<'a> {
     /// The caller's place in a trace, if they say.
     pub(crate) fn trace(self) -> Option<TraceParent> {
-        const NAME: &str = "traceparent";
+        const NAME: HeaderName = HeaderName::from_static(TraceParent::REQUEST);
         let header = match self {
             Self::None => None,
-            Self::Http(headers) => headers.get(NAME)?.to_str().ok(),
-            Self::Grpc(metadata) => metadata.get(NAME)?.to_str().ok(),
+            Self::Http(headers) => headers.get(&NAME)?.to_str().ok(),
+            Self::Grpc(metadata) => metadata.get(TraceParent::REQUEST)?.to_str().ok(),
         };
         header.and_then(TraceParent::parse)
     }

@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 use super::{difference::difference, metrics::ShadowCounts};
 use crate::{
     State,
-    capture::{About, Taken, is_of_content},
+    capture::{About, Ended, Taken, is_of_content},
     live::{Route, Served, Share, takes_part},
 };
 
@@ -161,10 +161,11 @@ impl Copied {
         let (deadline, priority, tenant) = (begun + longest, Priority::Low, Tenant::NOBODY);
         let ask = Ask { deadline, priority, tenant, max_queue: CALM };
         let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
-        let offer = |inputs, outputs: &[Tensor], code| {
+        let offer = |inputs, outputs, code| {
             if let Some((Wanted { keep }, about)) = watched {
-                let about = About { begun, ..about };
-                Taken::of(keep, rows, inputs, outputs).offer(state, &source, about, true, code);
+                let taken = Taken::of(keep, rows, inputs, outputs);
+                let (at, took) = (state.given.database.now(), begun.elapsed());
+                taken.offer(state, &source, about, true, Ended { at, took, code });
             }
         };
         match served.replica.infer(inputs, ask).await {
@@ -178,7 +179,7 @@ impl Copied {
                         counts.difference.observe(apart);
                     }
                 }
-                offer(inputs, &outputs, None);
+                offer(inputs, outputs, None);
             }
             // Others were there first.
             Err(inference::Error::Overloaded | inference::Error::Draining) => {
@@ -189,7 +190,7 @@ impl Copied {
                 counts.failed.inc();
                 let code = Problem::from(error).code;
                 if is_of_content(code) {
-                    offer(Vec::new(), &[], Some(code));
+                    offer(Vec::new(), Vec::new(), Some(code));
                 }
             }
         }

@@ -85,7 +85,7 @@ async fn what_is_captured_is_what_was_sent_and_answered() {
     let one = send(&world, &node.state, request("i-one").set_json(&body)).await;
     assert_eq!((all.status.as_u16(), one.status.as_u16()), (200, 200));
     let records = heard.take();
-    assert_eq!(records.iter().map(|it| it.id.as_str()).collect::<Vec<_>>(), ["i-all", "i-one"]);
+    assert_eq!(records.iter().map(|it| &*it.id).collect::<Vec<_>>(), ["i-all", "i-one"]);
     for record in &records {
         assert_eq!(
             (record.rows, record.held(), record.keep, record.shadow),
@@ -112,7 +112,7 @@ async fn what_is_captured_is_what_was_sent_and_answered() {
     if answer.status.as_u16() == 200 {
         let record = record.unwrap();
         assert_eq!((record.protocol, record.rows), (Protocol::MlFlow, 1));
-        assert_eq!(record.id, answer.header("x-bottega-inference-id"));
+        assert_eq!(*record.id, *answer.header("x-bottega-inference-id"));
     } else {
         assert_eq!(record.unwrap().code, Some(ErrorCode::Invalid));
     }
@@ -170,7 +170,7 @@ async fn what_fails_is_captured_with_its_code_and_without_an_answer() {
             (None, 1, 1, 1, true, false)
         ]
     );
-    assert_eq!((records[0].id.as_str(), floats(&records[0].inputs[0])), ("mine", vec![-3.0, 0.0]));
+    assert_eq!((&*records[0].id, floats(&records[0].inputs[0])), ("mine", vec![-3.0, 0.0]));
     // What is refused for other reasons says nothing of the endpoint's requests.
     let absent = infer(row(1.0).to_string()).uri("/v2/models/fraud/versions/9/infer");
     assert_eq!(send(&world, &node.state, absent).await.status.as_u16(), 404);
@@ -199,10 +199,10 @@ async fn a_shadows_answer_is_captured_under_the_name_of_the_callers() {
     let mine = async || {
         let mut records = Vec::new();
         until("both", async || {
-            heard.0.lock().unwrap().iter().filter(|record| record.id == "mine").count() == 2
+            heard.0.lock().unwrap().iter().filter(|record| &*record.id == "mine").count() == 2
         })
         .await;
-        records.extend(heard.take().into_iter().filter(|record| record.id == "mine"));
+        records.extend(heard.take().into_iter().filter(|record| &*record.id == "mine"));
         records.sort_by_key(|record| record.shadow);
         records
     };

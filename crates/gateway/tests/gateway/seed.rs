@@ -305,7 +305,7 @@ impl World {
             traced: None,
             priority: Foreseen::AtMost(Priority::default()),
         };
-        predict(&node.state, asked, decode, |answered| Ok((answered.served.number, 0))).await
+        predict(&node.state, &asked, decode, |answered| Ok((answered.served.number, 0))).await
     }
 }
 

@@ -48,7 +48,7 @@ fn context(records: &[Record]) -> Vec<Column> {
     let rows = rows.map(|row| i32::try_from(row).unwrap_or(i32::MAX)).collect();
     let took = |record: &Record| i64::try_from(record.took.as_micros()).unwrap_or(i64::MAX);
     [
-        (ID, texts(&|record| record.id.clone())),
+        (ID, texts(&|record| record.id.to_string())),
         (ROW, Cells::Int(rows)),
         (AT, Cells::Time(each(records, |record| record.at.timestamp_micros()))),
         (RELEASE, Cells::Int(each(records, |record| record.source.release))),

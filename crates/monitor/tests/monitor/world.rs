@@ -158,7 +158,7 @@ pub(crate) fn record(
     let customer = TensorData::Bytes(vec![who.as_bytes().to_vec()]);
     Record {
         source: Arc::clone(source),
-        id: id.to_owned(),
+        id: id.into(),
         at,
         took: Duration::from_micros(250),
         caller: Actor::user("ana"),

@@ -37,7 +37,11 @@ pub(crate) struct Data {
 
 impl Data {
     /// Refuses arrays that are neither flat nor nested as the shape says.
-    pub(crate) fn check_nesting(&self, shape: &[usize], field: &str) -> Result<(), Problem> {
+    pub(crate) fn check_nesting(
+        &self,
+        shape: &[usize],
+        field: impl fmt::Display,
+    ) -> Result<(), Problem> {
         let nesting = self.nesting.as_slice();
         let fits = match nesting {
             [] => shape.is_empty(),
@@ -50,7 +54,7 @@ impl Data {
             return Ok(());
         }
         Err(Problem::invalid(
-            field,
+            field.to_string(),
             format!("`{field}` is nested as {nesting:?}, but the shape is {shape:?}"),
         )
         .hint("write the elements as one flat array, row-major, or nested as the shape says"))

@@ -1,6 +1,8 @@
 //! Parameters: those that we act on, those that change nothing here, and no others. Whoever sends one
 //! that would change the answer elsewhere is told so, not left to wonder.
 
+use std::fmt;
+
 use domain::Problem;
 use serde_json::{Map, Value};
 
@@ -50,7 +52,11 @@ pub(super) fn count(parameters: &Map<String, Value>, name: &str) -> Option<u64> 
 }
 
 /// Refuses a parameter that nothing is done about, and a value that its parameter cannot have.
-pub(super) fn check(parameters: &Map<String, Value>, on: On, field: &str) -> Result<(), Problem> {
+pub(super) fn check(
+    parameters: &Map<String, Value>,
+    on: On,
+    field: impl fmt::Display,
+) -> Result<(), Problem> {
     for (name, value) in parameters {
         let field = format!("{field}.{name}");
         if let Some(instead) = instead(name, value) {

@@ -1,6 +1,6 @@
 //! What a caller asks for, whatever form it came in.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use domain::{Problem, Signature, Tensor};
 use serde_json::{Map, Value};
@@ -127,31 +127,31 @@ impl InferRequest {
 impl RequestedOutput {
     fn check(&self, index: usize, all: &[Self], signature: &Signature) -> Result<(), Problem> {
         let name = &self.name;
-        let field = format!("outputs[{index}].name");
+        let field = || format!("outputs[{index}].name");
         if signature.outputs.iter().all(|spec| spec.name != *name) {
             let known: Vec<_> =
                 signature.outputs.iter().map(|spec| format!("`{}`", spec.name)).collect();
             let known = known.join(", ");
             return Err(Problem::invalid(
-                field,
+                field(),
                 format!("the model has no output `{name}`: it has {known}"),
             ));
         }
         if all.iter().take(index).any(|earlier| earlier.name == *name) {
-            return Err(Problem::invalid(field, format!("output `{name}` stands twice")));
+            return Err(Problem::invalid(field(), format!("output `{name}` stands twice")));
         }
-        parameters::check(&self.parameters, On::Output, &format!("outputs[{index}].parameters"))
+        parameters::check(&self.parameters, On::Output, format_args!("outputs[{index}].parameters"))
     }
 }
 
 /// A request's shape: sizes of 0 or more.
-pub(super) fn shape(sizes: &[i64], field: &str) -> Result<Vec<usize>, Problem> {
+pub(super) fn shape(sizes: &[i64], field: impl fmt::Display) -> Result<Vec<usize>, Problem> {
     sizes
         .iter()
         .map(|&size| {
             usize::try_from(size).map_err(|_| {
                 Problem::invalid(
-                    field,
+                    field.to_string(),
                     format!("`{field}` has a size of {size}: expected sizes of 0 or more"),
                 )
                 .hint("-1 stands for any size in a signature only; a request gives its own sizes")

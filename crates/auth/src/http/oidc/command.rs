@@ -9,10 +9,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{
-    http::{Origin, tokens::MadeToken},
-    oidc::Oidc,
-};
+use crate::{Origin, http::tokens::MadeToken, oidc::Oidc};
 
 /// What a command got by way of its user's browser, and what it knows itself.
 #[derive(Deserialize, ToSchema)]

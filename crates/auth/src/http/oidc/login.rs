@@ -14,8 +14,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::page;
 use crate::{
+    Origin,
     http::{
-        Origin,
         guard::cookie,
         sessions::{LASTS, Started, set_cookie},
     },

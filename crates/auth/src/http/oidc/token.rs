@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
-    http::Origin,
+    Origin,
     jwt::JOB_LIFETIME,
     oidc::{Oidc, exchange::Asked},
 };

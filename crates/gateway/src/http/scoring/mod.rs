@@ -28,7 +28,7 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// # Errors
 /// What it says, where that is no format that is known.
 fn format(headers: &HeaderMap) -> Result<Format, String> {
-    let given = header(headers, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let given = header(headers, &CONTENT_TYPE).unwrap_or_default();
     Format::of(given).ok_or_else(|| given.chars().take(100).collect())
 }
 
@@ -53,7 +53,7 @@ fn read(
 
 /// Refuses a caller who would not read JSON.
 fn check_accept(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(accept) = header(headers, ACCEPT.as_str()) else { return Ok(()) };
+    let Some(accept) = header(headers, &ACCEPT) else { return Ok(()) };
     let takes_json = |kind: &str| {
         let kind = kind.split(';').next().unwrap_or_default().trim();
         ["*/*", "application/*", "application/json"].iter().any(|it| kind.eq_ignore_ascii_case(it))

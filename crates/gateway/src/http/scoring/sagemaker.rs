@@ -32,7 +32,7 @@ use crate::{
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
 const ATTRIBUTES: HeaderName = HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
-const TARGET_VARIANT: &str = "x-amzn-sagemaker-target-variant";
+const TARGET_VARIANT: HeaderName = HeaderName::from_static("x-amzn-sagemaker-target-variant");
 /// What this runtime has no counterpart for.
 const UNSUPPORTED: [&str; 6] = [
     "x-amzn-sagemaker-target-model",
@@ -159,6 +159,6 @@ fn check_targets(headers: &HeaderMap) -> Result<Version, Problem> {
         let message = format!("`{name}` is not supported: an endpoint has one model");
         return Err(Problem::invalid(name, message).hint("leave it out"));
     }
-    header(headers, TARGET_VARIANT)
+    header(headers, &TARGET_VARIANT)
         .map_or(Ok(Version::Any), |variant| version_number(variant).map(Version::Number))
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
-    http::header::{ContentType, HeaderMap},
+    http::header::{CONTENT_TYPE, ContentType, HeaderMap, HeaderName},
     post,
     web::{Data, Path, Payload},
 };
@@ -15,10 +15,9 @@ use crate::{
     State,
     admission::admit,
     http::{
-        answer::{FIRST_CAPACITY, labelled, send, traced},
+        answer::{FIRST_CAPACITY, JSON, labelled, send, traced},
         body,
     },
-    identity::ASKED_ID,
     predict::{Answered, Asked, Foreseen, Version, predict, version_number},
     refusal::with_example,
     routing::Headers,
@@ -110,7 +109,7 @@ async fn answer(
         bytes_in: body.len(),
         until: None,
         protocol: Protocol::V2,
-        id: body::header(request.headers(), ASKED_ID),
+        id: body::asked_id(request.headers()),
         traced: traced(request, state),
         priority: Foreseen::In(json_length.and_then(|length| body.get(..length)).unwrap_or(&body)),
     };
@@ -121,7 +120,7 @@ async fn answer(
         };
         read.map_err(|problem| with_example(problem, name, || json::example(signature)))
     };
-    let (response, body) = predict(state, asked, decode, |answered| {
+    let (response, body) = predict(state, &asked, decode, |answered| {
         let written = write(name, &answered)?;
         let size = written.1.len();
         Ok((written, size))
@@ -132,7 +131,8 @@ async fn answer(
 
 /// How many bytes at the beginning of the body are JSON, if the caller says that others follow.
 fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Problem> {
-    let Some(given) = headers.get(binary::JSON_LENGTH) else { return Ok(None) };
+    const NAME: HeaderName = HeaderName::from_static(binary::JSON_LENGTH);
+    let Some(given) = headers.get(&NAME) else { return Ok(None) };
     let length = given.to_str().ok().and_then(|length| length.trim().parse().ok());
     length.map(Some).ok_or_else(|| {
         let given: String = String::from_utf8_lossy(given.as_bytes()).chars().take(40).collect();
@@ -150,7 +150,7 @@ fn write(name: &str, answered: &Answered<'_>) -> Result<(HttpResponseBuilder, Ve
     let mut response = labelled(labels, answer_id);
     if binary_outputs.is_none() {
         json::encode(&mut body, name, &labels.version, id, outputs)?;
-        response.insert_header(ContentType::json());
+        response.insert_header((CONTENT_TYPE, JSON));
     } else {
         let version = &labels.version;
         let length = binary::encode(&mut body, name, version, id, outputs, &binary_outputs)?;

@@ -96,7 +96,7 @@ fn tensor(index: usize, input: InferInputTensor, raw: Option<Bytes>) -> Result<T
         .datatype
         .parse()
         .map_err(|problem: Problem| problem.at(format!("{place}.datatype")))?;
-    let shape = shape(&input.shape, &format!("{place}.shape"))?;
+    let shape = shape(&input.shape, format_args!("{place}.shape"))?;
     let typed = input.contents.unwrap_or_default();
     let field = format!("{place}.contents");
     let data = match raw {

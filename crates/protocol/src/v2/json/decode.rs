@@ -88,37 +88,39 @@ enum WireData<'a> {
 
 impl WireInput<'_> {
     fn tensor(self, index: usize, tail: &mut Tail<'_>) -> Result<Tensor, Problem> {
-        let place = format!("inputs[{index}]");
+        // Places are written out where something is wrong with them.
+        let place = || format!("inputs[{index}]");
         let parameters = self.parameters.unwrap_or_default();
         // Before `data`: tensors sent as binary have none, and deserve that answer.
-        parameters::check(&parameters, On::Input, &format!("{place}.parameters"))?;
-        let shape = shape(&self.shape, &format!("{place}.shape"))?;
+        parameters::check(&parameters, On::Input, format_args!("inputs[{index}].parameters"))?;
+        let shape = shape(&self.shape, format_args!("inputs[{index}].shape"))?;
         if let Some(size) = parameters::count(&parameters, BINARY_DATA_SIZE) {
             if self.data.is_some() {
                 let message = format!("`{}` has both `data` and `{BINARY_DATA_SIZE}`", self.name);
-                return Err(Problem::invalid(place, message)
+                return Err(Problem::invalid(place(), message)
                     .hint("send its elements in one of the two forms"));
             }
-            let field = format!("{place}.parameters.{BINARY_DATA_SIZE}");
+            let field = format!("inputs[{index}].parameters.{BINARY_DATA_SIZE}");
             let data = tail.tensor(self.datatype, &shape, size, &field)?;
-            return Tensor::new(self.name, shape, data).map_err(|problem| problem.at(place));
+            return Tensor::new(self.name, shape, data).map_err(|problem| problem.at(place()));
         }
-        let field = format!("{place}.data");
+        let field = format_args!("inputs[{index}].data");
         let data = match self.data {
             Some(WireData::Read(data)) => data,
             Some(WireData::Unread(json)) => {
                 let seed = DataSeed(self.datatype, Dialect::Plain);
                 seed.deserialize(json)
-                    .map_err(|error| explain_data(&error, seed, json.get(), &field))?
+                    .map_err(|error| explain_data(&error, seed, json.get(), &field.to_string()))?
             }
             None => {
                 let message = format!("`{}` has no `data`", self.name);
-                return Err(Problem::invalid(place, message)
+                return Err(Problem::invalid(place(), message)
                     .hint("send its elements there, or behind the JSON with `binary_data_size`"));
             }
         };
-        data.check_nesting(&shape, &field)?;
-        Tensor::new(self.name, shape, data.elements).map_err(|problem| problem.at(field))
+        data.check_nesting(&shape, field)?;
+        Tensor::new(self.name, shape, data.elements)
+            .map_err(|problem| problem.at(field.to_string()))
     }
 }
 
