@@ -68,7 +68,7 @@ pub fn decode_answer(body: &[u8]) -> Result<Vec<Tensor>, Problem> {
 
 impl Output<'_> {
     fn tensor(self, at: usize) -> Result<Tensor, Problem> {
-        let shape = shape(&self.shape, &format!("outputs[{at}].shape"))?;
+        let shape = shape(&self.shape, format_args!("outputs[{at}].shape"))?;
         let field = format!("outputs[{at}].data");
         let seed = DataSeed(self.datatype, Dialect::Answered);
         let read = seed.deserialize(self.data);
