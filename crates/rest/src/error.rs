@@ -328,6 +328,7 @@ mod tests {
             ("rate_limited", 429, Some("1")),
             ("unavailable", 503, Some("1")),
             ("timeout", 504, None),
+            ("model_failed", 502, None),
             ("internal", 500, None),
         ];
         let expected =
