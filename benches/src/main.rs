@@ -8,6 +8,7 @@
 //! - What a user would pick instead, on the same models and cores ([`peers`]); only when asked.
 //! - Many endpoints, overload, an alias that moves under load, minutes on end ([`endpoints`], [`overload`],
 //!   [`alias_move`], [`soak`]); only when asked.
+//! - A version in a process of its own against the node's ([`isolation`]); only when asked.
 //! - Access: a request that is authenticated, authorised and limited, against one that is not.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
 //! - A scikit-learn model against `mlflow models serve` and its own `predict` ([`python`]); only when asked.
@@ -24,6 +25,7 @@ mod decisions;
 mod endpoints;
 mod grpc;
 mod http;
+mod isolation;
 mod load;
 mod mlflow;
 mod overload;
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
         Some("endpoints") => endpoints::run(),
         Some("overload") => overload::run(arguments.next().as_ref()),
         Some("alias-move") => alias_move::run(),
+        Some("isolation") => isolation::run(),
         Some("soak") => soak::run(arguments.next().as_ref()),
         Some("quota") => quota(),
         Some("push") => push::run(),
@@ -79,7 +82,7 @@ fn main() -> ExitCode {
             .and_then(|()| decisions::run())
             .and_then(|()| mlflow::run(&[])),
         Some(other) => {
-            let known = "predict, peers, endpoints, overload, alias-move, soak, quota, push, python, start, audit, policy or mlflow";
+            let known = "predict, peers, endpoints, overload, alias-move, isolation, soak, quota, push, python, start, audit, policy or mlflow";
             Err(format!("`{other}`: expected {known}").into())
         }
     };

@@ -3,10 +3,12 @@
 //! Unknown keys are refused. figment remembers where each value came from; `bottega config` tells.
 
 mod defaults;
+mod offline;
 
 use std::{path::PathBuf, time::Duration};
 
-use domain::{Problem, parse_duration};
+pub use self::offline::WhenOffline;
+use domain::{Problem, parse_duration, serving::Isolation};
 use figment::{
     Figment, Metadata, Source,
     providers::{Env, Format as _, Serialized, Toml},
@@ -69,6 +71,8 @@ pub const KEYS: &[&str] = &[
     "offline_grace",
     "quota_when_offline",
     "queue_time",
+    "isolation",
+    "process_memory_bytes",
     "max_connections",
     "max_streams",
     "client_timeout",
@@ -97,25 +101,6 @@ pub enum LogFormat {
     Pretty,
     /// For programs: one JSON object a line.
     Json,
-}
-
-/// What happens to what quotas limit, once the database has been away for longer than the grace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum WhenOffline {
-    /// It is refused.
-    Refuse,
-    /// It is let through, and counted later.
-    Allow,
-}
-
-impl From<WhenOffline> for auth::WhenOffline {
-    fn from(when: WhenOffline) -> Self {
-        match when {
-            WhenOffline::Refuse => Self::Refuse,
-            WhenOffline::Allow => Self::Allow,
-        }
-    }
 }
 
 /// The effective configuration of a server.
@@ -254,6 +239,10 @@ pub struct Settings {
     /// full runs of its model take.
     #[serde(default, deserialize_with = "some_duration")]
     pub queue_time: Option<Duration>,
+    /// Where ONNX versions run of which neither they nor their releases say it.
+    pub isolation: Isolation,
+    /// How much memory each process of a version that runs in its own may take.
+    pub process_memory_bytes: u64,
     /// Connections at a time, to HTTP and to gRPC each.
     pub max_connections: usize,
     /// Calls at a time in one connection to gRPC.

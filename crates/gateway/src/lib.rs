@@ -25,6 +25,7 @@ pub mod grpc;
 mod hooks;
 pub mod http;
 mod identity;
+mod isolation;
 mod live;
 mod load;
 mod log;

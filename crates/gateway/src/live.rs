@@ -13,6 +13,7 @@ use domain::{
     EndpointId, ModelName, Problem, Runtime, Signature, VersionId,
     access::Target,
     capture::{self, Source},
+    serving::Isolation,
 };
 use inference::{CachedFolder, Replica};
 use serde_json::Value;
@@ -45,6 +46,10 @@ pub struct Served {
     pub input_example: Option<Value>,
     /// What computes the answers.
     pub(crate) replica: Replica,
+    /// Where it was to compute them.
+    pub(crate) isolation: Isolation,
+    /// Why it does so in a process of its own, if nobody asked for that.
+    pub(crate) suspicion: Option<&'static str>,
     /// How much memory that takes, by the size of its files.
     pub(crate) bytes: u64,
     /// Its files, which stay on this machine while it is served.

@@ -1,11 +1,14 @@
 //! Makes a version ready: its files, its engine, its first runs.
 
-use domain::{Problem, Signature, Tensor, VersionId};
-use inference::{PythonProgram, Replica};
+mod onnx;
+
+use domain::{Problem, Signature, Tensor, VersionId, serving::Isolation};
+use inference::PythonProgram;
 use serde_json::Value;
 use store::{serving, versions};
 
-use crate::{State, identity::Labels, live::Served, python, sync::in_time};
+use self::onnx::Onnx;
+use crate::{State, identity::Labels, isolation, live::Served, python, sync::in_time};
 
 /// Why a version is not ready.
 #[derive(Debug, PartialEq, Eq)]
@@ -56,7 +59,11 @@ impl From<inference::Error> for Failure {
 }
 
 /// Fetches, loads and warms a version.
-pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Failure> {
+pub(crate) async fn load(
+    state: &State,
+    version: VersionId,
+    isolation: Isolation,
+) -> Result<Served, Failure> {
     let database = &state.given.database;
     let gone = || Failure::Lasting("the version is gone, or has no model to load".to_owned());
     let loadable = in_time(serving::loadable(database, version)).await;
@@ -66,21 +73,29 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
     let folder = state.given.cache.folder(&manifest, &loadable.model_file).await?;
     let example =
         loadable.input_example.as_ref().and_then(|example| tensors(example, &loadable.signature));
-    let (runtime, options) = (state.given.runtime.clone(), state.given.settings.replica.clone());
+    let options = state.given.settings.replica.clone();
     let python = python::program(state, &loadable, &folder).await?;
     let one = python.as_ref().map_or(folder.bytes, PythonProgram::bytes);
     let (host, bounds) = python::host(state, &loadable);
+    let digest = manifest.digest();
+    let suspicion = if python.is_some() {
+        None
+    } else {
+        isolation::suspicion(state, &loadable, &digest, isolation).await?
+    };
+    let is_apart = isolation == Isolation::Process || suspicion.is_some();
+    let onnx = if is_apart { Onnx::apart(state, &loadable) } else { Onnx::here(state, digest) };
     let loaded = tokio::task::spawn_blocking(move || {
         let replica = match python {
             Some(python) => python.serve(&host, &bounds, &options, example)?,
-            None => Replica::load(&runtime, &folder, &options, example)?,
+            None => onnx.load(&folder, &options, example)?,
         };
         Ok::<_, inference::Error>((replica, folder))
     });
     let (replica, folder) = loaded.await.map_err(|_| Failure::panicked())??;
     Ok(Served {
         version,
-        labels: Labels::new(&loadable.model, loadable.number, &manifest.digest()),
+        labels: Labels::new(&loadable.model, loadable.number, &digest),
         model: loadable.model,
         number: loadable.number,
         model_file: loadable.model_file.to_string(),
@@ -89,6 +104,8 @@ pub(crate) async fn load(state: &State, version: VersionId) -> Result<Served, Fa
         bytes: one.saturating_mul(replica.threads() as u64),
         runtime: loadable.runtime,
         replica,
+        isolation,
+        suspicion,
         _folder: folder,
     })
 }

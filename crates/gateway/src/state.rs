@@ -1,11 +1,14 @@
 //! What a gateway works with.
 
-use std::{ops::Deref, sync::Arc, time::Duration};
+use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use auth::{Access, Authenticator, Limiter};
-use domain::{NodeId, capture::Sink};
-use inference::{Environments, ModelCache, ReplicaOptions, Runtime, process::Host};
+use domain::{NodeId, capture::Sink, serving::Isolation};
+use inference::{
+    Environments, Journal, ModelCache, ReplicaOptions, Runtime,
+    process::{Bounds, Host},
+};
 use remote::Remote;
 use store::Database;
 use tokio::sync::watch;
@@ -31,6 +34,10 @@ pub struct Settings {
     pub deadline: Duration,
     /// How versions are run.
     pub replica: ReplicaOptions,
+    /// Where ONNX versions run of which nobody says it.
+    pub isolation: Isolation,
+    /// How much memory a version may take that runs in a process of its own, each of its processes.
+    pub process_memory: u64,
     /// How many bytes models may take before those that are loaded on demand are unloaded, the one that
     /// was asked for longest ago first. What is not on demand is loaded whatever it takes.
     pub memory: u64,
@@ -73,6 +80,8 @@ impl Default for Settings {
             body_limit: 16 << 20,
             deadline: Duration::from_secs(30),
             replica: ReplicaOptions::default(),
+            isolation: Isolation::InProcess,
+            process_memory: Bounds::default().memory_bytes,
             memory: u64::MAX,
             limits: Limits::default(),
             logging: Logging::default(),
@@ -93,6 +102,10 @@ pub struct Resources {
     pub limiter: Arc<Limiter>,
     /// What runs the models.
     pub runtime: Runtime,
+    /// ONNX Runtime's library, for models in processes of their own.
+    pub library: PathBuf,
+    /// What is known of models that were running when this node died.
+    pub journal: Option<Arc<Journal>>,
     /// How processes of versions are started.
     pub host: Host,
     /// Environments of Python packages on this machine.

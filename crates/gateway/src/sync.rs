@@ -5,21 +5,21 @@
 
 mod demand;
 mod limits;
+mod report;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     panic::AssertUnwindSafe,
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 
 use domain::{
-    ReplicaState, Streak, VersionId, WeightedVersion,
+    Streak, VersionId, WeightedVersion,
     capture::{Place, Source},
-    rollout,
 };
 use futures_util::FutureExt as _;
-use store::{nodes, outbox::Listener, serving};
+use store::{outbox::Listener, serving};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +27,7 @@ use crate::{
     State, batching,
     demand::Warm,
     hooks::Hooks,
+    isolation,
     live::{Route, Routes, Served, Share, Standing},
     load::{Failure, load},
     routing::Routing,
@@ -84,6 +85,10 @@ struct Keeper {
     drains: JoinSet<VersionId>,
     /// How requests share runs, of the versions that are loaded or on their way.
     batching: batching::Settings,
+    /// Where versions are to run.
+    isolation: isolation::Wanted,
+    /// Those that are loaded, and are being loaded elsewhere.
+    moving: HashSet<VersionId>,
     /// Which of the endpoints that are loaded on demand are asked for.
     warm: Warm,
     away: Streak,
@@ -99,6 +104,8 @@ impl Keeper {
             loads: JoinSet::new(),
             drains: JoinSet::new(),
             batching: batching::Settings::default(),
+            isolation: isolation::Wanted::default(),
+            moving: HashSet::new(),
             warm: Warm::default(),
             away: Streak::default(),
         }
@@ -118,7 +125,9 @@ impl Keeper {
     /// Reads what is wanted. Batching is read for what is loaded by now and set at once; what is loaded
     /// later is looked at when it is taken in.
     async fn read(&mut self) -> store::Result<()> {
-        self.wanted = Some(serving::routes(&self.state.given.database).await?);
+        let wanted = serving::routes(&self.state.given.database).await?;
+        self.isolation = isolation::Wanted::read(&self.state, &wanted).await?;
+        self.wanted = Some(wanted);
         self.state.given.remote.refresh().await?;
         let versions: Vec<_> = self.slots.keys().copied().collect();
         self.batching = batching::Settings::read(&self.state, &versions).await?;
@@ -196,8 +205,9 @@ impl Keeper {
         let is_near = wanted.live.is_none() && self.is_loaded(&wanted.target);
         let standing = self.standing(wanted);
         match (live, old) {
-            (Some((live, _)), Some(old))
+            (Some((live, shares)), Some(old))
                 if old.release == Some(live.release)
+                    && are_same(&shares, &old.shares)
                     && old.capture == wanted.capture
                     && old.target.team == target.team =>
             {
@@ -333,11 +343,24 @@ impl Keeper {
         let now = Instant::now();
         for &version in needed {
             let is_due = self.troubles.get(&version).is_none_or(|trouble| trouble.retry_at <= now);
-            if self.loads.len() < LOADS_AT_ONCE && is_due && !self.slots.contains_key(&version) {
-                self.slots.insert(version, Slot::Loading);
+            let isolation = self.isolation.of(&self.state, version);
+            let is_needed = match self.slots.get(&version) {
+                None => true,
+                // One that runs elsewhere than it is to is loaded beside, and then takes its place.
+                Some(Slot::Ready(served)) => {
+                    served.isolation != isolation && !self.moving.contains(&version)
+                }
+                Some(Slot::Loading | Slot::Draining) => false,
+            };
+            if self.loads.len() < LOADS_AT_ONCE && is_due && is_needed {
+                match self.slots.entry(version) {
+                    Entry::Vacant(slot) => drop(slot.insert(Slot::Loading)),
+                    Entry::Occupied(_) => drop(self.moving.insert(version)),
+                }
                 let state = self.state.clone();
                 self.loads.spawn(async move {
-                    let loaded = AssertUnwindSafe(load(&state, version)).catch_unwind().await;
+                    let load = load(&state, version, isolation);
+                    let loaded = AssertUnwindSafe(load).catch_unwind().await;
                     (version, loaded.unwrap_or_else(|_| Err(Failure::panicked())))
                 });
             }
@@ -346,6 +369,11 @@ impl Keeper {
 
     /// Takes in what a load came to.
     fn loaded(&mut self, version: VersionId, loaded: Result<Served, Failure>) {
+        let is_moving = self.moving.remove(&version);
+        if is_moving && !matches!(self.slots.get(&version), Some(Slot::Ready(_))) {
+            // It is not needed any more.
+            return;
+        }
         match loaded {
             Ok(served) => {
                 self.troubles.remove(&version);
@@ -353,10 +381,15 @@ impl Keeper {
                 tracing::info!(version.id = %version, model.name = %name, number, "version ready");
                 let served = Arc::new(served);
                 self.batching.apply(&served);
-                self.slots.insert(version, Slot::Ready(served));
+                if let Some(Slot::Ready(old)) = self.slots.insert(version, Slot::Ready(served)) {
+                    // Routes leave it at once.
+                    tokio::spawn(drain(old, self.state.given.settings.deadline));
+                }
             }
             Err(failure) => {
-                self.slots.remove(&version);
+                if !is_moving {
+                    self.slots.remove(&version);
+                }
                 let retry_at = Instant::now() + RETRY_AFTER;
                 let before = self.troubles.get(&version).map(|trouble| &trouble.failure);
                 if before != Some(&failure) {
@@ -384,37 +417,13 @@ impl Keeper {
             self.state.set_ready(true);
         }
     }
+}
 
-    /// Tells the tables what differs from what they say of this node.
-    async fn report(&self) -> store::Result<()> {
-        let (database, node) = (&self.state.given.database, self.state.id);
-        let mut reported = nodes::reported(database, node).await?;
-        let versions: HashSet<_> = self.slots.keys().chain(self.troubles.keys()).collect();
-        for &version in versions {
-            let is = self.replica(version);
-            if reported.remove(&version).as_ref() != Some(&is) {
-                nodes::report(database, node, version, is.state, is.reason.as_deref()).await?;
-            }
-        }
-        for version in reported.into_keys() {
-            nodes::report(database, node, version, ReplicaState::Stopped, None).await?;
-        }
-        Ok(())
-    }
-
-    /// A version as others see it.
-    fn replica(&self, version: VersionId) -> rollout::Replica {
-        let replica = |state| rollout::Replica { state, reason: None };
-        match (self.slots.get(&version), self.troubles.get(&version)) {
-            (Some(Slot::Ready(_)), _) => replica(ReplicaState::Ready),
-            (Some(Slot::Draining), _) => replica(ReplicaState::Draining),
-            // Also while it is tried again, so that a release does not wait for its deadline.
-            (Some(Slot::Loading) | None, Some(Trouble { failure: Failure::Lasting(why), .. })) => {
-                rollout::Replica { state: ReplicaState::Failed, reason: Some(why.clone()) }
-            }
-            (Some(Slot::Loading) | None, _) => replica(ReplicaState::Starting),
-        }
-    }
+/// Whether versions are loaded as they were.
+fn are_same(shares: &[Share], old: &[Share]) -> bool {
+    let pairs = shares.iter().zip(old);
+    shares.len() == old.len()
+        && pairs.into_iter().all(|(one, other)| Arc::ptr_eq(&one.served, &other.served))
 }
 
 /// What the database answers, if it does so in time.

@@ -6,7 +6,8 @@ use artifacts::Download;
 use auth::{Permit, verbs};
 use domain::{
     AliasName, AuditEvent, Batching, Cursor, ErrorCode, FileEntry, FilePath, Limit, Manifest,
-    ModelName, Page, Problem, Servable, TagKey, TagValue, VersionId, VersionStatus,
+    ModelName, Page, Problem, Runtime, Servable, TagKey, TagValue, VersionId, VersionStatus,
+    serving::Isolation,
 };
 use serde_json::json;
 use store::{
@@ -34,6 +35,8 @@ pub struct Edit {
     pub tags: Option<Tags>,
     /// How requests for it share runs.
     pub batching: Option<Batching>,
+    /// Where it runs; absent in it: as its node says.
+    pub isolation: Option<Option<Isolation>>,
 }
 
 /// Lists a model's versions, newest first.
@@ -201,6 +204,13 @@ pub async fn update(
     if let Some(batching) = edit.batching.filter(|batching| *batching != before.batching) {
         may_batch(&before, &batching)?;
         versions::set_batching(&mut change, before.id, &batching).await?;
+    }
+    if let Some(isolation) = edit.isolation.filter(|isolation| *isolation != before.isolation) {
+        if isolation == Some(Isolation::InProcess) && before.runtime == Runtime::Python {
+            let message = "a Python version runs in a process of its own always";
+            return Err(Problem::conflict(message).at("isolation").into());
+        }
+        versions::set_isolation(&mut change, before.id, isolation).await?;
     }
     let after = lock(&mut change, &model, number).await?;
     let event = permit.event("version.edited", json!({"model": model.name, "version": number}));

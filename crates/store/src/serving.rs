@@ -8,7 +8,7 @@ use domain::{
     access::Target,
     capture,
     python::{Lock, PythonModel},
-    serving::Settings,
+    serving::{Isolation, Settings},
 };
 use serde_json::Value;
 
@@ -127,6 +127,23 @@ pub async fn batching(
             Ok((VersionId(row.id), batching))
         })
         .collect()
+}
+
+/// Where versions run, of those for which that was set.
+///
+/// # Errors
+/// The database is away.
+pub async fn isolations(database: &Database) -> Result<Vec<(VersionId, Isolation)>> {
+    let rows = sqlx::query!(
+        r#"SELECT id, isolation AS "isolation!" FROM model_versions WHERE isolation IS NOT NULL"#
+    )
+    .fetch_all(database.pool())
+    .await?;
+    let set = rows.into_iter().map(|row| {
+        let isolation = versions::isolation(row.id, Some(&row.isolation))?;
+        Ok(isolation.map(|isolation| (VersionId(row.id), isolation)))
+    });
+    set.filter_map(Result::transpose).collect()
 }
 
 /// A version with all that a node needs to load it.

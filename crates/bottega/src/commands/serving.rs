@@ -44,6 +44,9 @@ pub struct ServingOptions {
     /// How many requests may wait for a version, 1 to 1024
     #[arg(long, value_name = "COUNT", value_parser = max_queue)]
     max_queue: Option<MaxQueue>,
+    /// Where ONNX versions run: in the node's process, or in one of their own, confined
+    #[arg(long, value_name = "in-process|process", value_parser = ["in-process", "process"])]
+    isolation: Option<String>,
     /// Replicas on each node: 1, or 0..1 to load versions when they are asked for
     #[arg(long, value_name = "MIN..MAX")]
     replicas: Option<Replicas>,
@@ -94,6 +97,7 @@ enum Setting {
     BodyLimit,
     MaxQueue,
     Hooks,
+    Isolation,
 }
 
 /// What the options come to.
@@ -166,6 +170,9 @@ impl ServingOptions {
         if let Some(file) = &self.hooks {
             serving.insert("hooks".to_owned(), hooks(file)?);
         }
+        if let Some(isolation) = &self.isolation {
+            serving.insert("isolation".to_owned(), json!(isolation));
+        }
         if let Some(on_demand) = self.on_demand()? {
             serving.insert("on_demand".to_owned(), on_demand);
         }
@@ -210,6 +217,7 @@ impl ServingOptions {
                 Setting::BodyLimit => (&mut *serving, "body_limit"),
                 Setting::MaxQueue => (&mut *serving, "max_queue"),
                 Setting::Hooks => (&mut *serving, "hooks"),
+                Setting::Isolation => (&mut *serving, "isolation"),
             };
             if group.insert(name.to_owned(), Value::Null).is_some_and(|before| !before.is_null()) {
                 let message = format!("{name} is both set and taken away");

@@ -30,17 +30,20 @@ pub enum Verb {
         #[arg(long, value_name = "2026-11-17T14:00:00Z")]
         as_of: Option<String>,
     },
-    /// Set how requests for a version share runs; it is taken over while it serves
+    /// Set how requests for a version share runs, or where it runs; it is taken over while it serves
     Set {
         /// The version
         #[arg(value_name = "NAME/VERSION")]
         version: String,
         /// Rows that share a run at most, or auto for as many as pay
-        #[arg(long, value_name = "ROWS|auto", required_unless_present = "batch_wait")]
+        #[arg(long, value_name = "ROWS|auto", required_unless_present_any = ["batch_wait", "isolation"])]
         max_batch: Option<String>,
         /// How long the first of a run waits for company, like 2ms; 0ms waits for nobody
         #[arg(long, value_name = "DURATION")]
         batch_wait: Option<String>,
+        /// Where it runs: in the node's process, in one of its own, confined, or as the node says
+        #[arg(long, value_name = "in-process|process|default", value_parser = ["in-process", "process", "default"])]
+        isolation: Option<String>,
     },
     /// Show where a version comes from and what serves it
     Lineage {
@@ -100,6 +103,7 @@ pub const FIELDS: &[Column<'_>] = &[
     ("outputs", "/signature/outputs"),
     ("max batch", "/batching/max_batch"),
     ("batch wait", "/batching/wait"),
+    ("isolation", "/isolation"),
     ("flavours", "/flavors"),
     ("loader module", "/loader_module"),
     ("written by MLflow", "/mlmodel/mlflow_version"),
@@ -142,11 +146,16 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             let version: Value = server.get(&url, &super::moment(as_of)).await?;
             Ok(output.object(&version, FIELDS))
         }
-        Verb::Set { version, max_batch, batch_wait } => {
+        Verb::Set { version, max_batch, batch_wait, isolation } => {
             let path = below(&version, &[])?;
-            let present: Value = server.get(&path, &[]).await?;
-            let batching = batching(&present["batching"], max_batch, batch_wait)?;
-            let edit = json!({ "batching": batching });
+            let mut edit = json!({});
+            if max_batch.is_some() || batch_wait.is_some() {
+                let present: Value = server.get(&path, &[]).await?;
+                edit["batching"] = batching(&present["batching"], max_batch, batch_wait)?;
+            }
+            if let Some(isolation) = isolation {
+                edit["isolation"] = json!((isolation != "default").then_some(isolation));
+            }
             let version: Value = server.patch(&path, &edit).await?;
             Ok(output.object(&version, FIELDS))
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use domain::serving::Isolation;
 use serde::Serialize;
 
 use crate::settings::{LogFormat, WhenOffline};
@@ -195,6 +196,14 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_time: Option<String>,
+    /// Where ONNX versions run of which neither they nor their releases say it [default: in-process]
+    #[arg(long, value_name = "in-process|process")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    isolation: Option<Isolation>,
+    /// How much memory each process may take of a version that runs in its own [default: 2 GiB]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process_memory_bytes: Option<u64>,
     /// Connections at a time, to HTTP and to gRPC each [default: 10000]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

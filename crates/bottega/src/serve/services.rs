@@ -1,6 +1,6 @@
 //! The services' states over a platform, and their background work.
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{net::TcpListener, path::Path, sync::Arc, time::Duration};
 
 use artifacts::Artifacts;
 use auth::{
@@ -13,7 +13,7 @@ use auth::{
 };
 use chrono::TimeDelta;
 use domain::{Problem, Signature, Tensor};
-use inference::{CacheSettings, Environments, ModelCache, ReplicaOptions, Runtime};
+use inference::{CacheSettings, Environments, Journal, ModelCache, ReplicaOptions, Runtime};
 use inference::{process::Host, trial::TrialLimits};
 use prometheus_client::registry::Registry;
 use remote::Remote;
@@ -154,6 +154,8 @@ impl Services {
                 authenticator: Arc::clone(&platform.authenticator),
                 limiter: Arc::clone(&limiter),
                 runtime,
+                library,
+                journal: journal(&settings.data_dir),
                 // This very program, as for trials.
                 host: Host::new("/proc/self/exe".into()),
                 environments: Arc::clone(&environments),
@@ -174,6 +176,8 @@ impl Services {
                         patience: settings.client_timeout,
                         drain: settings.drain_timeout,
                     },
+                    isolation: settings.isolation,
+                    process_memory: settings.process_memory_bytes,
                     logging: gateway::Logging {
                         rate: settings.prediction_log_rate,
                         retention: settings.prediction_log_retention,
@@ -306,6 +310,17 @@ fn tracing(settings: &Settings) -> Result<Option<gateway::Tracing>, Problem> {
     let Some(endpoint) = settings.otlp_endpoint.clone() else { return Ok(None) };
     check_url("otlp_endpoint", "http://localhost:4318", &endpoint)?;
     Ok(Some(gateway::Tracing { endpoint, sample: settings.otlp_sample }))
+}
+
+/// Which models were running when this node died; not where that cannot be kept.
+fn journal(data: &Path) -> Option<Arc<Journal>> {
+    match Journal::open(data) {
+        Ok(journal) => Some(Arc::new(journal)),
+        Err(error) => {
+            ::tracing::warn!(%error, "which models run is not kept: none is isolated by itself");
+            None
+        }
+    }
 }
 
 fn deployer_state(

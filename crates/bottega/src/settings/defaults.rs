@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use domain::serving::Isolation;
 use serde::Serialize;
 
 use super::{LogFormat, WhenOffline};
@@ -36,6 +37,8 @@ pub(super) struct Defaults {
     capture_flush: &'static str,
     offline_grace: &'static str,
     quota_when_offline: WhenOffline,
+    isolation: Isolation,
+    process_memory_bytes: u64,
     max_connections: usize,
     max_streams: u32,
     client_timeout: &'static str,
@@ -72,6 +75,8 @@ impl Defaults {
             capture_flush: "60s",
             offline_grace: "15m",
             quota_when_offline: WhenOffline::Refuse,
+            isolation: Isolation::InProcess,
+            process_memory_bytes: 2 << 30,
             max_connections: 10_000,
             max_streams: 256,
             client_timeout: "30s",

@@ -6,6 +6,7 @@
 
 mod bounded;
 pub mod hooks;
+mod isolation;
 mod routing;
 mod split;
 mod sticky;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use bounded::{Bounded, Bytes, Span};
 pub use hooks::Hooks;
+pub use isolation::Isolation;
 pub use routing::{
     Fallback, HeaderName, Match, Percent, Routing, Rule, Shadow, Sticky, VersionNumber,
 };
@@ -93,6 +95,9 @@ pub struct Settings {
     /// Absent: its versions are loaded for as long as it is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_demand: Option<OnDemand>,
+    /// Where its ONNX versions run; absent: as each of them says, else as the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Isolation>,
     /// Which version answers which request.
     #[serde(skip_serializing_if = "Routing::is_empty", deserialize_with = "or_default")]
     pub routing: Routing,
@@ -173,6 +178,7 @@ mod tests {
             json!({}),
             json!({"timeout": "2s"}),
             json!({"timeout": "2s", "body_limit": "8MiB", "max_queue": 200}),
+            json!({"isolation": "process"}),
             json!({"on_demand": {"cold": "wait"}}),
             json!({"on_demand": {"cold": "refuse", "idle": "30m"}}),
             json!({"timeout": "250ms", "routing": {"sticky": {"header": "x-user"}}}),
@@ -209,6 +215,7 @@ mod tests {
             (json!({"on_demand": {"cold": "freeze"}}), "unknown variant `freeze`"),
             (json!({"on_demand": {"idle": "10ms"}}), "1s to 30d"),
             (json!({"timeout": "11m"}), "1ms to 10m"),
+            (json!({"isolation": "container"}), "expected `in-process` or `process`"),
             (json!({"timout": "1s"}), "unknown field `timout`"),
             (json!({"routing": {"sticky": {"cookie": "x"}}}), "unknown variant `cookie`"),
             (json!({"routing": {"sticky": {"header": "a b"}}}), "no name of a header"),

@@ -112,6 +112,8 @@ impl World {
             access: self.access.clone(),
             authenticator: Arc::clone(&self.authenticator),
             runtime: inference::Runtime::load(&library()).unwrap(),
+            library: library(),
+            journal: None,
             host: Host::new("/proc/self/exe".into()),
             environments: self.environments(),
             cache: self.cache(cache),

@@ -74,8 +74,11 @@ impl Shared {
     /// Ends the present process.
     pub(super) fn end(&self, why: &str) {
         self.change(|state| {
-            state.end = Some(why.to_owned());
-            state.cut();
+            // One that has ended meanwhile is not to be taken for the next.
+            if matches!(state.phase, Phase::Up(_)) {
+                state.end = Some(why.to_owned());
+                state.cut();
+            }
         });
     }
 
@@ -225,6 +228,7 @@ fn run(shared: &Shared, host: &Host, order: &Order, first: First) {
             state.ends += 1;
             state.last = cause;
             state.socket = None;
+            state.end = None;
         });
         while Instant::now() < at && !shared.is_closed() {
             shared.sleep(at.saturating_duration_since(Instant::now()));
@@ -233,11 +237,7 @@ fn run(shared: &Shared, host: &Host, order: &Order, first: First) {
             return;
         }
         wait = (wait * 2).min(LONGEST);
-        shared.change(|state| {
-            state.phase = Phase::Starting;
-            // Meant for the one before.
-            state.end = None;
-        });
+        shared.change(|state| state.phase = Phase::Starting);
     }
 }
 

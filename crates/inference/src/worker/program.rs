@@ -42,15 +42,17 @@ impl Program {
             threads: options.threads,
             output_bytes: options.max_output_bytes,
         };
+        // Whoever runs may be named by a link.
+        let exe = &exe.canonicalize().unwrap_or_else(|_| exe.to_owned());
         let mut readable = Self::machine();
-        readable.extend([exe.to_owned(), library.to_owned()]);
+        readable.extend([exe.clone(), library.to_owned()]);
         // The library may be a link to a file beside it.
         readable.extend(library.canonicalize());
         let paths = env::var_os("LD_LIBRARY_PATH");
         readable.extend(paths.iter().flat_map(env::split_paths).filter(|path| path.is_absolute()));
         let environment = paths.and_then(|paths| paths.into_string().ok());
         Self {
-            command: exe.to_owned(),
+            command: exe.clone(),
             arguments: ["worker", "--engine"].map(String::from).to_vec(),
             environment: environment
                 .map(|paths| ("LD_LIBRARY_PATH".to_owned(), paths))

@@ -112,9 +112,8 @@ fn names_and_orders(kind: &dyn Kind) {
         assert_eq!((second.name.as_str(), &second.data), ("second", &a.data));
         assert_eq!((first.name.as_str(), &first.data), ("first", &b.data));
     }
-    for (inputs, field) in
-        [(vec![a.clone()], "b"), (vec![a, tensor("c", &[1], two_of(DataType::U8).first(1))], "c")]
-    {
+    let another = tensor("c", &[1], TensorData::U8(vec![1]));
+    for (inputs, field) in [(vec![a.clone()], "b"), (vec![a, b, another], "c")] {
         let problem = Problem::from(infer(engine.as_mut(), inputs).unwrap_err());
         assert!(problem.message.contains(&format!("`{field}`")), "{problem}");
     }

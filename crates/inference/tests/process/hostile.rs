@@ -277,52 +277,49 @@ fn replica(engine: ProcessEngine) -> (Replica, tokio::runtime::Runtime) {
 
 fn a_killed_one_fails_those_in_flight_and_is_there_again() {
     let mut engine = start();
-    // Its number outside is not the one that it knows.
-    let uid: u32 = ask(&mut engine, "os.getuid()").unwrap().parse().unwrap();
+    let space = space(&mut engine);
     let (replica, runtime) = replica(engine);
     let ask = |code: &'static str| {
         runtime.block_on(replica.infer(question(code), Instant::now() + Duration::from_secs(30)))
     };
-    for _ in 0..2 {
-        let killed = thread::scope(|scope| {
-            let in_flight = scope.spawn(|| ask("__import__('time').sleep(60)"));
-            thread::sleep(Duration::from_millis(300));
-            kill(Pid::from_raw(process_of(uid)), Signal::SIGKILL).unwrap_or_default();
-            in_flight.join().unwrap()
-        });
-        match killed {
-            Err(Error::Gone(why)) => assert!(why.contains("killed (SIGKILL)"), "{why}"),
-            other => panic!("{other:?}"),
-        }
-        let start = Instant::now();
-        assert!(ask("1 + 1").is_ok());
-        assert!(start.elapsed() < Duration::from_secs(2));
-        if process_of(uid) == 0 {
-            break;
-        }
+    let killed = thread::scope(|scope| {
+        let in_flight = scope.spawn(|| ask("__import__('time').sleep(60)"));
+        thread::sleep(Duration::from_millis(300));
+        kill(Pid::from_raw(process_in(&space).unwrap()), Signal::SIGKILL).unwrap();
+        in_flight.join().unwrap()
+    });
+    match killed {
+        Err(Error::Gone(why)) => assert!(why.contains("killed (SIGKILL)"), "{why}"),
+        other => panic!("{other:?}"),
     }
+    let start = Instant::now();
+    assert!(ask("1 + 1").is_ok());
+    assert!(start.elapsed() < Duration::from_secs(2));
     // One that ends while nobody asks fails nobody.
     assert!(ask("__import__('threading').Timer(0.2, os._exit, [7]).start()").is_ok());
     thread::sleep(Duration::from_millis(400));
     assert!(ask("1 + 1").is_ok());
 }
 
-/// The process of this user; 0 if there is none.
-fn process_of(uid: u32) -> i32 {
-    use std::os::unix::fs::MetadataExt as _;
-    let mut processes = fs::read_dir("/proc").unwrap().flatten();
-    processes
-        .find_map(|entry| {
-            let is_theirs = entry.metadata().ok()?.uid() == uid;
-            is_theirs.then(|| entry.file_name().to_str()?.parse().ok()).flatten()
-        })
-        .unwrap_or_default()
+/// What tells a program's processes apart, inside and outside: the space that they are numbered in.
+fn space(engine: &mut ProcessEngine) -> String {
+    ask(engine, "os.readlink('/proc/self/ns/pid')").unwrap()
+}
+
+/// The first process of such a space.
+fn process_in(space: &str) -> Option<i32> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let theirs = processes.filter(|entry| {
+        let link = fs::read_link(entry.path().join("ns/pid")).unwrap_or_default();
+        link.to_str() == Some(space)
+    });
+    theirs.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).min()
 }
 
 fn one_that_stands_still_is_replaced() {
     let mut engine = start();
-    let uid: u32 = ask(&mut engine, "os.getuid()").unwrap().parse().unwrap();
-    kill(Pid::from_raw(process_of(uid)), Signal::SIGSTOP).unwrap();
+    let space = space(&mut engine);
+    kill(Pid::from_raw(process_in(&space).unwrap()), Signal::SIGSTOP).unwrap();
     match ask(&mut engine, "1 + 1") {
         Err(Error::Gone(why)) => assert!(why.contains("stand still"), "{why}"),
         other => panic!("{other:?}"),
@@ -402,8 +399,7 @@ fn one_that_does_not_load_says_why() {
 /// Keeps a version till it is killed.
 pub fn host() -> ! {
     let mut engine = start();
-    let uid = ask(&mut engine, "os.getuid()").unwrap();
-    fs::write(std::env::var("TOLD").unwrap(), uid).unwrap();
+    fs::write(std::env::var("TOLD").unwrap(), space(&mut engine)).unwrap();
     loop {
         thread::sleep(Duration::from_secs(60));
     }
@@ -413,11 +409,11 @@ fn it_dies_with_its_host() {
     let told = tempfile::NamedTempFile::new().unwrap();
     let exe = std::env::current_exe().unwrap();
     let mut host = Command::new(exe).arg("host").env("TOLD", told.path()).spawn().unwrap();
-    let uid = || fs::read_to_string(told.path()).ok()?.parse::<u32>().ok();
-    eventually("it is up", || uid().is_some());
-    let uid = uid().unwrap();
-    assert_ne!(process_of(uid), 0);
+    let space = || fs::read_to_string(told.path()).unwrap();
+    eventually("it is up", || space().ends_with(']'));
+    let space = space();
+    assert!(process_in(&space).is_some());
     host.kill().unwrap();
     host.wait().unwrap();
-    eventually("it is gone", || process_of(uid) == 0);
+    eventually("it is gone", || process_in(&space).is_none());
 }

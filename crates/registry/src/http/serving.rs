@@ -51,6 +51,11 @@ pub struct Serving {
     max_queue: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     routing: Option<Routing>,
+    /// Where its ONNX versions run: `in-process`, or `process` for one of its own, confined; absent: as each
+    /// version says, else as the node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("process"))]
+    isolation: Option<&'static str>,
     /// Versions are loaded when they are asked for; absent: for as long as the release is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     on_demand: Option<OnDemand>,
@@ -139,7 +144,8 @@ pub struct Fallback {
 
 impl From<Settings> for Serving {
     fn from(settings: Settings) -> Self {
-        let Settings { timeout, body_limit, max_queue, on_demand, routing, hooks } = settings;
+        let Settings { timeout, body_limit, max_queue, on_demand, isolation, routing, hooks } =
+            settings;
         let routing = (!routing.is_empty()).then(|| routing.into());
         let on_demand = on_demand.map(|it| OnDemand {
             cold: it.cold.as_str(),
@@ -149,6 +155,7 @@ impl From<Settings> for Serving {
             timeout: timeout.map(|it| it.to_string()),
             body_limit: body_limit.map(|it| it.to_string()),
             max_queue: max_queue.map(|it| it.get()),
+            isolation: isolation.map(serving::Isolation::as_str),
             routing,
             on_demand,
             hooks: Some(hooks).filter(|hooks| !hooks.is_empty()),

@@ -12,6 +12,7 @@ use domain::{
     onnx::OnnxFacts,
     pickle::{Findings, Policy},
     python::PythonModel,
+    serving::Isolation,
     tracking::LoggedModelId,
 };
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ pub use self::{
     },
     write::{
         TrialOutcome, delete, delete_tag, finish_trial, insert, restore, set_batching,
-        set_findings, set_tag, update,
+        set_findings, set_isolation, set_tag, update,
     },
 };
 use crate::{Error, Result, models::Tags};
@@ -109,6 +110,8 @@ pub struct Version {
     pub batchable: bool,
     /// How requests for it share runs.
     pub batching: Batching,
+    /// Where it runs, if that was said.
+    pub isolation: Option<Isolation>,
     /// MLflow's stage.
     pub stage: Stage,
     /// What is special about it.
@@ -162,7 +165,7 @@ impl Version {
         json!({
             "model": self.model, "version": self.number, "digest": self.digest, "status": self.status,
             "servable": self.servable, "stage": self.stage, "description": self.description, "tags": self.tags,
-            "batching": self.batching,
+            "batching": self.batching, "isolation": self.isolation,
         })
     }
 }
@@ -207,4 +210,10 @@ pub(crate) fn batching(id: uuid::Uuid, max_batch: Option<i32>, micros: i32) -> R
 pub(crate) fn size(bytes: u64) -> Result<i64> {
     i64::try_from(bytes)
         .map_err(|_| Error::Refused(Problem::invalid("files", "the files are larger than 8 EiB")))
+}
+
+/// Where a version runs, as its row says.
+pub(crate) fn isolation(id: uuid::Uuid, isolation: Option<&str>) -> Result<Option<Isolation>> {
+    let isolation = isolation.map(str::parse).transpose();
+    isolation.map_err(|_| Error::inconsistent("model_versions", "isolation", id))
 }

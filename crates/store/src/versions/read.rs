@@ -8,7 +8,7 @@ use domain::{
 };
 use serde_json::Value;
 
-use super::{Lineage, Origin, Packaging, Version, batching};
+use super::{Lineage, Origin, Packaging, Version, batching, isolation};
 use crate::{Change, Database, Error, Result, audit::digest, models::tags};
 
 struct Row {
@@ -31,6 +31,7 @@ struct Row {
     batchable: bool,
     max_batch: Option<i32>,
     batch_wait_micros: i32,
+    isolation: Option<String>,
     stage: String,
     description: String,
     run_id: Option<String>,
@@ -93,6 +94,7 @@ impl TryFrom<Row> for Version {
             },
             batchable: row.batchable,
             batching: batching(row.id, row.max_batch, row.batch_wait_micros)?,
+            isolation: isolation(row.id, row.isolation.as_deref())?,
             stage: row.stage.parse().map_err(wrong("stage"))?,
             description: row.description,
             lineage: Lineage {
@@ -141,7 +143,7 @@ macro_rules! select_version {
         sqlx::query_as!(
             Row,
             r#"SELECT v.id, v.model_id, m.name AS model, v.number, v.digest, v.size, v.status, v.servable, v.runtime,
-                      v.reason, v.model_file, v.facts, v.signature, v.input_example, v.batchable, v.max_batch, v.batch_wait_micros, v.stage,
+                      v.reason, v.model_file, v.facts, v.signature, v.input_example, v.batchable, v.max_batch, v.batch_wait_micros, v.isolation, v.stage,
                       v.description, v.run_id, v.dataset_digest, v.git_commit, v.source_url, v.source, v.is_external,
                       v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.mlmodel, v.python, v.notes, v.findings, v.created_by,
                       v.created_at, v.updated_at,

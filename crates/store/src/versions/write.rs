@@ -4,6 +4,7 @@ use domain::pickle::{Findings, suspects};
 use domain::quota::Key;
 use domain::{
     Actor, Batching, Manifest, ModelId, Problem, Runtime, Servable, VersionId, VersionStatus,
+    serving::Isolation,
 };
 use serde_json::Value;
 
@@ -179,6 +180,26 @@ pub async fn set_batching(change: &mut Change, id: VersionId, batching: &Batchin
         id.0,
         batching.max_batch.map(|rows| i32::from(rows.get().cast_signed())),
         micros,
+        change.now()
+    )
+    .execute(change.connection())
+    .await?;
+    one("model_versions", done.rows_affected())
+}
+
+/// Sets where a version runs; absent: as its node says.
+///
+/// # Errors
+/// The version is gone; the database is away.
+pub async fn set_isolation(
+    change: &mut Change,
+    id: VersionId,
+    isolation: Option<Isolation>,
+) -> Result<()> {
+    let done = sqlx::query!(
+        "UPDATE model_versions SET isolation = $2, updated_at = $3 WHERE id = $1",
+        id.0,
+        isolation.map(Isolation::as_str),
         change.now()
     )
     .execute(change.connection())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use domain::{
     Digest, Problem, Runtime, Servable, Stage, VersionStatus, mlmodel::Facts, onnx::OnnxFacts,
-    pickle::Findings, python::PythonModel,
+    pickle::Findings, python::PythonModel, serving::Isolation,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -82,6 +82,10 @@ pub struct Version {
     /// Whether rows of several requests may be run together.
     batchable: bool,
     batching: Batching,
+    /// Where it runs, if that was said: `in-process`, or `process` for one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, examples("process"))]
+    isolation: Option<Isolation>,
     /// The stage that it is in: one of its model's.
     #[schema(value_type = String)]
     stage: Stage,
@@ -240,6 +244,7 @@ impl From<store::versions::Version> for Version {
             findings: version.findings,
             batchable: version.batchable,
             batching: version.batching.into(),
+            isolation: version.isolation,
             stage: version.stage,
             source: version.origin.source,
             is_external: version.origin.is_external,

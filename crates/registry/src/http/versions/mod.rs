@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use actix_web::{HttpResponse, delete, get, patch, web::Data};
 use auth::{Access, Caller};
-use domain::Problem;
+use domain::{Problem, serving::Isolation};
 use rest::{ApiError, Json, PageBody, PageQuery, Path, Query, openapi};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -105,6 +105,16 @@ pub struct VersionEdit {
     /// How requests for it share runs, on every node within moments; what is absent in it goes back to
     /// what is measured and to no wait.
     batching: Option<Batching>,
+    /// Where it runs: `in-process`, or `process` for one of its own, on every node within moments; null: as
+    /// its node says.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, examples("process"))]
+    isolation: Option<Option<Isolation>>,
+}
+
+/// Tells null from what is absent.
+fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<Isolation>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 impl TryFrom<VersionEdit> for versions::Edit {
@@ -115,11 +125,12 @@ impl TryFrom<VersionEdit> for versions::Edit {
             description: text::optional("description", edit.description, text::DESCRIPTION)?,
             tags: edit.tags.map(text::tags).transpose()?,
             batching: edit.batching.map(TryInto::try_into).transpose()?,
+            isolation: edit.isolation,
         })
     }
 }
 
-/// Change a version's description, its tags, or how requests for it share runs. Its files never change.
+/// Change a version's description, its tags, how requests for it share runs, or where it runs. Its files never change.
 #[utoipa::path(
     tag = "versions",
     extensions(("x-bottega-action" = json!("edit:model"))),
