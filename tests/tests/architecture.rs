@@ -26,7 +26,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("mlflow", &["tracking", "registry", "notify", "auth", "artifacts", "store", "rest", "domain"]),
     ("monitor", &["artifacts", "auth", "store", "rest", "domain"]),
     ("gateway", &["inference", "remote", "protocol", "auth", "store", "rest", "domain"]),
-    ("deployer", &["inference", "artifacts", "auth", "store", "rest", "domain"]),
+    ("deployer", &["inference", "remote", "artifacts", "auth", "store", "rest", "domain"]),
 ];
 
 /// Crates whose work is done by another one here, or that need what a closed network refuses.

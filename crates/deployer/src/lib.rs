@@ -14,6 +14,7 @@
 //! Not here: rules (`domain`), SQL (`store`), replicas that serve (`gateway`), what a worker does
 //! (`inference`).
 
+mod external;
 pub mod reconcile;
 mod state;
 mod trial;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use auth::Access;
 use domain::{Problem, Signature, Tensor};
 use inference::{Environments, ModelCache, process::Host, trial::TrialLimits};
+use remote::Remote;
 use serde_json::Value;
 use store::Database;
 use tokio::sync::Semaphore;
@@ -42,6 +43,8 @@ pub struct Trials {
     pub at_once: usize,
     /// How many of them have a worker at once: environments are built beside.
     pub workers: Arc<Semaphore>,
+    /// What asks servers of others, which run versions that are external.
+    pub remote: Arc<Remote>,
     /// How input examples are read: protocols are not this crate's business.
     pub decode_example: DecodeExample,
 }

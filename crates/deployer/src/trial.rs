@@ -34,7 +34,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{RESYNC, State, state::Trials};
+use crate::{RESYNC, State, external, state::Trials};
 
 /// How long a claim holds, and how often it is renewed meanwhile.
 const LEASE: TimeDelta = TimeDelta::seconds(6);
@@ -227,9 +227,22 @@ async fn try_out(state: &State, claimed: &Claimed, findings: Option<&Findings>) 
         Ok(None) => return rejected("it has no model file that could be loaded"),
         Err(error) => return error.into(),
     };
+    if loadable.runtime == Runtime::External {
+        return elsewhere(state, &loadable).await;
+    }
     match &loadable.python {
         Some(model) => python::try_out(state, claimed, (&loadable, model), findings).await,
         None => try_onnx(state, loadable).await,
+    }
+}
+
+/// Asks the server that runs the version.
+async fn elsewhere(state: &State, loadable: &Loadable) -> Verdict {
+    match external::obstacle(state, loadable).await {
+        // Its server puts requests together, if anybody does.
+        Ok(None) => TrialOutcome::Ready { batchable: false }.into(),
+        Ok(Some(reason)) => rejected(reason),
+        Err(error) => Verdict::OurFault(error.to_string()),
     }
 }
 

@@ -19,6 +19,7 @@ pub mod contract;
 mod digest;
 mod duration;
 mod endpoint;
+pub mod external;
 mod id;
 mod import;
 pub mod json;

@@ -78,6 +78,8 @@ words! {
         Onnx = "onnx",
         /// Python processes with the packages that the version names.
         Python = "python",
+        /// A server of others, which the version's file names.
+        External = "external",
         /// Nothing that is here: stored and governed, but not servable.
         None = "none",
     }

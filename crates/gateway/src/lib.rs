@@ -21,6 +21,7 @@ mod batching;
 mod capture;
 mod collector;
 mod demand;
+mod external;
 pub mod grpc;
 mod hooks;
 pub mod http;

@@ -2,13 +2,15 @@
 
 mod onnx;
 
-use domain::{Problem, Signature, Tensor, VersionId, serving::Isolation};
+use std::sync::Arc;
+
+use domain::{Problem, Runtime, Signature, Tensor, VersionId, serving::Isolation};
 use inference::PythonProgram;
 use serde_json::Value;
 use store::{serving, versions};
 
 use self::onnx::Onnx;
-use crate::{State, identity::Labels, isolation, live::Served, python, sync::in_time};
+use crate::{State, external, identity::Labels, isolation, live::Served, python, sync::in_time};
 
 /// Why a version is not ready.
 #[derive(Debug, PartialEq, Eq)]
@@ -78,16 +80,19 @@ pub(crate) async fn load(
     let one = python.as_ref().map_or(folder.bytes, PythonProgram::bytes);
     let (host, bounds) = python::host(state, &loadable);
     let digest = manifest.digest();
-    let suspicion = if python.is_some() {
+    let is_elsewhere = loadable.runtime == Runtime::External;
+    let suspicion = if python.is_some() || is_elsewhere {
         None
     } else {
         isolation::suspicion(state, &loadable, &digest, isolation).await?
     };
     let is_apart = isolation == Isolation::Process || suspicion.is_some();
     let onnx = if is_apart { Onnx::apart(state, &loadable) } else { Onnx::here(state, digest) };
+    let (remote, signature) = (Arc::clone(&state.given.remote), loadable.signature.clone());
     let loaded = tokio::task::spawn_blocking(move || {
         let replica = match python {
             Some(python) => python.serve(&host, &bounds, &options, example)?,
+            None if is_elsewhere => external::replica(&folder, &signature, &remote, &options)?,
             None => onnx.load(&folder, &options, example)?,
         };
         Ok::<_, inference::Error>((replica, folder))

@@ -14,6 +14,7 @@ const fn platform(runtime: Runtime) -> (&'static str, &'static str) {
     match runtime {
         Runtime::Onnx => ("onnxruntime_onnx", "onnxruntime"),
         Runtime::Python => ("python", "python"),
+        Runtime::External => ("external", "external"),
         Runtime::None => ("", ""),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use domain::{
     Digest, FilePath, Manifest, Problem, Runtime, Signature,
+    external::External,
     onnx::{Interface, OnnxFacts, Scanner},
 };
 use futures_util::TryStreamExt as _;
@@ -12,7 +13,7 @@ use serde_json::Value;
 use store::{blobs, versions::Packaging};
 
 use crate::{
-    Error, Result, State, example,
+    Error, Result, State, example, external,
     models::listed,
     package::{self, Package, is_onnx},
 };
@@ -79,6 +80,9 @@ pub(crate) async fn require_bytes(state: &State, manifest: &Manifest) -> Result<
 
 /// Finds out what would run these files.
 pub(crate) async fn examine(state: &State, manifest: &Manifest, given: Given) -> Result<Examined> {
+    if let Some((file, server)) = external::read(state, manifest).await? {
+        return elsewhere(state, file, &server, given).await;
+    }
     let package = package::read(state, manifest).await?;
     let (runtime, mut model_file, mut obstacle) = runtime(manifest, package.as_ref())?;
     let facts = match &model_file {
@@ -124,6 +128,29 @@ pub(crate) async fn examine(state: &State, manifest: &Manifest, given: Given) ->
         input_example,
         packaging,
         not_servable: obstacle.or(unsupported),
+    })
+}
+
+/// What a server of others runs.
+async fn elsewhere(
+    state: &State,
+    file: FilePath,
+    server: &External,
+    given: Given,
+) -> Result<Examined> {
+    let Given { signature, input_example } = given;
+    let signature = external::signature(state, server, signature).await?;
+    if let Some(example) = &input_example {
+        example::check(example, Some(&signature))?;
+    }
+    Ok(Examined {
+        runtime: Runtime::External,
+        model_file: Some(file),
+        facts: None,
+        signature: Some(signature),
+        input_example,
+        packaging: Packaging::default(),
+        not_servable: None,
     })
 }
 

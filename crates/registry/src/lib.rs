@@ -17,6 +17,7 @@
 mod error;
 mod examine;
 mod example;
+mod external;
 mod lookups;
 mod package;
 mod publish;

@@ -62,7 +62,11 @@ fn find(manifest: &Manifest) -> Result<Option<(&FilePath, &FileEntry)>, Problem>
 }
 
 /// A small file's bytes; in words, why they are too many.
-async fn content(state: &State, entry: &FileEntry, most: u64) -> Result<Result<Vec<u8>, String>> {
+pub(crate) async fn content(
+    state: &State,
+    entry: &FileEntry,
+    most: u64,
+) -> Result<Result<Vec<u8>, String>> {
     if entry.size > most {
         let size = entry.size;
         return Ok(Err(format!("it has {size} bytes: expected at most {most}")));

@@ -28,6 +28,9 @@ pub enum Failure {
     /// Its answer is larger than allowed.
     #[error("its answer has more than {0} bytes")]
     TooLarge(usize),
+    /// What was to be sent to it cannot be.
+    #[error(transparent)]
+    Input(Problem),
     /// What it is to be told is not there.
     #[error("the credential `{0}` is not there, or is for another server")]
     Credential(String),
@@ -45,6 +48,7 @@ impl Failure {
             | Self::Wrong(_)
             | Self::TooLarge(_)
             | Self::Credential(_) => ErrorCode::ModelFailed,
+            Self::Input(problem) => return problem.clone(),
         };
         Problem::new(code, format!("{who}: {self}"))
     }

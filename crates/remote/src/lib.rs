@@ -1,4 +1,4 @@
-//! Asks servers of others: lookups of hooks, and what credentials they are told.
+//! Asks servers of others: lookups of hooks, models that are external, and what credentials they are told.
 //!
 //! Whoever deploys says which server is asked, so none is trusted. Only public addresses are reached, and
 //! those that the operator allows ([`auth::egress`]); no redirect is followed; an answer is bounded in
@@ -11,8 +11,10 @@ pub mod credentials;
 mod failure;
 pub mod http;
 mod lookup;
+pub mod model;
 mod server;
 
 pub use failure::Failure;
 pub use lookup::Lookup;
+pub use model::Model;
 pub use server::{Remote, Server};

@@ -92,8 +92,7 @@ impl Lookup {
         let sent: Vec<&Tensor> =
             tensors.iter().filter(|tensor| self.send.contains(&tensor.name)).collect();
         let mut body = Vec::new();
-        json::encode_request(&mut body, &sent)
-            .map_err(|problem| Failure::Wrong(problem.message))?;
+        json::encode_request(&mut body, &sent).map_err(Failure::Input)?;
         let until = deadline.min(Instant::now() + self.timeout);
         let answer = remote.post(&self.server, ("application/json", body), MOST, until).await?;
         let answer =

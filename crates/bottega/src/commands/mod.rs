@@ -16,6 +16,7 @@ pub mod deploy;
 pub mod doctor;
 mod dry_run;
 pub mod endpoints;
+pub mod external;
 pub mod grants;
 mod graph;
 pub mod history;

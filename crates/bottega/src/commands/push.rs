@@ -11,13 +11,16 @@ use client::{Connection, path, push};
 use domain::Problem;
 use serde_json::{Map, Value, json};
 
-use super::{Done, pair};
+use super::{Done, external::ExternalOptions, pair};
 use crate::output::{Failure, Output, exit, visible};
 
 #[derive(Args)]
 pub struct Options {
     /// A model file, a folder, or a .zip, .tar or .tar.gz archive
-    path: PathBuf,
+    #[arg(required_unless_present = "external")]
+    path: Option<PathBuf>,
+    #[command(flatten)]
+    external: ExternalOptions,
     /// The model's name; a new one makes the model
     #[arg(long)]
     name: String,
@@ -76,7 +79,16 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
     options.name.parse::<domain::ModelName>()?;
     let mut body = body(&options)?;
     let bar = output.progress();
-    let files = push::send(server, &options.path, &bar).await?;
+    let files = match (&options.path, options.external.file()?) {
+        (Some(path), None) => push::send(server, path, &bar).await?,
+        (None, Some(folder)) => push::send(server, folder.path(), &bar).await?,
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Failure::usage(
+                "external",
+                "give files, or the server that runs the model",
+            ));
+        }
+    };
     body.insert("files".to_owned(), json!(files));
     let mut version: Value =
         server.post(&path(&["models", &options.name, "versions"]), &body).await?;

@@ -228,13 +228,18 @@ impl ServingOptions {
     }
 }
 
+/// As YAML 1.2 has it: `n`, which many call their rows, is a word and no `false`.
+fn plain_words() -> serde_saphyr::Options {
+    serde_saphyr::options! { strict_booleans: true }
+}
+
 /// What a file says: both lists, so that none of before is left.
 fn hooks(file: &Path) -> Result<Value, Failure> {
     let wrong = |what: &dyn std::fmt::Display| {
         Failure::usage("hooks", format!("--hooks {}: {what}", file.display()))
     };
     let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
-    let read: Value = serde_saphyr::from_str(&text)
+    let read: Value = serde_saphyr::from_str_with_options(&text, plain_words())
         .map_err(|error| wrong(&format!("it is neither YAML nor JSON: {error}")))?;
     let Value::Object(read) = read else {
         return Err(wrong(&"expected `before` and `after`, each a list of hooks"));

@@ -194,7 +194,7 @@ impl Services {
             gateway.register(&mut metrics);
         }
         let deployer = match roles.deployer {
-            true => Some(deployer_state(platform, settings, &cache, environments)?),
+            true => Some(deployer_state(platform, settings, &cache, (environments, &remote))?),
             false => None,
         };
         Ok(Self {
@@ -327,7 +327,7 @@ fn deployer_state(
     platform: &Platform,
     settings: &Settings,
     cache: &Arc<ModelCache>,
-    environments: Arc<Environments>,
+    (environments, remote): (Arc<Environments>, &Arc<Remote>),
 ) -> Result<deployer::State, Failure> {
     Ok(deployer::State {
         database: platform.database.clone(),
@@ -347,6 +347,7 @@ fn deployer_state(
             host: Host::new("/proc/self/exe".into()),
             at_once: TRIALS_AT_ONCE,
             workers: Arc::new(Semaphore::new(1)),
+            remote: Arc::clone(remote),
             decode_example,
         },
     })

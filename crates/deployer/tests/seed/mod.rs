@@ -6,7 +6,7 @@
 use std::{path::Path, sync::Arc};
 
 use artifacts::{Artifacts, Location, S3Settings};
-use auth::{Access, verbs};
+use auth::{Access, SecretKey, Vault, egress::Networks, verbs};
 use bytes::Bytes;
 use chrono::TimeDelta;
 use deployer::{State, Trials};
@@ -18,6 +18,7 @@ use futures_util::stream;
 use inference::{
     CacheSettings, EnvironmentSettings, Environments, ModelCache, process::Host, trial::TrialLimits,
 };
+use remote::Remote;
 use serde_json::json;
 use store::{
     Change, Database, aliases, audit, endpoints, models, nodes, releases,
@@ -52,6 +53,11 @@ impl World {
         let given =
             EnvironmentSettings { uv: Some("/none".into()), ..EnvironmentSettings::default() };
         let environments = Environments::new(folder.path().join("environments"), given).unwrap();
+        drop(rustls::crypto::ring::default_provider().install_default());
+        let key = SecretKey::new("k".repeat(32).into()).unwrap();
+        let vault = Vault::new(&key.into(), "credentials");
+        let allowed = Networks::parse("remote_allow", "127.0.0.1").unwrap();
+        let remote = Remote::new(database.clone(), vault, allowed).unwrap();
         let trials = Trials {
             cache: Arc::new(cache),
             exe: std::env::current_exe().unwrap(),
@@ -61,6 +67,7 @@ impl World {
             host: Host::new(std::env::current_exe().unwrap()),
             at_once: 1,
             workers: Arc::new(Semaphore::new(1)),
+            remote: Arc::new(remote),
             decode_example: |_, _| Err(Problem::invalid("inputs", "input `y` is unknown")),
         };
         let access = Access::new(database.clone());

@@ -153,6 +153,7 @@ impl World {
             host: Host::new(PathBuf::new()),
             at_once: 1,
             workers: Arc::new(Semaphore::new(1)),
+            remote: Arc::new(remote(self.database.clone())),
             decode_example: |_, _| Err(Problem::internal()),
         };
         let state = deployer::State { database, access: self.access.clone(), trials };

@@ -11,6 +11,7 @@
 //! What MLflow drops in silence is refused here: unknown columns and fields. A data frame's `index`
 //! names rows and says nothing of their values: it may be there.
 
+mod caller;
 mod csv;
 mod decode;
 mod encode;
@@ -18,6 +19,7 @@ mod parquet;
 
 use domain::Tensor;
 
+pub use caller::{Asked, decode_answer, encode_request};
 pub use decode::decode;
 pub use encode::encode;
 

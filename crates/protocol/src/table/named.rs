@@ -83,6 +83,55 @@ pub(crate) fn instances(
     specs.iter().enumerate().filter_map(|spec| column(spec).transpose()).collect()
 }
 
+/// The outputs of an answer, whole: an object with one for each, or the only one.
+///
+/// # Errors
+/// One is not there, or is something else.
+pub(crate) fn answered(
+    json: &RawValue,
+    specs: &[TensorSpec],
+    field: &str,
+) -> Result<Vec<Tensor>, Problem> {
+    if let ([only], false) = (specs, is_object(json.get())) {
+        return Ok(vec![whole(only, json, Dialect::Answered, field)?]);
+    }
+    let row: Row<'_> = object(json, specs, field)?;
+    let each = |(at, spec): (usize, &TensorSpec)| {
+        let json = row.get(&spec.name, at).ok_or_else(|| unanswered(spec, field))?;
+        whole(spec, json, Dialect::Answered, &format!("{field}.{}", spec.name))
+    };
+    specs.iter().enumerate().map(each).collect()
+}
+
+/// The outputs of an answer that has an object for each row.
+///
+/// # Errors
+/// One is not there, or is something else.
+pub(crate) fn answered_rows(
+    json: &RawValue,
+    specs: &[TensorSpec],
+    field: &str,
+) -> Result<Vec<Tensor>, Problem> {
+    let text = json.get();
+    let rows: Vec<Row<'_>> = serde_json::from_str(text)
+        .map_err(|error| inside(explain::<Vec<Row<'_>>>(&error, text.as_bytes()), field))?;
+    let column = |(at, spec): (usize, &TensorSpec)| {
+        let name = spec.name.as_str();
+        if let Some(row) = rows.iter().position(|row| row.get(name, at).is_none()) {
+            return Err(unanswered(spec, &format!("{field}[{row}]")));
+        }
+        let cells = rows.iter().filter_map(move |row| row.get(name, at));
+        let place = |row| format!("{field}[{row}].{name}");
+        let data = read(cells, DataSeed(spec.datatype, Dialect::Answered), place)?;
+        tensor(spec, data, name)
+    };
+    specs.iter().enumerate().map(column).collect()
+}
+
+fn unanswered(spec: &TensorSpec, field: &str) -> Problem {
+    Problem::invalid(field, format!("`{field}` has no output `{}`", spec.name))
+}
+
 fn whole(
     spec: &TensorSpec,
     json: &RawValue,

@@ -64,6 +64,11 @@ fn tensors(specs: &[TensorSpec]) -> Map<String, Value> {
     specs.iter().map(tensor).collect()
 }
 
+/// The type of that name.
+pub(super) fn datatype_of(name: &str) -> Option<DataType> {
+    DataType::ALL.iter().copied().find(|known| datatype(*known) == name)
+}
+
 const fn datatype(datatype: DataType) -> &'static str {
     match datatype {
         DataType::Bool => "DT_BOOL",

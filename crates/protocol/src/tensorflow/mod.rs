@@ -8,10 +8,12 @@
 //! `:classify` and `:regress` take `examples`, objects of features that are the inputs, and answer
 //! `results`: pairs of class and score, or a value, for each.
 
+mod caller;
 mod examples;
 mod metadata;
 mod predict;
 
+pub use caller::{decode_answer, decode_metadata, encode_request};
 pub use examples::{Task, decode_examples, encode_results};
 pub use metadata::{ModelStatus, metadata, status};
 pub use predict::{Layout, PredictRequest, decode, encode};

@@ -128,16 +128,18 @@ impl Serialize for Columns<'_> {
     }
 }
 
+/// BYTES by the name of their tensor.
+pub(super) fn named_value<'a>(tensor: &Tensor, value: Nested<'a>) -> Nested<'a> {
+    if tensor.name.ends_with("_bytes") { value.in_base64() } else { value }
+}
+
 /// The only output's value, or an object with one for each.
 fn named<'a, S: Serializer>(
     outputs: &'a [Tensor],
     value: impl Fn(&'a Tensor) -> Nested<'a>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let value = |output: &'a Tensor| {
-        let value = value(output);
-        if output.name.ends_with("_bytes") { value.in_base64() } else { value }
-    };
+    let value = |output: &'a Tensor| named_value(output, value(output));
     match outputs {
         [only] => value(only).serialize(serializer),
         all => serializer.collect_map(all.iter().map(|it| (it.name.as_str(), value(it)))),

@@ -1,6 +1,6 @@
 //! What a server and its models say of themselves, over REST and over gRPC.
 
-use domain::{DataType, Dim, Signature, TensorSpec};
+use domain::{DataType, Dim, ErrorCode, Problem, Signature, TensorSpec};
 use serde::{Deserialize, Serialize};
 
 use super::grpc::messages;
@@ -60,6 +60,48 @@ impl ModelMetadata {
             platform: platform.into(),
             inputs: signature.inputs.iter().map(TensorMetadata::from).collect(),
             outputs: signature.outputs.iter().map(TensorMetadata::from).collect(),
+        }
+    }
+}
+
+impl ModelMetadata {
+    /// Reads what another server says of its model; what else it says goes unseen.
+    ///
+    /// # Errors
+    /// It is no such metadata.
+    pub fn read(body: &[u8]) -> Result<Self, Problem> {
+        #[derive(Deserialize)]
+        struct Told {
+            name: String,
+            #[serde(default)]
+            versions: Option<Vec<String>>,
+            #[serde(default)]
+            platform: String,
+            inputs: Vec<TensorMetadata>,
+            outputs: Vec<TensorMetadata>,
+        }
+        let told: Told = serde_json::from_slice(body)
+            .map_err(|error| Problem::new(ErrorCode::Invalid, error.to_string()))?;
+        let Told { name, versions, platform, inputs, outputs } = told;
+        Ok(Self { name, versions: versions.unwrap_or_default(), platform, inputs, outputs })
+    }
+
+    /// What goes in and comes out.
+    #[must_use]
+    pub fn signature(&self) -> Signature {
+        let specs = |tensors: &[TensorMetadata]| tensors.iter().map(TensorSpec::from).collect();
+        Signature { inputs: specs(&self.inputs), outputs: specs(&self.outputs) }
+    }
+}
+
+impl From<&TensorMetadata> for TensorSpec {
+    fn from(told: &TensorMetadata) -> Self {
+        let size = |size: &i64| u64::try_from(*size).map_or(Dim::Any, Dim::Fixed);
+        Self {
+            name: told.name.clone(),
+            datatype: told.datatype,
+            shape: told.shape.iter().map(size).collect(),
+            optional: told.optional,
         }
     }
 }
@@ -130,6 +172,8 @@ mod tests {
                 "outputs": [{"name": "y", "datatype": "INT64", "shape": [-1]}],
             })
         );
+        let read = ModelMetadata::read(&serde_json::to_vec(&metadata).unwrap()).unwrap();
+        assert_eq!(read.signature().inputs[0].shape, [Dim::Any, Dim::Fixed(30)]);
         let message = messages::ModelMetadataResponse::from(metadata);
         assert_eq!(message.inputs[0].datatype, "FP32");
         assert_eq!(message.inputs[0].shape, [-1, 30]);

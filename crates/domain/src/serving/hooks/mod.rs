@@ -280,7 +280,7 @@ fn visible(text: &str) -> Result<String, String> {
 const SECRETS: [&str; 5] =
     ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-amz-security-token"];
 
-fn headers<'de, D: serde::Deserializer<'de>>(
+pub(crate) fn headers<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<Header, HeaderValue>, D::Error> {
     let headers: BTreeMap<Header, HeaderValue> = super::or_default(deserializer)?;
