@@ -5,9 +5,15 @@ mod onnx;
 use std::sync::Arc;
 
 use domain::{Problem, Runtime, Signature, Tensor, VersionId, serving::Isolation};
-use inference::PythonProgram;
+use inference::{
+    PythonProgram,
+    process::{Bounds, Host},
+};
 use serde_json::Value;
-use store::{serving, versions};
+use store::{
+    serving::{self, Loadable},
+    versions,
+};
 
 use self::onnx::Onnx;
 use crate::{State, external, identity::Labels, isolation, live::Served, python, sync::in_time};
@@ -78,7 +84,7 @@ pub(crate) async fn load(
     let options = state.given.settings.replica.clone();
     let python = python::program(state, &loadable, &folder).await?;
     let one = python.as_ref().map_or(folder.bytes, PythonProgram::bytes);
-    let (host, bounds) = python::host(state, &loadable);
+    let (host, bounds) = processes(state, &loadable);
     let digest = manifest.digest();
     let is_elsewhere = loadable.runtime == Runtime::External;
     let suspicion = if python.is_some() || is_elsewhere {
@@ -87,7 +93,11 @@ pub(crate) async fn load(
         isolation::suspicion(state, &loadable, &digest, isolation).await?
     };
     let is_apart = isolation == Isolation::Process || suspicion.is_some();
-    let onnx = if is_apart { Onnx::apart(state, &loadable) } else { Onnx::here(state, digest) };
+    let onnx = if is_apart {
+        Onnx::apart(state, (host.clone(), bounds.clone()))
+    } else {
+        Onnx::here(state, digest)
+    };
     let (remote, signature) = (Arc::clone(&state.given.remote), loadable.signature.clone());
     let loaded = tokio::task::spawn_blocking(move || {
         let replica = match python {
@@ -113,6 +123,20 @@ pub(crate) async fn load(
         suspicion,
         _folder: folder,
     })
+}
+
+/// What starts a version's processes, and what each of them may take.
+fn processes(state: &State, loadable: &Loadable) -> (Host, Bounds) {
+    let (given, model, number) = (&state.given, loadable.model.to_string(), loadable.number);
+    let host = given.host.printing(Arc::new(move |line| {
+        tracing::info!(target: "model", model, number, line, "printed");
+    }));
+    let bounds = Bounds {
+        memory_bytes: given.settings.process_memory,
+        output_bytes: given.settings.replica.max_output_bytes,
+        ..Bounds::default()
+    };
+    (host, bounds)
 }
 
 /// What an example holds. It was found good when the version was registered; should it not fit any

@@ -1,11 +1,6 @@
 //! Loads versions that Python processes run.
 
-use std::sync::Arc;
-
-use inference::{
-    CachedFolder, PythonProgram, Unbuilt,
-    process::{Bounds, Host},
-};
+use inference::{CachedFolder, PythonProgram, Unbuilt};
 use store::serving::Loadable;
 
 use crate::{State, load::Failure};
@@ -30,14 +25,4 @@ pub(crate) async fn program(
             Unbuilt::Fault(error) => error.into(),
         })?;
     Ok(Some(PythonProgram::new(model, loadable.signature.clone(), environment, folder)))
-}
-
-/// What starts its processes, and what they may take.
-pub(crate) fn host(state: &State, loadable: &Loadable) -> (Host, Bounds) {
-    let (model, number) = (loadable.model.to_string(), loadable.number);
-    let host = state.given.host.printing(Arc::new(move |line| {
-        tracing::info!(target: "model", { model.name = model, number }, "{line}");
-    }));
-    let output_bytes = state.given.settings.replica.max_output_bytes;
-    (host, Bounds { output_bytes, ..Bounds::default() })
 }

@@ -176,10 +176,11 @@ fn audit() -> Vec<Row> {
         send("POST /api/v1/audit/verify", "{}"),
         ask("GET /api/v1/credentials"),
         send(
-            "PUT /api/v1/credentials/absent",
+            "PUT /api/v1/credentials/{credential}",
             r#"{"origin": "http://127.0.0.1:1", "secret": "x"}"#,
-        ),
-        ask("DELETE /api/v1/credentials/absent"),
+        )
+        .param("credential", "absent"),
+        ask("DELETE /api/v1/credentials/{credential}").param("credential", "absent"),
         ask("GET /api/v1/secrets"),
         send("POST /api/v1/secrets/rotate", "{}"),
     ]

@@ -2,15 +2,13 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use crate::State;
 use domain::{Digest, Tensor};
 use inference::{
     Engine, Error, Journal, ModelFolder, Replica, ReplicaOptions, Runtime,
     onnx::{OnnxEngine, OnnxOptions},
     process::{Bounds, Host, ProcessEngine, Program},
 };
-use store::serving::Loadable;
-
-use crate::State;
 
 /// What loads a version.
 pub(super) enum Onnx {
@@ -23,17 +21,8 @@ impl Onnx {
         Self::Here(state.given.runtime.clone(), state.given.journal.clone(), digest)
     }
 
-    pub(super) fn apart(state: &State, loadable: &Loadable) -> Self {
-        let (given, model, number) = (&state.given, loadable.model.to_string(), loadable.number);
-        let host = given.host.printing(Arc::new(move |line| {
-            tracing::info!(target: "model", model, number, line, "printed");
-        }));
-        let bounds = Bounds {
-            memory_bytes: given.settings.process_memory,
-            output_bytes: given.settings.replica.max_output_bytes,
-            ..Bounds::default()
-        };
-        Self::Apart(host, given.library.clone(), bounds)
+    pub(super) fn apart(state: &State, (host, bounds): (Host, Bounds)) -> Self {
+        Self::Apart(host, state.given.library.clone(), bounds)
     }
 
     pub(super) fn load(
