@@ -4,7 +4,7 @@ use std::{str::FromStr, sync::Arc, time::Duration};
 
 use domain::{Clock, Timestamp};
 use sqlx::{
-    ConnectOptions, Connection as _, PgPool,
+    ConnectOptions, Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -42,6 +42,7 @@ impl Database {
                     Ok(true)
                 })
             })
+            .after_release(|connection, _| Box::pin(leave_transaction(connection)))
             .connect_with(options)
             .await?;
         Ok(Self { pool, clock, freshness: Arc::default() })
@@ -105,4 +106,17 @@ pub(crate) fn options(url: &str) -> Result<PgConnectOptions> {
     }
     let options = PgConnectOptions::from_str(url).map_err(|_| Error::Url)?;
     Ok(options.application_name("bottega").disable_statement_logging())
+}
+
+/// Ends a transaction that was left open on a connection which comes back. sqlx forgets one whose `BEGIN`
+/// was on its way when whoever asked gave up: what the next one writes without a transaction of its own
+/// would be in it, and gone with the connection.
+async fn leave_transaction(connection: &mut PgConnection) -> sqlx::Result<bool> {
+    // Nothing is asked but how the connection stands: a beginning "fails" outside of a transaction.
+    match connection.begin_with(";").await {
+        Ok(left_open) => left_open.rollback().await?,
+        Err(sqlx::Error::BeginFailed) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(true)
 }

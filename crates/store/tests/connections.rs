@@ -1,0 +1,33 @@
+//! What becomes of connections that somebody gave up on.
+
+#![expect(clippy::unwrap_used, reason = "these are tests")]
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use domain::{NodeId, SystemClock};
+use store::{Change, Database, nodes, testing::TestDatabase};
+
+#[tokio::test]
+async fn what_is_written_after_somebody_gave_up_is_not_in_their_transaction() {
+    let test = TestDatabase::fresh().await;
+    for looks in 1..8 {
+        // They all use this one connection.
+        let database = Database::connect(test.url(), 1, Arc::new(SystemClock)).await.unwrap();
+        database.ping(Duration::from_secs(30)).await.unwrap();
+        {
+            let mut beginning = pin!(Change::begin(&database));
+            for _ in 0..looks {
+                if futures_util::poll!(&mut beginning).is_ready() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+        let node = NodeId::new();
+        nodes::beat(&database, node, "host", TimeDelta::hours(1)).await.unwrap();
+        let known = nodes::list(test.database()).await.unwrap();
+        assert!(known.iter().any(|known| known.id == node), "given up after {looks} looks");
+        database.close().await;
+    }
+}
