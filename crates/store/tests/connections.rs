@@ -1,7 +1,5 @@
 //! What becomes of connections that somebody gave up on.
 
-#![expect(clippy::unwrap_used, reason = "these are tests")]
-
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
