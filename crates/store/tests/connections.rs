@@ -1,6 +1,12 @@
 //! What becomes of connections that somebody gave up on.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::{Future as _, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use chrono::TimeDelta;
 use domain::{NodeId, SystemClock};
@@ -16,7 +22,9 @@ async fn what_is_written_after_somebody_gave_up_is_not_in_their_transaction() {
         {
             let mut beginning = pin!(Change::begin(&database));
             for _ in 0..looks {
-                if futures_util::poll!(&mut beginning).is_ready() {
+                let look =
+                    |context: &mut Context<'_>| Poll::Ready(beginning.as_mut().poll(context));
+                if poll_fn(look).await.is_ready() {
                     break;
                 }
                 tokio::task::yield_now().await;
