@@ -7,12 +7,11 @@ mod model;
 use std::time::{Duration, Instant};
 
 use domain::{DataType, Dim, Problem, Tensor, TensorData};
-use half::{bf16, f16};
 use inference::{
     Engine, Error, ModelFolder, arrange,
     onnx::{OnnxEngine, OnnxOptions},
 };
-use model::{Graph, identity, node, tensor, value};
+use model::{Graph, identity, node, tensor, two_of, value};
 
 fn load(model: &ModelFolder) -> Result<OnnxEngine, Error> {
     OnnxEngine::load(&model::runtime(), model, &OnnxOptions::default())
@@ -24,25 +23,6 @@ fn written(graph: &Graph) -> OnnxEngine {
 
 fn infer(engine: &mut OnnxEngine, inputs: &[Tensor]) -> Result<Vec<Tensor>, Error> {
     engine.infer(inputs, Instant::now() + Duration::from_secs(30))
-}
-
-fn two_of(datatype: DataType) -> TensorData {
-    match datatype {
-        DataType::Bool => TensorData::Bool(vec![true, false]),
-        DataType::U8 => TensorData::U8(vec![0, u8::MAX]),
-        DataType::U16 => TensorData::U16(vec![0, u16::MAX]),
-        DataType::U32 => TensorData::U32(vec![0, u32::MAX]),
-        DataType::U64 => TensorData::U64(vec![0, u64::MAX]),
-        DataType::I8 => TensorData::I8(vec![i8::MIN, i8::MAX]),
-        DataType::I16 => TensorData::I16(vec![i16::MIN, i16::MAX]),
-        DataType::I32 => TensorData::I32(vec![i32::MIN, i32::MAX]),
-        DataType::I64 => TensorData::I64(vec![i64::MIN, i64::MAX]),
-        DataType::F16 => TensorData::F16(vec![f16::MIN, f16::INFINITY]),
-        DataType::BF16 => TensorData::BF16(vec![bf16::MIN, bf16::INFINITY]),
-        DataType::F32 => TensorData::F32(vec![f32::MIN, f32::INFINITY]),
-        DataType::F64 => TensorData::F64(vec![f64::MIN, f64::INFINITY]),
-        DataType::Bytes => TensorData::Bytes(vec![vec![], "ζ, wörds".into()]),
-    }
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use crate::State;
 use domain::{Digest, Tensor};
 use inference::{
     Engine, Error, Journal, ModelFolder, Replica, ReplicaOptions, Runtime,
     onnx::{OnnxEngine, OnnxOptions},
     process::{Bounds, Host, ProcessEngine, Program},
 };
+
+use crate::State;
 
 /// What loads a version.
 pub(super) enum Onnx {

@@ -17,8 +17,29 @@ use std::{
 };
 
 use domain::{DataType, Tensor, TensorData};
+use half::{bf16, f16};
 use inference::{ModelFolder, Runtime};
 use tokio::task::JoinHandle;
+
+/// Extremes of each type, as two elements.
+pub fn two_of(datatype: DataType) -> TensorData {
+    match datatype {
+        DataType::Bool => TensorData::Bool(vec![true, false]),
+        DataType::U8 => TensorData::U8(vec![0, u8::MAX]),
+        DataType::U16 => TensorData::U16(vec![0, u16::MAX]),
+        DataType::U32 => TensorData::U32(vec![0, u32::MAX]),
+        DataType::U64 => TensorData::U64(vec![0, u64::MAX]),
+        DataType::I8 => TensorData::I8(vec![i8::MIN, i8::MAX]),
+        DataType::I16 => TensorData::I16(vec![i16::MIN, i16::MAX]),
+        DataType::I32 => TensorData::I32(vec![i32::MIN, i32::MAX]),
+        DataType::I64 => TensorData::I64(vec![i64::MIN, i64::MAX]),
+        DataType::F16 => TensorData::F16(vec![f16::MIN, f16::INFINITY]),
+        DataType::BF16 => TensorData::BF16(vec![bf16::MIN, bf16::INFINITY]),
+        DataType::F32 => TensorData::F32(vec![f32::MIN, f32::INFINITY]),
+        DataType::F64 => TensorData::F64(vec![f64::MIN, f64::INFINITY]),
+        DataType::Bytes => TensorData::Bytes(vec![vec![], "ζ, wörds".into()]),
+    }
+}
 
 /// The largest of what callers tell, once all are done.
 pub async fn largest(callers: Vec<JoinHandle<usize>>) -> usize {
