@@ -1,6 +1,6 @@
 //! One prediction, alone or as a part of a stream.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use domain::{Problem, Signature, capture::Protocol, serving::BodyLimit};
 use inference::Priority;
@@ -16,7 +16,7 @@ use protocol::v2::{
 };
 use tonic::{Response, metadata::MetadataMap};
 
-use super::call::{Call, put, text};
+use super::call::{Call, put};
 use crate::{
     admission::body_limit,
     predict::{Asked, Foreseen, Version, predict, version_number},
@@ -85,47 +85,4 @@ pub(super) async fn infer(
         Ok((answer, size))
     })
     .await
-}
-
-/// When the caller gives up, by gRPC's own header.
-pub(super) fn until(metadata: &MetadataMap) -> Option<Instant> {
-    let timeout = text(metadata, "grpc-timeout").and_then(timeout)?;
-    Instant::now().checked_add(timeout)
-}
-
-/// Digits and a unit.
-fn timeout(value: &str) -> Option<Duration> {
-    let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
-    let count: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(count.checked_mul(3600)?),
-        "M" => Duration::from_secs(count.checked_mul(60)?),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_deadline_is_read_in_every_unit() {
-        for (value, millis) in [
-            ("2H", 7_200_000),
-            ("3M", 180_000),
-            ("90S", 90_000),
-            ("5000m", 5000),
-            ("3000000u", 3000),
-            ("9000000n", 9),
-        ] {
-            assert_eq!(timeout(value), Some(Duration::from_millis(millis)), "{value}");
-        }
-        for wrong in ["", "S", "5", "5x", "5é", "-1S", "1.5S", "99999999999999999999H"] {
-            assert_eq!(timeout(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod connections;
+mod deadline;
 mod infer;
 mod packed;
 mod service;
@@ -16,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 
 use self::{
-    call::Service, generated::grpc_inference_service_server::GrpcInferenceServiceServer,
-    packed::Packed, tools::Guarded,
+    call::Service, deadline::Timely,
+    generated::grpc_inference_service_server::GrpcInferenceServiceServer, packed::Packed,
+    tools::Guarded,
 };
 use crate::State;
 
@@ -61,7 +63,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(limits.patience))
         .http2_max_header_list_size(HEADERS)
-        .add_service(Packed(service))
+        .add_service(Timely(Packed(service)))
         .add_service(health);
     // The descriptors are ours: should they be wrong, what they describe still works.
     match (reflection().build_v1(), reflection().build_v1alpha()) {

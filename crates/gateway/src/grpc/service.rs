@@ -10,6 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     call::{Service, text},
+    deadline,
     generated::grpc_inference_service_server::GrpcInferenceService,
     infer, stream,
 };
@@ -84,7 +85,7 @@ impl GrpcInferenceService for Service {
     ) -> Result<Response<ModelInferResponse>, Status> {
         let mut call = self.call("ModelInfer", &request).await;
         let (metadata, _, request) = request.into_parts();
-        let (until, asked_id) = (infer::until(&metadata), text(&metadata, ASKED_ID));
+        let (until, asked_id) = (deadline::until(&metadata), text(&metadata, ASKED_ID));
         let answer = infer::infer(&mut call, request, &metadata, asked_id, until).await;
         call.answer(answer)
     }

@@ -11,10 +11,7 @@ use protocol::v2::grpc::messages::{
 };
 use tonic::{Extensions, Request, Status, Streaming, metadata::MetadataMap};
 
-use super::{
-    call::Service,
-    infer::{infer, until},
-};
+use super::{call::Service, deadline::until, infer::infer};
 use crate::refusal::text;
 
 /// Requests of one stream that are under way at once.
