@@ -11,12 +11,13 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 /// Who may import whom, downwards only.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("domain", &[]),
+    ("trees", &[]),
     ("protocol", &["domain"]),
     ("rest", &["domain"]),
     ("policy", &["domain"]),
     ("store", &["domain"]),
     ("artifacts", &["store", "domain"]),
-    ("inference", &["artifacts", "domain"]),
+    ("inference", &["artifacts", "trees", "domain"]),
     ("auth", &["policy", "store", "rest", "domain"]),
     ("client", &["protocol", "domain"]),
     ("remote", &["auth", "protocol", "store", "rest", "domain"]),
