@@ -35,7 +35,7 @@ pub(crate) async fn obstacle(
             None => model.example()?,
         };
         let host = model.host().to_owned();
-        let answer = model.ask(remote, &inputs, MOST, Instant::now() + PATIENCE).await;
+        let answer = model.ask(&**remote, &inputs, MOST, Instant::now() + PATIENCE).await;
         answer.map_err(|failure| failure.of(&format!("its server `{host}`")))
     };
     match asked.await {

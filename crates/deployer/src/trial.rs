@@ -4,6 +4,7 @@
 //! so a deployer that dies gives its work back. What comes of one is a [`Verdict`]: it is written
 //! down, or the claim is given back because the fault was ours.
 
+mod own;
 mod python;
 
 use std::time::Duration;
@@ -229,6 +230,9 @@ async fn try_out(state: &State, claimed: &Claimed, findings: Option<&Findings>) 
     };
     if loadable.runtime == Runtime::External {
         return elsewhere(state, &loadable).await;
+    }
+    if loadable.runtime == Runtime::Process {
+        return own::try_out(state, &loadable).await;
     }
     match &loadable.python {
         Some(model) => python::try_out(state, claimed, (&loadable, model), findings).await,

@@ -66,18 +66,16 @@ impl External {
     /// # Errors
     /// It is none, with the field.
     pub fn read(content: &[u8]) -> Result<Self, Problem> {
-        let external: Self = mlmodel::yaml(content)
-            .map_err(|why| Problem::invalid("files", format!("`{FILE}`: {why}")))?;
-        external.check()?;
+        let wrong = |why: String| Problem::invalid("files", format!("`{FILE}`: {why}"));
+        let external: Self = mlmodel::yaml(content).map_err(|why| wrong(why.to_string()))?;
+        external.check().map_err(wrong)?;
         Ok(external)
     }
 
-    fn check(&self) -> Result<(), Problem> {
+    /// Whether the protocol and what names the model go together.
+    pub(crate) fn check(&self) -> Result<(), String> {
         let is_named = matches!(self.protocol, Protocol::V2 | Protocol::TensorFlow);
-        let wrong = |what: &str| {
-            let message = format!("`{FILE}`: {} {what}", self.protocol);
-            Err(Problem::invalid("files", message))
-        };
+        let wrong = |what: &str| Err(format!("{} {what}", self.protocol));
         match (is_named, &self.model, &self.version) {
             (true, None, _) => wrong("names its models: give `model`"),
             (false, Some(_), _) | (false, _, Some(_)) => {

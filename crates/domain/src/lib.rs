@@ -31,6 +31,7 @@ pub mod onnx;
 mod page;
 pub mod pickle;
 mod problem;
+pub mod process;
 pub mod promotion;
 pub mod python;
 pub mod quota;

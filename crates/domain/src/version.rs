@@ -71,6 +71,14 @@ words! {
     }
 }
 
+impl Runtime {
+    /// Whether it runs versions in processes of their own always.
+    #[must_use]
+    pub const fn is_apart(self) -> bool {
+        matches!(self, Self::Python | Self::Process)
+    }
+}
+
 words! {
     /// What runs the version.
     Runtime, "runtime" {
@@ -80,6 +88,8 @@ words! {
         Python = "python",
         /// A server of others, which the version's file names.
         External = "external",
+        /// Processes of a program that the version's file names.
+        Process = "process",
         /// Nothing that is here: stored and governed, but not servable.
         None = "none",
     }

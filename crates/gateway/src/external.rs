@@ -57,22 +57,10 @@ impl Engine for RemoteEngine {
     }
 
     fn infer(&mut self, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, Error> {
-        let asked = self.model.ask(&self.remote, inputs, self.max_output_bytes, deadline);
+        let asked = self.model.ask(&*self.remote, inputs, self.max_output_bytes, deadline);
         let host = self.model.host();
-        self.handle.block_on(asked).map_err(|failure| match failure {
-            Failure::Late => Error::Timeout,
-            Failure::Input(problem) => Error::Input(problem),
-            // What the server says of the request, which it alone understands.
-            Failure::Status { status: 400 | 422, told } => {
-                Error::Run(format!("its server `{host}` refuses it{told}"))
-            }
-            Failure::TooLarge(limit) => Error::OutputTooLarge { name: self.first(), limit },
-            failure @ (Failure::Unreachable(_)
-            | Failure::Redirect(_)
-            | Failure::Status { .. }
-            | Failure::Wrong(_)
-            | Failure::Credential(_)) => Error::Failed(format!("its server `{host}`: {failure}")),
-        })
+        let who = || format!("its server `{host}`");
+        self.handle.block_on(asked).map_err(|failure| failed(failure, &self.model, &who()))
     }
 
     /// A question that was asked may have been answered.
@@ -81,8 +69,24 @@ impl Engine for RemoteEngine {
     }
 }
 
-impl RemoteEngine {
-    fn first(&self) -> String {
-        self.signature().outputs.first().map(|spec| spec.name.clone()).unwrap_or_default()
+/// Why a model does not answer that somebody else runs, who is called so.
+pub(crate) fn failed(failure: Failure, model: &Model, who: &str) -> Error {
+    match failure {
+        Failure::Late => Error::Timeout,
+        Failure::Input(problem) => Error::Input(problem),
+        // What the server says of the request, which it alone understands.
+        Failure::Status { status: 400 | 422, told } => {
+            Error::Run(format!("{who} refuses it{told}"))
+        }
+        Failure::TooLarge(limit) => {
+            let first = model.signature().outputs.first();
+            let name = first.map(|spec| spec.name.clone()).unwrap_or_default();
+            Error::OutputTooLarge { name, limit }
+        }
+        failure @ (Failure::Unreachable(_)
+        | Failure::Redirect(_)
+        | Failure::Status { .. }
+        | Failure::Wrong(_)
+        | Failure::Credential(_)) => Error::Failed(format!("{who}: {failure}")),
     }
 }

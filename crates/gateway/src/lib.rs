@@ -33,6 +33,7 @@ mod log;
 mod metadata;
 mod metrics;
 mod node;
+pub mod own;
 pub mod predict;
 mod python;
 mod refusal;

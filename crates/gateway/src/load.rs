@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use domain::{Problem, Runtime, Signature, Tensor, VersionId, serving::Isolation};
 use inference::{
-    PythonProgram,
-    process::{Bounds, Host},
+    CachedFolder, OwnProgram,
+    process::{Apart, Bounds, Host},
 };
 use serde_json::Value;
 use store::{
@@ -82,12 +82,12 @@ pub(crate) async fn load(
     let example =
         loadable.input_example.as_ref().and_then(|example| tensors(example, &loadable.signature));
     let options = state.given.settings.replica.clone();
-    let python = python::program(state, &loadable, &folder).await?;
-    let one = python.as_ref().map_or(folder.bytes, PythonProgram::bytes);
+    let apart = apart(state, &loadable, &folder).await?;
+    let one = apart.as_ref().map_or(folder.bytes, |apart| apart.bytes());
     let (host, bounds) = processes(state, &loadable);
     let digest = manifest.digest();
     let is_elsewhere = loadable.runtime == Runtime::External;
-    let suspicion = if python.is_some() || is_elsewhere {
+    let suspicion = if apart.is_some() || is_elsewhere {
         None
     } else {
         isolation::suspicion(state, &loadable, &digest, isolation).await?
@@ -100,8 +100,8 @@ pub(crate) async fn load(
     };
     let (remote, signature) = (Arc::clone(&state.given.remote), loadable.signature.clone());
     let loaded = tokio::task::spawn_blocking(move || {
-        let replica = match python {
-            Some(python) => python.serve(&host, &bounds, &options, example)?,
+        let replica = match apart {
+            Some(apart) => apart.serve(&host, &bounds, &options, example)?,
             None if is_elsewhere => external::replica(&folder, &signature, &remote, &options)?,
             None => onnx.load(&folder, &options, example)?,
         };
@@ -123,6 +123,21 @@ pub(crate) async fn load(
         suspicion,
         _folder: folder,
     })
+}
+
+/// What processes of its own run, where the version is of a kind that always has them.
+async fn apart(
+    state: &State,
+    loadable: &Loadable,
+    folder: &CachedFolder,
+) -> Result<Option<Box<dyn Apart + Send>>, Failure> {
+    if loadable.runtime == Runtime::Process {
+        let exe = state.given.host.exe();
+        let program = OwnProgram::new(exe, loadable.signature.clone(), folder)?;
+        return Ok(Some(Box::new(program)));
+    }
+    let python = python::program(state, loadable, folder).await?;
+    Ok(python.map(|python| -> Box<dyn Apart + Send> { Box::new(python) }))
 }
 
 /// What starts a version's processes, and what each of them may take.

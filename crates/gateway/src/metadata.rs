@@ -15,6 +15,7 @@ const fn platform(runtime: Runtime) -> (&'static str, &'static str) {
         Runtime::Onnx => ("onnxruntime_onnx", "onnxruntime"),
         Runtime::Python => ("python", "python"),
         Runtime::External => ("external", "external"),
+        Runtime::Process => ("process", "process"),
         Runtime::None => ("", ""),
     }
 }

@@ -11,7 +11,7 @@ mod program;
 mod serve;
 
 pub use self::{
-    program::engine,
+    program::{answer, engine, folder},
     serve::{Inside, serve},
 };
 
@@ -79,6 +79,7 @@ fn prepare() -> Result<(Task, TrialLimits), Error> {
         folder: order.work.folder(),
         readable: &[],
         scratch: None,
+        talks: false,
         own_processes: false,
         user: NOBODY,
         memory_bytes: limits.memory_bytes,

@@ -15,6 +15,7 @@ use store::{blobs, versions::Packaging};
 use crate::{
     Error, Result, State, example, external,
     models::listed,
+    own,
     package::{self, Package, is_onnx},
 };
 
@@ -83,6 +84,9 @@ pub(crate) async fn examine(state: &State, manifest: &Manifest, given: Given) ->
     if let Some((file, server)) = external::read(state, manifest).await? {
         return elsewhere(state, file, &server, given).await;
     }
+    if let Some((file, _)) = own::read(state, manifest).await? {
+        return by_itself(file, given);
+    }
     let package = package::read(state, manifest).await?;
     let (runtime, mut model_file, mut obstacle) = runtime(manifest, package.as_ref())?;
     let facts = match &model_file {
@@ -145,6 +149,27 @@ async fn elsewhere(
     }
     Ok(Examined {
         runtime: Runtime::External,
+        model_file: Some(file),
+        facts: None,
+        signature: Some(signature),
+        input_example,
+        packaging: Packaging::default(),
+        not_servable: None,
+    })
+}
+
+/// What a program of its author's runs.
+fn by_itself(file: FilePath, Given { signature, input_example }: Given) -> Result<Examined> {
+    let signature = signature.ok_or_else(|| {
+        Problem::invalid("signature", "a program does not say what goes in and what comes out")
+            .hint("give a signature: {\"inputs\": […], \"outputs\": […]}")
+    })?;
+    signature.require_distinct_names()?;
+    if let Some(example) = &input_example {
+        example::check(example, Some(&signature))?;
+    }
+    Ok(Examined {
+        runtime: Runtime::Process,
         model_file: Some(file),
         facts: None,
         signature: Some(signature),

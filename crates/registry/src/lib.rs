@@ -19,6 +19,7 @@ mod examine;
 mod example;
 mod external;
 mod lookups;
+mod own;
 mod package;
 mod publish;
 mod serving;

@@ -8,7 +8,7 @@ use domain::{
 };
 use protocol::v2::json;
 
-use crate::{Failure, Remote, Server};
+use crate::{Asks as _, Failure, Remote, Server};
 
 /// The most bytes of an answer.
 const MOST: usize = 16 << 20;

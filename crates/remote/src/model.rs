@@ -13,7 +13,7 @@ use protocol::{
 };
 use reqwest::Url;
 
-use crate::{Failure, Remote, Server};
+use crate::{Asks, Failure, Remote, Server};
 
 /// The most bytes that a server says of its model.
 const MOST_SAID: usize = 1 << 20;
@@ -102,7 +102,7 @@ impl Model {
     /// The server did not answer as it should.
     pub async fn ask(
         &self,
-        remote: &Remote,
+        by: &impl Asks,
         inputs: &[Tensor],
         most: usize,
         deadline: Instant,
@@ -117,7 +117,7 @@ impl Model {
         encoded.map_err(Failure::Input)?;
         let own = self.timeout.map_or(deadline, |timeout| Instant::now() + timeout);
         let body = ("application/json", body);
-        let answer = remote.post(&self.predict, body, most, deadline.min(own)).await?;
+        let answer = by.post(&self.predict, body, most, deadline.min(own)).await?;
         let specs = self.outputs.inputs.as_slice();
         let read = match self.protocol {
             Protocol::V2 => json::decode_answer(&answer),

@@ -153,22 +153,6 @@ impl Remote {
         Ok(url.origin().ascii_serialization())
     }
 
-    /// Sends a body and gives the answer's, which is of such a type and has no more bytes than that.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub async fn post(
-        &self,
-        server: &Server,
-        (content_type, body): (&'static str, Vec<u8>),
-        most: usize,
-        deadline: Instant,
-    ) -> Result<Bytes, Failure> {
-        let request = self.client(&server.url).post(server.url.clone());
-        let request = request.header(CONTENT_TYPE, content_type).body(body);
-        self.answer(server, request, most, deadline).await
-    }
-
     /// Gives what is at the server's URL.
     ///
     /// # Errors
@@ -196,25 +180,7 @@ impl Remote {
     ) -> Result<Bytes, Failure> {
         // A name is looked at when it is resolved, for each connection.
         self.guard.check_address(&server.url).map_err(Failure::Unreachable)?;
-        let request = self.told(server, request)?;
-        let asked = async {
-            let response = request.send().await.map_err(|error| cause(&error))?;
-            let status = response.status();
-            if status.is_redirection() {
-                return Err(Failure::Redirect(status.as_u16()));
-            }
-            if !status.is_success() {
-                return Err(refused(response).await);
-            }
-            let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-            if let Some(kind) = kind.filter(|kind| !kind.to_ascii_lowercase().contains("json")) {
-                let kind: String = kind.chars().take(60).collect();
-                return Err(Failure::Wrong(format!("it is `{kind}`, and not JSON")));
-            }
-            body(response, most).await?.ok_or(Failure::TooLarge(most))
-        };
-        let left = deadline.saturating_duration_since(Instant::now());
-        tokio::time::timeout(left, asked).await.map_err(|_| Failure::Late)?
+        exchange(self.told(server, request)?, most, deadline).await
     }
 
     /// The request with its headers.
@@ -244,6 +210,65 @@ impl Remote {
         }
         Ok(request)
     }
+}
+
+/// What asks a server.
+pub trait Asks {
+    /// Sends a body and gives the answer's, which is JSON and has no more bytes than that.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    fn post(
+        &self,
+        server: &Server,
+        body: (&'static str, Vec<u8>),
+        most: usize,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Bytes, Failure>> + Send;
+}
+
+impl Asks for Remote {
+    async fn post(
+        &self,
+        server: &Server,
+        (content_type, body): (&'static str, Vec<u8>),
+        most: usize,
+        deadline: Instant,
+    ) -> Result<Bytes, Failure> {
+        let request = self.client(&server.url).post(server.url.clone());
+        let request = request.header(CONTENT_TYPE, content_type).body(body);
+        self.answer(server, request, most, deadline).await
+    }
+}
+
+/// Sends a request and gives the answer's body, which is JSON and has no more bytes than that. Whether the
+/// server may be asked is the caller's care.
+///
+/// # Errors
+/// [`Failure`].
+pub async fn exchange(
+    request: RequestBuilder,
+    most: usize,
+    deadline: Instant,
+) -> Result<Bytes, Failure> {
+    let asked = async {
+        let response = request.send().await.map_err(|error| cause(&error))?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(Failure::Redirect(status.as_u16()));
+        }
+        if !status.is_success() {
+            return Err(refused(response).await);
+        }
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        if let Some(kind) = kind.filter(|kind| !kind.to_ascii_lowercase().contains("json")) {
+            let kind: String = kind.chars().take(60).collect();
+            return Err(Failure::Wrong(format!("it is `{kind}`, and not JSON")));
+        }
+        body(response, most).await?.ok_or(Failure::TooLarge(most))
+    };
+    let left = deadline.saturating_duration_since(Instant::now());
+    tokio::time::timeout(left, asked).await.map_err(|_| Failure::Late)?
 }
 
 /// The whole body; absent where it has more bytes than that.

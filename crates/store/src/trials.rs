@@ -103,8 +103,8 @@ pub async fn progress(database: &Database, claimed: &Claimed, progress: &str) ->
     Ok(())
 }
 
-/// Queues again the Python versions that nothing here could run, as the setting that forbade their
-/// pickles is another one now.
+/// Queues again the versions with code of their own that nothing here could run, as the setting that forbade
+/// it is another one now.
 ///
 /// # Errors
 /// The database is away.
@@ -113,7 +113,7 @@ pub async fn again(change: &mut Change) -> Result<()> {
     sqlx::query!(
         "WITH again AS (
              UPDATE model_versions SET status = 'pending', servable = 'checking', reason = NULL, updated_at = $1
-             WHERE python IS NOT NULL AND status = 'ready' AND servable = 'no' AND deleted_at IS NULL
+             WHERE runtime IN ('python', 'process') AND status = 'ready' AND servable = 'no' AND deleted_at IS NULL
              RETURNING id)
          INSERT INTO trials (version_id, queued_at) SELECT id, $1 FROM again ON CONFLICT DO NOTHING",
         now

@@ -6,7 +6,7 @@ use clap::Args;
 use inference::worker::{self, Inside};
 
 #[derive(Args)]
-#[group(id = "work", required = true, multiple = false, args = ["trial", "serve", "engine"])]
+#[group(id = "work", required = true, multiple = false, args = ["trial", "serve", "engine", "own"])]
 pub struct Options {
     /// Try the version that standard input describes, and report on standard output
     #[arg(long)]
@@ -17,6 +17,9 @@ pub struct Options {
     /// Answer for an ONNX version; standard input is the socket to its node
     #[arg(long)]
     engine: bool,
+    /// Start the program of a version and answer by it; standard input is the socket to its node
+    #[arg(long)]
+    own: bool,
     #[command(flatten)]
     inside: InsideOptions,
 }
@@ -38,6 +41,8 @@ pub fn run(options: &Options) -> ExitCode {
         worker::main()
     } else if options.engine {
         worker::engine()
+    } else if options.own {
+        gateway::own::main()
     } else {
         worker::serve(seat.map(|seat| Inside { seat, left, with_users }))
     }

@@ -8,7 +8,7 @@ use domain::{
     pickle::Findings,
     python::{Lock, PythonModel},
 };
-use inference::{Environment, PythonProgram, Unbuilt};
+use inference::{Environment, PythonProgram, Unbuilt, process::Apart as _};
 use store::{
     environments,
     serving::Loadable,

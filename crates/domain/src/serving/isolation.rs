@@ -17,8 +17,8 @@ words! {
 }
 
 impl Isolation {
-    /// Where a version runs for an endpoint: as its release says, else as the version does, else as the
-    /// node.
+    /// Where a version runs for an endpoint: as its release says, else as the version does or its team, else as
+    /// the node.
     #[must_use]
     pub fn of(release: Option<Self>, version: Option<Self>, node: Self) -> Self {
         release.or(version).unwrap_or(node)

@@ -8,6 +8,7 @@
 //!
 //! What the process does with itself before it touches the model is in [`worker`](crate::worker).
 
+mod apart;
 mod death;
 mod engine;
 pub(crate) mod frame;
@@ -24,11 +25,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-pub(crate) use self::{death::is_out_of_memory, program::Order};
 pub use self::{
+    apart::{Apart, ApartEngine},
     engine::ProcessEngine,
     program::{Bounds, Program},
 };
+pub(crate) use self::{death::is_out_of_memory, program::Order};
 
 use crate::sync::lock;
 

@@ -22,6 +22,8 @@ pub struct Program {
     pub folder: PathBuf,
     /// What it is told first: the head of the frame `load`.
     pub load: Value,
+    /// Whether its processes may talk to each other over the network that they have to themselves.
+    pub talks: bool,
 }
 
 impl Program {

@@ -15,7 +15,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    mount::{MsFlags, mount},
+    mount::{MntFlags, MsFlags, mount, umount2},
     sched::{CloneFlags, unshare},
     sys::{
         prctl::{set_no_new_privs, set_pdeathsig},
@@ -26,7 +26,7 @@ use nix::{
     unistd::{Gid, Uid, chdir, chroot, getegid, geteuid, setgroups, setresgid, setresuid},
 };
 
-use super::guard;
+use super::guard::{self, Sockets};
 
 /// The user that owns nothing.
 pub(super) const NOBODY: u32 = 65534;
@@ -46,6 +46,8 @@ pub(super) struct Walls<'a> {
     pub(super) readable: &'a [PathBuf],
     /// How many bytes it may write, if it may.
     pub(super) scratch: Option<u64>,
+    /// Whether it may talk to itself over the network that it has to itself.
+    pub(super) talks: bool,
     /// Whether it has processes of its own, which nobody outside sees and which see nobody.
     pub(super) own_processes: bool,
     /// Who it is to be, if it may be somebody else.
@@ -111,7 +113,7 @@ pub(super) fn confine(walls: &Walls<'_>, left: Left) -> io::Result<Confined> {
             without.push("namespaces");
             false
         }
-        Left::AsRoot | Left::WithUsers => match shut_in(walls, left) {
+        Left::AsRoot | Left::WithUsers => match shut_in(walls, left, &mut without) {
             Ok(()) => true,
             Err(error) => {
                 tracing::debug!(%error, "a root directory of its own is not possible here");
@@ -137,10 +139,15 @@ pub(super) fn confine(walls: &Walls<'_>, left: Left) -> io::Result<Confined> {
         let proc = PathBuf::from("/proc");
         walls.readable.iter().cloned().chain([model.clone(), proc]).collect()
     };
-    if !guard::files(&shown, scratch.as_deref())? {
+    let sockets = match (left, walls.talks) {
+        (Left::Not, _) => Sockets::None,
+        (Left::AsRoot | Left::WithUsers, false) => Sockets::Local,
+        (Left::AsRoot | Left::WithUsers, true) => Sockets::ItsOwn,
+    };
+    if !guard::files(&shown, scratch.as_deref(), sockets)? {
         without.push("Landlock");
     }
-    guard::calls(left != Left::Not)?;
+    guard::calls(sockets)?;
     Ok(Confined { model, scratch, without })
 }
 
@@ -161,8 +168,14 @@ fn limit(walls: &Walls<'_>) -> io::Result<()> {
 }
 
 /// Takes a root directory that holds what is shown, the version's folder as `/model`, and goes there.
-fn shut_in(walls: &Walls<'_>, left: Left) -> io::Result<()> {
+fn shut_in(walls: &Walls<'_>, left: Left, without: &mut Vec<&'static str>) -> io::Result<()> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+    if walls.talks
+        && let Err(error) = talk()
+    {
+        tracing::debug!(%error, "no interface to itself is possible here");
+        without.push("an interface to itself");
+    }
     let empty = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(Some("tmpfs"), ROOT, Some("tmpfs"), empty, Some("size=1m,mode=755"))?;
     show(Path::new("."), Path::new(MODEL))?;
@@ -205,6 +218,15 @@ fn shut_in(walls: &Walls<'_>, left: Left) -> io::Result<()> {
     chroot(ROOT)?;
     chdir(MODEL)?;
     Ok(())
+}
+
+/// Lets what is in this network talk to itself. Without a socket: the kernel shows each network's interfaces
+/// as files, and this one's only to whoever mounts them from inside.
+fn talk() -> io::Result<()> {
+    mount(Some("sysfs"), ROOT, Some("sysfs"), MsFlags::MS_NOSUID, NONE)?;
+    let up = fs::write(inside(Path::new("/class/net/lo/flags")), "0x1");
+    umount2(ROOT, MntFlags::MNT_DETACH)?;
+    up
 }
 
 /// Where something of the new root lies as long as that is not the root.

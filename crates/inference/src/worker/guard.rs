@@ -97,13 +97,27 @@ const SPACES: &[i32] = &[
     libc::CLONE_NEWUTS,
 ];
 
+/// Whom a worker may talk to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sockets {
+    /// Nobody.
+    None,
+    /// Processes of this machine that it finds by what it may see.
+    Local,
+    /// Itself too, over the network that it has to itself.
+    ItsOwn,
+}
+
 /// Lets only these be read, and only this be written; false where the kernel has no Landlock.
-pub(super) fn files(read: &[PathBuf], write: Option<&Path>) -> io::Result<bool> {
+pub(super) fn files(read: &[PathBuf], write: Option<&Path>, sockets: Sockets) -> io::Result<bool> {
     let write = write.into_iter().chain(["/dev/null", "/dev/zero"].map(Path::new));
     let restricted = || -> Result<_, RulesetError> {
-        Ruleset::default()
-            .handle_access(AccessFs::from_all(LANDLOCK))?
-            .handle_access(AccessNet::from_all(LANDLOCK))?
+        let rules = Ruleset::default().handle_access(AccessFs::from_all(LANDLOCK))?;
+        let rules = match sockets {
+            Sockets::ItsOwn => rules,
+            Sockets::None | Sockets::Local => rules.handle_access(AccessNet::from_all(LANDLOCK))?,
+        };
+        rules
             .scope(Scope::from_all(LANDLOCK))?
             .create()?
             .add_rules(path_beneath_rules(read, AccessFs::from_read(LANDLOCK)))?
@@ -114,34 +128,40 @@ pub(super) fn files(read: &[PathBuf], write: Option<&Path>) -> io::Result<bool> 
     Ok(!matches!(status.ruleset, RulesetStatus::NotEnforced))
 }
 
-/// Lets the kernel refuse what a worker does not need. Sockets are for processes of this machine only, and
-/// where it has no network of its own, for none.
-pub(super) fn calls(has_own_network: bool) -> io::Result<()> {
+/// Lets the kernel refuse what a worker does not need.
+pub(super) fn calls(sockets: Sockets) -> io::Result<()> {
     let program = |filter: Result<BpfProgram, seccompiler::Error>| {
         filter.and_then(|program| apply_filter_all_threads(&program)).map_err(io::Error::other)
     };
-    program(refusals(has_own_network))?;
+    program(refusals(sockets))?;
     // Its flags lie in memory, where no filter sees them: as if it were not there, so that the older call
     // is made instead.
     let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
     program(filter(rules, libc::ENOSYS))
 }
 
-fn refusals(has_own_network: bool) -> Result<BpfProgram, seccompiler::Error> {
-    let argument = |index, operation, value| {
+fn refusals(sockets: Sockets) -> Result<BpfProgram, seccompiler::Error> {
+    let condition = |index, operation, value| {
         SeccompCondition::new(index, SeccompCmpArgLen::Dword, operation, value)
-            .and_then(|condition| SeccompRule::new(vec![condition]))
     };
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         REFUSED.iter().map(|&call| (call, Vec::new())).collect();
-    let sockets = if has_own_network {
-        vec![argument(0, SeccompCmpOp::Ne, libc::AF_UNIX.unsigned_abs().into())?]
-    } else {
-        Vec::new()
+    let families: &[i32] = match sockets {
+        Sockets::None => &[],
+        Sockets::Local => &[libc::AF_UNIX],
+        Sockets::ItsOwn => &[libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
     };
-    rules.insert(libc::SYS_socket, sockets);
+    // Refused is what is none of them: all conditions of a rule must hold.
+    let others =
+        families.iter().map(|family| condition(0, SeccompCmpOp::Ne, family.unsigned_abs().into()));
+    let others: Vec<_> = others.collect::<Result<_, _>>()?;
+    let refused = if others.is_empty() { Vec::new() } else { vec![SeccompRule::new(others)?] };
+    rules.insert(libc::SYS_socket, refused);
     let spaces = SPACES.iter().map(|space| u64::from(space.unsigned_abs()));
-    let into_space = |space| argument(0, SeccompCmpOp::MaskedEq(space), space);
+    let into_space = |space| {
+        condition(0, SeccompCmpOp::MaskedEq(space), space)
+            .and_then(|condition| SeccompRule::new(vec![condition]))
+    };
     rules.insert(libc::SYS_clone, spaces.map(into_space).collect::<Result<_, _>>()?);
     filter(rules, libc::EPERM)
 }

@@ -11,9 +11,10 @@ use std::{
 
 use domain::{FilePath, Tensor};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
-    Engine as _, Error, ModelFolder, Runtime, arrange,
+    Engine, Error, ModelFolder, Runtime, arrange,
     onnx::{OnnxEngine, OnnxOptions},
     process::{
         Program,
@@ -60,22 +61,33 @@ impl Program {
                 .collect(),
             readable,
             folder: model.path.clone(),
+            talks: false,
             load: serde_json::to_value(load).unwrap_or_default(),
         }
     }
 }
 
-/// The whole program.
+/// The whole program that answers for an ONNX version.
 #[must_use]
 pub fn engine() -> ExitCode {
-    match talk() {
+    answer(|order| {
+        let order =
+            serde_json::from_value(order).map_err(|error| Error::Model(error.to_string()))?;
+        Ok(Box::new(load(order)?))
+    })
+}
+
+/// A whole program: answers by the engine that is made of what the node says first.
+#[must_use]
+pub fn answer(load: impl FnOnce(Value) -> Result<Box<dyn Engine>, Error>) -> ExitCode {
+    match talk(load) {
         // The node has left.
         Ok(()) | Err(FrameError::Io(_)) => ExitCode::SUCCESS,
         Err(FrameError::Broken(_) | FrameError::TooLarge { .. }) => ExitCode::FAILURE,
     }
 }
 
-fn talk() -> Result<(), FrameError> {
+fn talk(load: impl FnOnce(Value) -> Result<Box<dyn Engine>, Error>) -> Result<(), FrameError> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut reader = BufReader::with_capacity(64 << 10, socket.try_clone()?);
     let (mut out, mut buffer) = (Vec::new(), Vec::new());
@@ -135,11 +147,18 @@ fn encode(out: &mut Vec<u8>, kind: Kind, number: u32, head: &impl Serialize, ten
 
 fn load(load: Load) -> Result<OnnxEngine, Error> {
     let runtime = Runtime::load(&load.library)?;
-    let path = env::var_os("BOTTEGA_MODEL").map(PathBuf::from);
-    let path = path.ok_or_else(|| Error::Worker("it is told of no folder".to_owned()))?;
-    let model = ModelFolder { path, file: load.file, bytes: 0 };
+    let model = ModelFolder { path: folder()?, file: load.file, bytes: 0 };
     let options = OnnxOptions { threads: load.threads, max_output_bytes: load.output_bytes };
     OnnxEngine::load(&runtime, &model, &options)
+}
+
+/// The version's folder, as a confined process sees it.
+///
+/// # Errors
+/// [`Error::Worker`]: this is none.
+pub fn folder() -> Result<PathBuf, Error> {
+    let path = env::var_os("BOTTEGA_MODEL").map(PathBuf::from);
+    path.ok_or_else(|| Error::Worker("it is told of no folder".to_owned()))
 }
 
 fn refusal(error: Error) -> Refusal {

@@ -182,6 +182,7 @@ fn become_program(Inside { seat, left, with_users }: Inside) -> io::Result<Infal
         folder: &program.folder,
         readable: &program.readable,
         scratch: Some(bounds.scratch_bytes),
+        talks: program.talks,
         own_processes: left != Left::Not,
         user,
         memory_bytes: bounds.memory_bytes,

@@ -58,6 +58,7 @@ fn hostile(host: &Host, first: &str, bounds: Bounds) -> Result<ProcessEngine, Er
         environment: vec![("OMP_NUM_THREADS".to_owned(), "1".to_owned())],
         readable,
         folder,
+        talks: false,
         load: serde_json::json!({ "first": first }),
     };
     ProcessEngine::start(host, program, bounds, None)

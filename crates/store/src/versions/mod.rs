@@ -11,6 +11,7 @@ use domain::{
     mlmodel::Facts,
     onnx::OnnxFacts,
     pickle::{Findings, Policy},
+    process::Process,
     python::PythonModel,
     serving::Isolation,
     tracking::LoggedModelId,
@@ -155,7 +156,11 @@ impl Version {
     /// Why the platform's setting forbids its pickles, or its code; absent where it does not.
     fn forbidden(&self) -> Option<String> {
         let found = self.findings.as_ref().and_then(|findings| findings.obstacle(self.policy));
-        let code = || self.packaging.python.as_ref()?.obstacle(self.policy);
+        let code = || match self.runtime {
+            Runtime::Python => self.packaging.python.as_ref()?.obstacle(self.policy),
+            Runtime::Process => Process::obstacle(self.policy),
+            Runtime::Onnx | Runtime::External | Runtime::None => None,
+        };
         found.or_else(code)
     }
 
@@ -213,7 +218,11 @@ pub(crate) fn size(bytes: u64) -> Result<i64> {
 }
 
 /// Where a version runs, as its row says.
-pub(crate) fn isolation(id: uuid::Uuid, isolation: Option<&str>) -> Result<Option<Isolation>> {
+pub(crate) fn isolation(
+    table: &'static str,
+    id: uuid::Uuid,
+    isolation: Option<&str>,
+) -> Result<Option<Isolation>> {
     let isolation = isolation.map(str::parse).transpose();
-    isolation.map_err(|_| Error::inconsistent("model_versions", "isolation", id))
+    isolation.map_err(|_| Error::inconsistent(table, "isolation", id))
 }
