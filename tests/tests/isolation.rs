@@ -77,6 +77,30 @@ fn a_version_moves_to_a_process_of_its_own_and_back() {
     let shown = server.cli(["endpoints", "show", "cancer"]).json();
     assert_eq!(shown["live"]["serving"]["isolation"], "process", "{shown:#}");
 
+    // A team says it for all its versions that say nothing.
+    server.cli(["teams", "create", "risk"]).json();
+    let team =
+        |isolation: &str| server.cli(["teams", "set", "risk", "--isolation", isolation]).json();
+    assert_eq!(team("process")["isolation"], "process");
+    let refused = caller.json("PATCH", "/api/v1/teams/risk", &json!({"isolation": "container"}));
+    assert!(refused.refusal(400).1.contains("expected `in-process` or `process`"), "{refused:?}");
+    caller.json("PATCH", "/api/v1/teams/other", &json!({"isolation": null})).refusal(404);
+    let file = model("breast_cancer.onnx");
+    let push = |more: &[&str]| {
+        let fixed = ["push", file.to_str().unwrap(), "--name", "owned", "--team", "risk"];
+        server.cli(fixed.iter().chain(more))
+    };
+    push(&[]).json();
+    let before = engines(&server).len();
+    server.cli(["deploy", "owned", "--model", "owned/1", "--team", "risk", "--wait"]).json();
+    assert!(engines(&server).len() > before);
+    assert_eq!(team("default").get("isolation"), None);
+    wait_until("what the team said is over", PATIENCE, || engines(&server).len() == before);
+    let told = push(&["--isolation", "process"]).error(1);
+    assert_eq!(told["field"], "isolation", "{told}");
+    assert_eq!(push(&["--isolation", "process", "--force"]).json()["version"], 2);
+    assert_eq!(server.cli(["versions", "show", "owned/2"]).json()["isolation"], "process");
+
     // And so has nobody who says nothing.
     assert_eq!(set("default").get("isolation"), None);
     let without =

@@ -3,6 +3,7 @@
 use domain::{
     Problem,
     access::{Subject, SubjectKind, SubjectName},
+    serving::Isolation,
 };
 use serde_json::json;
 use store::{
@@ -52,6 +53,32 @@ impl Authenticator {
     pub async fn team(&self, name: &str) -> Result<Team> {
         let found = teams::find(&self.database, name).await?;
         Ok(found.ok_or_else(|| Problem::not_found("team", name))?)
+    }
+
+    /// Sets where a team's versions run, unless they say it themselves; takes it back with nothing.
+    ///
+    /// # Errors
+    /// There is no such team; the database is away.
+    pub async fn isolate_team(
+        &self,
+        permit: &Permit<verbs::Administer>,
+        name: &str,
+        isolation: Option<Isolation>,
+    ) -> Result<Team> {
+        let before = self.team(name).await?;
+        let team = Subject { kind: SubjectKind::Team, name: name.to_owned() };
+        let mut change = Change::begin(&self.database).await?;
+        let row = subjects::lock(&mut change, &team).await?.ok_or_else(|| absent(&team))?;
+        teams::set_isolation(&mut change, row.id, isolation).await?;
+        let team = team.to_string();
+        let detail = json!({"team": team, "isolation": isolation});
+        change.emit("team.edited", &team, &detail).await?;
+        let describe = |isolation: Option<Isolation>| json!({"team": team, "isolation": isolation});
+        let event = permit.event("team.edited", detail);
+        change
+            .commit(&event.changed(Some(&describe(before.isolation)), Some(&describe(isolation))))
+            .await?;
+        self.team(name).await
     }
 
     /// Makes an account a member of a team: what the team may, it may. `false` if it was so before.

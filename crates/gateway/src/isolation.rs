@@ -23,11 +23,15 @@ impl Wanted {
     /// The database is away.
     pub(crate) async fn read(state: &State, routes: &[serving::Route]) -> store::Result<Self> {
         let node = state.given.settings.isolation;
-        let versions: HashMap<_, _> =
-            serving::isolations(&state.given.database).await?.into_iter().collect();
+        let live = routes.iter().filter_map(|route| route.live.as_ref());
+        let live = live.flat_map(|live| live.versions.iter().map(|version| version.version));
+        let target = routes.iter().flat_map(|route| route.target.iter().copied());
+        let versions: Vec<_> = live.chain(target).collect();
+        let said = serving::isolations(&state.given.database, &versions).await?;
+        let said: HashMap<_, _> = said.into_iter().collect();
         let mut wanted: HashMap<VersionId, Isolation> = HashMap::new();
         let mut want = |version: VersionId, release| {
-            let isolation = Isolation::of(release, versions.get(&version).copied(), node);
+            let isolation = Isolation::of(release, said.get(&version).copied(), node);
             let so_far = wanted.entry(version).or_insert(Isolation::InProcess);
             *so_far = so_far.stricter(isolation);
         };

@@ -5,7 +5,9 @@
 //! file say) is done before the transaction, which only takes the model's lock and writes.
 
 use auth::{Permit, verbs};
-use domain::{AliasName, FileEntry, FilePath, Manifest, ModelName, Signature};
+use domain::{
+    AliasName, FileEntry, FilePath, Manifest, ModelName, Problem, Signature, serving::Isolation,
+};
 use serde_json::{Value, json};
 use store::{
     Change, access,
@@ -37,6 +39,8 @@ pub struct Submission {
     pub origin: Origin,
     /// Its tags.
     pub tags: Tags,
+    /// Where it runs, if it says that.
+    pub isolation: Option<Isolation>,
     /// Whether to make a new version although these files are one already.
     pub force: bool,
 }
@@ -71,7 +75,7 @@ pub async fn register(
     submission: Submission,
     promotion: Option<&Promotion>,
 ) -> Result<Registered> {
-    let force = submission.force;
+    let (force, isolation) = (submission.force, submission.isolation);
     let new = prepare(state, submission).await?;
 
     let mut change = Change::begin(&state.database).await?;
@@ -87,8 +91,8 @@ pub async fn register(
     }
     let same = versions::find_by_digest(&mut change, model.id, &new.manifest.digest()).await?;
     match same.filter(|_| !force) {
-        Some(version) => known(change, &model, version, promotion).await,
-        None => create(change, permit, &model, &new, promotion).await,
+        Some(version) => known(change, &model, (version, isolation), promotion).await,
+        None => create(change, permit, &model, (&new, isolation), promotion).await,
     }
 }
 
@@ -103,10 +107,11 @@ pub async fn add(
     model: &ModelName,
     submission: Submission,
 ) -> Result<Version> {
+    let isolation = submission.isolation;
     let new = stored(state, submission).await?;
     let mut change = Change::begin(&state.database).await?;
     let model = crate::models::lock(&mut change, model).await?;
-    Ok(create(change, permit, &model, &new, None).await?.version)
+    Ok(create(change, permit, &model, (&new, isolation), None).await?.version)
 }
 
 /// What is found out of files that were stored before anybody thought of serving them: what keeps
@@ -170,9 +175,17 @@ fn described(submission: Submission, manifest: Manifest, examined: Examined) -> 
 async fn known(
     mut change: Change,
     model: &Model,
-    version: Version,
+    (version, isolation): (Version, Option<Isolation>),
     promotion: Option<&Promotion>,
 ) -> Result<Registered> {
+    if isolation.is_some() && isolation != version.isolation {
+        let number = version.number;
+        let message = format!("version {number} has these files, and runs elsewhere");
+        return Err(Problem::conflict(message)
+            .at("isolation")
+            .hint("set it there, or make a new version with `force`")
+            .into());
+    }
     let Some(Promotion { alias, permit }) = promotion else {
         return Ok(Registered { version, created: false });
     };
@@ -189,10 +202,15 @@ async fn create(
     mut change: Change,
     permit: &Permit<verbs::Register>,
     model: &Model,
-    new: &NewVersion,
+    (new, isolation): (&NewVersion, Option<Isolation>),
     promotion: Option<&Promotion>,
 ) -> Result<Registered> {
     let mut version = versions::insert(&mut change, model.id, new, permit.actor()).await?;
+    if isolation.is_some() {
+        crate::versions::may_run(version.runtime, isolation)?;
+        versions::set_isolation(&mut change, version.id, isolation).await?;
+        version = reread(&mut change, model, version).await?;
+    }
     let detail = json!({
         "model": model.name, "version": version.number, "digest": version.digest,
         "source": version.origin.source, "run_id": version.lineage.run_id, "tags": version.tags, "description": version.description,

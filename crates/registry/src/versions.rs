@@ -206,10 +206,7 @@ pub async fn update(
         versions::set_batching(&mut change, before.id, &batching).await?;
     }
     if let Some(isolation) = edit.isolation.filter(|isolation| *isolation != before.isolation) {
-        if isolation == Some(Isolation::InProcess) && before.runtime == Runtime::Python {
-            let message = "a Python version runs in a process of its own always";
-            return Err(Problem::conflict(message).at("isolation").into());
-        }
+        may_run(before.runtime, isolation)?;
         versions::set_isolation(&mut change, before.id, isolation).await?;
     }
     let after = lock(&mut change, &model, number).await?;
@@ -217,6 +214,15 @@ pub async fn update(
     tell_tags(&mut change, &event, &before, &after).await?;
     publish(change, event.changed(Some(&before.describe()), Some(&after.describe()))).await?;
     Ok(after)
+}
+
+/// Whether a version that is run so may run there.
+pub(crate) fn may_run(runtime: Runtime, isolation: Option<Isolation>) -> Result<()> {
+    if isolation == Some(Isolation::InProcess) && runtime.is_apart() {
+        let message = "a version of this kind runs in a process of its own always";
+        return Err(Problem::conflict(message).at("isolation").into());
+    }
+    Ok(())
 }
 
 /// Whether a version's requests may share runs like that.

@@ -129,18 +129,25 @@ pub async fn batching(
         .collect()
 }
 
-/// Where versions run, of those for which that was set.
+/// Where these versions run, of those for which they say it themselves or their teams do.
 ///
 /// # Errors
 /// The database is away.
-pub async fn isolations(database: &Database) -> Result<Vec<(VersionId, Isolation)>> {
+pub async fn isolations(
+    database: &Database,
+    versions: &[VersionId],
+) -> Result<Vec<(VersionId, Isolation)>> {
+    let ids: Vec<_> = versions.iter().map(|version| version.0).collect();
     let rows = sqlx::query!(
-        r#"SELECT id, isolation AS "isolation!" FROM model_versions WHERE isolation IS NOT NULL"#
+        r#"SELECT v.id, coalesce(v.isolation, s.isolation) AS isolation
+           FROM model_versions v JOIN models m ON m.id = v.model_id LEFT JOIN subjects s ON s.id = m.team_id
+           WHERE v.id = ANY($1)"#,
+        &ids
     )
     .fetch_all(database.pool())
     .await?;
     let set = rows.into_iter().map(|row| {
-        let isolation = versions::isolation(row.id, Some(&row.isolation))?;
+        let isolation = versions::isolation("model_versions", row.id, row.isolation.as_deref())?;
         Ok(isolation.map(|isolation| (VersionId(row.id), isolation)))
     });
     set.filter_map(Result::transpose).collect()

@@ -3,9 +3,11 @@
 use domain::{
     Actor, Cursor, GrantId, Limit, Page, SubjectId, Timestamp,
     access::{Subject, SubjectKind},
+    serving::Isolation,
 };
+use uuid::Uuid;
 
-use crate::{Change, Database, Error, Result};
+use crate::{Change, Database, Error, Result, versions};
 
 /// A team.
 #[derive(Debug, Clone)]
@@ -18,10 +20,36 @@ pub struct Team {
     pub display_name: String,
     /// How many members it has.
     pub members: i64,
+    /// Where its versions run, unless something nearer says it.
+    pub isolation: Option<Isolation>,
     /// Who made it, as `user:ana`.
     pub created_by: String,
     /// When.
     pub created_at: Timestamp,
+}
+
+struct Row {
+    id: Uuid,
+    name: String,
+    display_name: String,
+    members: i64,
+    isolation: Option<String>,
+    created_by: String,
+    created_at: Timestamp,
+}
+
+impl Row {
+    fn team(self) -> Result<Team> {
+        Ok(Team {
+            isolation: versions::isolation("subjects", self.id, self.isolation.as_deref())?,
+            id: SubjectId(self.id),
+            name: self.name,
+            display_name: self.display_name,
+            members: self.members,
+            created_by: self.created_by,
+            created_at: self.created_at,
+        })
+    }
 }
 
 /// Somebody in a team.
@@ -42,22 +70,16 @@ pub struct Member {
 /// # Errors
 /// The database is away.
 pub async fn find(database: &Database, name: &str) -> Result<Option<Team>> {
-    let row = sqlx::query!(
-        r#"SELECT id, name, display_name, created_by, created_at,
+    let row = sqlx::query_as!(
+        Row,
+        r#"SELECT id, name, display_name, isolation, created_by, created_at,
                   (SELECT count(*) FROM team_members m WHERE m.team_id = s.id) AS "members!"
            FROM subjects s WHERE kind = 'team' AND name = $1"#,
         name
     )
     .fetch_optional(database.pool())
     .await?;
-    Ok(row.map(|row| Team {
-        id: SubjectId(row.id),
-        name: row.name,
-        display_name: row.display_name,
-        members: row.members,
-        created_by: row.created_by,
-        created_at: row.created_at,
-    }))
+    row.map(Row::team).transpose()
 }
 
 /// Lists teams by name: all, or those of one member.
@@ -70,8 +92,9 @@ pub async fn list(
     cursor: Option<&Cursor>,
     limit: Limit,
 ) -> Result<Page<Team>> {
-    let rows = sqlx::query!(
-        r#"SELECT id, name, display_name, created_by, created_at,
+    let rows = sqlx::query_as!(
+        Row,
+        r#"SELECT id, name, display_name, isolation, created_by, created_at,
                   (SELECT count(*) FROM team_members m WHERE m.team_id = s.id) AS "members!"
            FROM subjects s
            WHERE kind = 'team' AND ($1::text IS NULL OR name COLLATE "C" > $1)
@@ -84,15 +107,27 @@ pub async fn list(
     )
     .fetch_all(database.pool())
     .await?;
-    let teams = rows.into_iter().map(|row| Team {
-        id: SubjectId(row.id),
-        name: row.name,
-        display_name: row.display_name,
-        members: row.members,
-        created_by: row.created_by,
-        created_at: row.created_at,
-    });
-    Ok(Page::from_rows(teams.collect(), limit, |team: &Team| team.name.clone()))
+    let teams = rows.into_iter().map(Row::team).collect::<Result<_>>()?;
+    Ok(Page::from_rows(teams, limit, |team: &Team| team.name.clone()))
+}
+
+/// Sets where a team's versions run; takes it back with nothing.
+///
+/// # Errors
+/// The database is away.
+pub async fn set_isolation(
+    change: &mut Change,
+    team: SubjectId,
+    isolation: Option<Isolation>,
+) -> Result<()> {
+    sqlx::query!(
+        "UPDATE subjects SET isolation = $2 WHERE id = $1",
+        team.0,
+        isolation.map(Isolation::as_str)
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
 }
 
 /// Lists the members of a team by name.

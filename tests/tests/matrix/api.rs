@@ -44,6 +44,7 @@ fn accounts() -> Vec<Row> {
         send("PATCH /api/v1/services/{service}", r#"{"display_name": "x"}"#)
             .param("service", "not-there"),
         send("POST /api/v1/teams", r#"{"name": ""}"#),
+        send("PATCH /api/v1/teams/{team}", r#"{"isolation": "process"}"#),
         ask("DELETE /api/v1/teams/{team}").param("team", "not-there"),
         ask("GET /api/v1/teams"),
         ask("GET /api/v1/teams/{team}"),

@@ -1,8 +1,8 @@
 //! `/teams`
 
-use actix_web::{HttpResponse, delete, get, post, put, web::Data};
+use actix_web::{HttpResponse, delete, get, patch, post, put, web::Data};
 use chrono::{DateTime, Utc};
-use domain::{Resource, access::Subject};
+use domain::{Resource, access::Subject, serving::Isolation};
 use rest::{ApiError, Json, NoQuery, PageBody, PageQuery, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
 use store::{Database, teams};
@@ -13,7 +13,12 @@ use crate::{Access, Authenticator, Caller, Permit, verbs};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(create).service(list).service(show);
-    config.service(list_members).service(add).service(remove).service(delete_team);
+    config
+        .service(list_members)
+        .service(add)
+        .service(remove)
+        .service(edit_team)
+        .service(delete_team);
 }
 
 /// Users and service accounts together; owns things.
@@ -28,14 +33,20 @@ pub struct Team {
     display_name: String,
     /// How many.
     members: i64,
+    /// Where its versions run, unless they or their releases say it: `in-process` or `process`. Absent: as the
+    /// node says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, examples("process"))]
+    isolation: Option<Isolation>,
     created_by: String,
     created_at: DateTime<Utc>,
 }
 
 impl From<teams::Team> for Team {
     fn from(team: teams::Team) -> Self {
-        let teams::Team { id, name, display_name, members, created_by, created_at } = team;
-        Self { id: id.to_string(), name, display_name, members, created_by, created_at }
+        let teams::Team { id, name, display_name, members, isolation, created_by, created_at } =
+            team;
+        Self { id: id.to_string(), name, display_name, members, isolation, created_by, created_at }
     }
 }
 
@@ -131,6 +142,38 @@ pub async fn show(
 ) -> Result<Json<Team>, ApiError> {
     access.authorize::<verbs::View>(&caller, Resource::Team(team.clone())).await?;
     Ok(Json(authenticator.team(&team).await?.into()))
+}
+
+/// What is to be different in a team.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"isolation": "process"}))]
+pub struct TeamEdit {
+    /// Where its versions run, unless they or their releases say it: `in-process`, `process`, or null for what
+    /// the node says.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(value_type = Option<String>, examples("process"))]
+    isolation: Option<Isolation>,
+}
+
+/// Set where a team's versions run, unless they or their releases say it. It is taken over while they serve.
+#[utoipa::path(
+    tag = "teams",
+    extensions(("x-bottega-action" = json!("administer:team"))),
+    params(TeamPath),
+    request_body = TeamEdit,
+    responses((status = 200, description = "The team", body = Team), openapi::Writes),
+)]
+#[patch("/teams/{team}")]
+pub async fn edit_team(
+    caller: Caller,
+    access: Data<Access>,
+    authenticator: Data<Authenticator>,
+    Path(TeamPath { team }): Path<TeamPath>,
+    Json(edit): Json<TeamEdit>,
+) -> Result<Json<Team>, ApiError> {
+    let permit = access.authorize(&caller, Resource::Team(team.clone())).await?;
+    Ok(Json(authenticator.isolate_team(&permit, &team, edit.isolation).await?.into()))
 }
 
 /// Delete a team that owns nothing. Its members stay, in their other teams; its grants and quotas go.

@@ -57,6 +57,9 @@ pub struct Options {
     /// The training profile that drift is measured against (comes with monitoring)
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// Where it runs, unless a release says it: in the node's process, or in one of its own, confined
+    #[arg(long, value_name = "in-process|process", value_parser = ["in-process", "process"])]
+    isolation: Option<String>,
     /// Make a new version even if these very files are there
     #[arg(long)]
     force: bool,
@@ -140,6 +143,9 @@ fn body(options: &Options) -> Result<Map<String, Value>, Failure> {
     .collect();
     if !lineage.is_empty() {
         put("lineage", lineage.into());
+    }
+    if let Some(isolation) = &options.isolation {
+        put("isolation", json!(isolation));
     }
     if options.force {
         put("force", json!(true));

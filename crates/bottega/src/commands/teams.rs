@@ -27,6 +27,15 @@ pub enum Verb {
         /// Its name
         name: String,
     },
+    /// Set where a team's versions run, unless they or their releases say it
+    #[command(after_help = "Example:  bottega teams set risk --isolation process")]
+    Set {
+        /// Its name
+        name: String,
+        /// In the node's process, in one of their own, confined, or as the node says
+        #[arg(long, value_name = "in-process|process|default", value_parser = ["in-process", "process", "default"])]
+        isolation: String,
+    },
     /// Delete a team that owns nothing; its members stay
     #[command(after_help = "Example:  bottega teams delete risk")]
     Delete {
@@ -53,6 +62,7 @@ const COLUMNS: &[Column<'_>] = &[
     ("team", "/name"),
     ("display name", "/display_name"),
     ("members", "/members"),
+    ("isolation", "/isolation"),
     ("by", "/created_by"),
     ("created", "/created_at"),
 ];
@@ -73,6 +83,11 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             let members = server.list(&path(&["teams", &name, "members"]), &[]).await?;
             let names = members.into_iter().map(|mut member| member["member"].take());
             team["members"] = names.collect();
+            Ok(output.object(&team, COLUMNS))
+        }
+        Verb::Set { name, isolation } => {
+            let edit = json!({"isolation": (isolation != "default").then_some(isolation)});
+            let team: Value = server.patch(&path(&["teams", &name]), &edit).await?;
             Ok(output.object(&team, COLUMNS))
         }
         Verb::Delete { name } => delete(server, "teams", &name, output).await,

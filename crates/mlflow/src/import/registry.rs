@@ -226,6 +226,7 @@ async fn put_version(
             run_link: text::optional("run_link", body.run_link, 2048)?,
         },
         tags: text::tags(body.tags)?,
+        isolation: None,
         force: true,
     };
     let new = ImportedVersion {

@@ -67,6 +67,7 @@ impl Located {
             lineage: Lineage { run_id: self.run_id, ..Lineage::default() },
             origin: self.origin,
             tags,
+            isolation: None,
             force: true,
         }
     }

@@ -241,6 +241,7 @@ async fn what_is_imported_is_told_at_once() {
                 lineage: rows::Lineage::default(),
                 origin: rows::Origin::default(),
                 tags: tags.clone(),
+                isolation: None,
                 force: true,
             };
             let version = ImportedVersion { submission, created_at: now, updated_at: now };

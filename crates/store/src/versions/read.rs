@@ -94,7 +94,7 @@ impl TryFrom<Row> for Version {
             },
             batchable: row.batchable,
             batching: batching(row.id, row.max_batch, row.batch_wait_micros)?,
-            isolation: isolation(row.id, row.isolation.as_deref())?,
+            isolation: isolation("model_versions", row.id, row.isolation.as_deref())?,
             stage: row.stage.parse().map_err(wrong("stage"))?,
             description: row.description,
             lineage: Lineage {

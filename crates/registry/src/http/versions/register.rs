@@ -9,7 +9,7 @@ use actix_web::{
     web::Data,
 };
 use auth::{Access, Caller};
-use domain::{AliasName, Digest, FileEntry, FilePath, Problem};
+use domain::{AliasName, Digest, FileEntry, FilePath, Problem, serving::Isolation};
 use rest::{ApiError, Json, Path, openapi};
 use serde::{Deserialize, Serialize};
 use store::versions::Origin;
@@ -54,6 +54,9 @@ pub struct NewVersion {
     /// The team that is to own a new model; your home team unless you say.
     #[schema(examples("risk"))]
     team: Option<String>,
+    /// Where it runs, whoever serves it, unless their release says it: `in-process` or `process`.
+    #[schema(value_type = Option<String>, examples("process"))]
+    isolation: Option<Isolation>,
     /// Make a new version although these files are one already.
     #[serde(default)]
     force: bool,
@@ -100,6 +103,7 @@ impl TryFrom<NewVersion> for Submission {
             lineage: new.lineage.try_into()?,
             origin: Origin::default(),
             tags: text::tags(new.tags)?,
+            isolation: new.isolation,
             force: new.force,
         })
     }
