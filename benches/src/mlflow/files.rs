@@ -15,11 +15,14 @@ pub(super) fn run(both: &mut Both) -> Result<()> {
         for (which, server) in servers.iter().enumerate() {
             let run = new_run(server)?;
             let path = format!("/api/2.0/mlflow-artifacts/artifacts/0/{run}/artifacts/weights.bin");
+            // Neither pays for what the other has left to write.
+            nix::unistd::sync();
             up[which].push(timed(|| server.upload(&path, &file))?.as_secs_f64());
             let fetch = || match server.download(&path)? {
                 size if size == push::SIZE as u64 => Ok(()),
                 size => Err(format!("{size} bytes came back").into()),
             };
+            nix::unistd::sync();
             down[which].push(timed(fetch)?.as_secs_f64());
             // What is kept twice fills small disks.
             server.call("DELETE", &path, "")?;

@@ -4,10 +4,8 @@
 //! that, and the folder after it, so that a row never names bytes that a loss of power can take.
 
 use std::{
-    fs::{self, File},
-    io,
+    fs, io,
     ops::Range,
-    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,11 +20,8 @@ use crate::{
     Error, Result,
     file::{self, FileWriter},
     objects::{Object, Objects, Writer},
+    reading::{CHUNK, Reading},
 };
-
-/// How much is read at once: one piece while the one before it is sent. Two at a time would look to
-/// the kernel like reading here and there, and it would not read ahead.
-const CHUNK: usize = 2 << 20;
 
 /// A folder of blobs.
 pub(crate) struct Folder {
@@ -79,24 +74,22 @@ impl Objects for Folder {
 
     async fn read(&self, key: BlobKey, range: Option<Range<u64>>) -> Result<Option<Object>> {
         let (path, folder) = (self.path(key), Arc::clone(&self.blobs));
-        let opened = file::run(&self.blobs, move || match File::open(path) {
-            Ok(file) => {
-                let size = file.metadata()?.len();
-                Ok(Some((Arc::new(file), size, range.unwrap_or(0..size))))
-            }
+        let opened = file::run(&self.blobs, move || match Reading::open(&path, range) {
+            Ok(reading) => Ok(Some(Arc::new(reading))),
             // An absent file in an absent folder is a disk that is not mounted.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 fs::metadata(&folder).map(|_| None)
             }
             Err(error) => Err(error),
         });
-        let Some((file, size, range)) = opened.await? else { return Ok(None) };
+        let Some(reading) = opened.await? else { return Ok(None) };
         let (folder, step) = (Arc::clone(&self.blobs), CHUNK as u64);
+        let (size, start) = (reading.size, reading.range.start);
         let begin = move |from: u64| {
-            let (file, range) = (Arc::clone(&file), from..range.end);
-            (!range.is_empty()).then(|| spawn_blocking(move || chunk(&file, range)))
+            let reading = Arc::clone(&reading);
+            (from < reading.range.end).then(|| spawn_blocking(move || reading.chunk(from)))
         };
-        let first = (begin(range.start), range.start + step);
+        let first = (begin(start), start + step);
         let body = stream::unfold(first, move |(reading, next)| {
             let (begin, folder) = (begin.clone(), Arc::clone(&folder));
             async move {
@@ -116,22 +109,4 @@ impl Objects for Folder {
         };
         file::run(&self.blobs, delete).await
     }
-}
-
-/// The first bytes of a range. A file that ends too early ends the stream too early, which whoever
-/// verifies it sees.
-fn chunk(file: &File, range: Range<u64>) -> io::Result<Bytes> {
-    let length = usize::try_from(range.end - range.start).unwrap_or(CHUNK).min(CHUNK);
-    let mut chunk = vec![0; length];
-    let mut filled = 0;
-    while filled < length {
-        match file.read_at(&mut chunk[filled..], range.start + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    chunk.truncate(filled);
-    Ok(chunk.into())
 }

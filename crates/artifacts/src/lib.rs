@@ -28,6 +28,7 @@ mod folder;
 mod location;
 mod objects;
 mod parts;
+mod reading;
 mod s3;
 mod upload;
 
