@@ -7,6 +7,8 @@ mod contract;
 #[path = "process/hostile.rs"]
 mod hostile;
 mod model;
+#[path = "process/python.rs"]
+mod python;
 
 use std::{
     fs,
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let mut tests = hostile::tests();
     tests.extend(contract::tests("onnx", || Box::new(InProcess)));
     tests.extend(contract::tests("process", || Box::new(InItsOwn)));
+    tests.extend(contract::tests("python", || Box::new(python::Python)));
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
 
