@@ -109,6 +109,14 @@ fn a_program_that_ends_or_hangs_is_told_and_started_again() {
     let told = ask(&caller, "double", &[-1.0, 0.0]).v2_refusal(502);
     assert!(told.contains("`./program.py` ended (exit status: 7)"), "{told}");
     wait_until("it is there again", PATIENCE, answers);
+    let printed = || {
+        let answer = server.cli(["logs", "double", "--printed"]);
+        let lines = answer.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.collect::<Vec<Value>>()
+    };
+    wait_until("what it printed is told", PATIENCE, || {
+        printed().iter().any(|line| line["line"] == "farewell" && line["model"] == "double")
+    });
     assert!(ask(&caller, "double", &[-2.0, 0.0]).v2_refusal(504).contains("in time"));
     wait_until("it is there after that", PATIENCE, answers);
     for program in programs() {

@@ -35,6 +35,7 @@ mod metrics;
 mod node;
 pub mod own;
 pub mod predict;
+mod printed;
 mod python;
 mod refusal;
 mod repository;

@@ -11,6 +11,7 @@ use inference::{
 };
 use serde_json::Value;
 use store::{
+    printed::Line,
     serving::{self, Loadable},
     versions,
 };
@@ -143,8 +144,11 @@ async fn apart(
 /// What starts a version's processes, and what each of them may take.
 fn processes(state: &State, loadable: &Loadable) -> (Host, Bounds) {
     let (given, model, number) = (&state.given, loadable.model.to_string(), loadable.number);
+    let (printed, database) = (Arc::clone(&state.printed), given.database.clone());
+    let version = loadable.id;
     let host = given.host.printing(Arc::new(move |line| {
         tracing::info!(target: "model", model, number, line, "printed");
+        printed.note(Line { version, at: database.now(), text: line.to_owned() });
     }));
     let bounds = Bounds {
         memory_bytes: given.settings.process_memory,

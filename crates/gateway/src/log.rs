@@ -15,7 +15,10 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{EndpointId, Streak};
-use store::prediction_log::{self, Entry};
+use store::{
+    prediction_log::{self, Entry},
+    printed,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{State, sharded::Sharded};
@@ -152,11 +155,18 @@ async fn write(state: &State, turn: u32) -> Result<(), String> {
         let written = prediction_log::write(database, state.id, &entries).await;
         written.map_err(|error| error.to_string())?;
     }
+    let lines = state.printed.take();
+    if !lines.is_empty() {
+        let written = printed::write(database, state.id, &lines).await;
+        written.map_err(|error| error.to_string())?;
+    }
     if turn.is_multiple_of(FORGET_EACH) {
         let retention = state.given.settings.logging.retention;
         let retention = TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX);
         if let Some(before) = database.now().checked_sub_signed(retention) {
             let forgotten = prediction_log::forget(database, before).await;
+            forgotten.map_err(|error| error.to_string())?;
+            let forgotten = printed::forget(database, before).await;
             forgotten.map_err(|error| error.to_string())?;
         }
     }

@@ -26,6 +26,8 @@ use crate::external::failed;
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long one such question may take.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a program takes to be seen as ended that has closed its connections.
+const ENDING: Duration = Duration::from_millis(200);
 
 /// The whole program.
 #[must_use]
@@ -167,7 +169,12 @@ impl Engine for OwnEngine {
 
     fn infer(&mut self, inputs: &[Tensor], deadline: Instant) -> Result<Vec<Tensor>, Error> {
         let asked = self.model.ask(&self.local, inputs, self.output_bytes, deadline);
-        self.runtime.block_on(asked).map_err(|failure| failed(failure, &self.model, "its program"))
+        let asked = self.runtime.block_on(asked);
+        if let Err(Failure::Unreachable(_)) = &asked {
+            // Most likely it has ended, which is told better by whoever waits for that: then this ends here.
+            thread::sleep(ENDING);
+        }
+        asked.map_err(|failure| failed(failure, &self.model, "its program"))
     }
 
     /// A question that was asked may have been answered.

@@ -18,6 +18,7 @@ use crate::{
     demand::Asked,
     live::Routes,
     log::Log,
+    printed::Printed,
     routing::Shadows,
     spans::{Spans, Traced},
     usage::Usage,
@@ -138,6 +139,8 @@ pub struct Node {
     pub(crate) usage: Usage,
     /// What was answered.
     pub(crate) log: Log,
+    /// What versions printed. By itself, as what they print to outlives them by a moment.
+    pub(crate) printed: Arc<Printed>,
     /// What is traced, if anything is.
     pub(crate) spans: Option<Spans>,
     /// Copies of requests that wait for a version whose answers nobody gets.
@@ -157,7 +160,20 @@ impl State {
         let log = Log::new(given.settings.logging.rate);
         let spans = given.settings.tracing.as_ref().map(Spans::new);
         let id = NodeId::new();
-        Self(Arc::new(Node { id, given, live, swapped, usage, log, spans, shadows, asked, ready }))
+        let printed = Arc::default();
+        Self(Arc::new(Node {
+            id,
+            given,
+            live,
+            swapped,
+            usage,
+            log,
+            printed,
+            spans,
+            shadows,
+            asked,
+            ready,
+        }))
     }
 
     /// This node's id.

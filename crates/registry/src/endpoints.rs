@@ -398,7 +398,7 @@ pub(crate) async fn lock(change: &mut Change, endpoint: &EndpointRef) -> Result<
     endpoints::lock(change, endpoint).await?.ok_or_else(|| absent(endpoint))
 }
 
-fn absent(endpoint: &EndpointRef) -> Error {
+pub(crate) fn absent(endpoint: &EndpointRef) -> Error {
     domain::Resource::Endpoint(endpoint.to_string()).absent().into()
 }
 

@@ -2,7 +2,10 @@
 
 use auth::{Permit, verbs};
 use domain::{EndpointRef, Limit, Timestamp};
-use store::prediction_log::{self, Written};
+use store::{
+    prediction_log::{self, Written},
+    printed,
+};
 
 use crate::{Result, State, endpoints};
 
@@ -34,6 +37,29 @@ pub async fn list(
         }
         Range { after, since } => {
             prediction_log::next(database, endpoint, after.unwrap_or(0), since, limit).await?
+        }
+    })
+}
+
+/// Lines that the endpoint's versions printed, the oldest first: those that come next, or the last ones where
+/// nothing says where to begin.
+///
+/// # Errors
+/// The endpoint is not there.
+pub async fn printed(
+    state: &State,
+    _permit: &Permit<verbs::Deploy>,
+    endpoint: &EndpointRef,
+    range: Range,
+    limit: Limit,
+) -> Result<Vec<printed::Written>> {
+    let found = store::endpoints::get(&state.database, endpoint).await?;
+    let endpoint = found.ok_or_else(|| endpoints::absent(endpoint))?.id;
+    let (database, limit) = (&state.database, limit.get());
+    Ok(match range {
+        Range { after: None, since: None } => printed::last(database, endpoint, limit).await?,
+        Range { after, since } => {
+            printed::next(database, endpoint, after.unwrap_or(0), since, limit).await?
         }
     })
 }

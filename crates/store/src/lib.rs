@@ -49,6 +49,7 @@ pub mod outbox;
 pub mod ownership;
 pub mod policies;
 pub mod prediction_log;
+pub mod printed;
 pub mod private;
 pub mod purge;
 pub mod quotas;

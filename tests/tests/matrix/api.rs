@@ -360,6 +360,7 @@ fn endpoints() -> Vec<Row> {
         ask("GET /api/v1/endpoints/{endpoint}/schema"),
         ask("GET /api/v1/endpoints/{endpoint}/history"),
         ask("GET /api/v1/endpoints/{endpoint}/logs"),
+        ask("GET /api/v1/endpoints/{endpoint}/printed"),
         ask("GET /api/v1/endpoints/{endpoint}/lineage"),
         ask("GET /api/v1/endpoints/{endpoint}/releases"),
         ask("GET /api/v1/endpoints/{endpoint}/releases/{release}"),

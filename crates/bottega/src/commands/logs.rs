@@ -23,6 +23,9 @@ pub struct Options {
     /// Its environment [default: production]
     #[arg(long)]
     env: Option<String>,
+    /// What its models printed that run in processes of their own, in place of what was answered
+    #[arg(long)]
+    printed: bool,
     /// Go on with what comes
     #[arg(short, long)]
     follow: bool,
@@ -42,7 +45,7 @@ struct Page {
 
 pub async fn run(server: &Connection, options: Options, output: &Output) -> Done {
     let endpoint = super::wire_name(&options.endpoint, options.env.as_deref())?;
-    let url = path(&["endpoints", &endpoint, "logs"]);
+    let url = path(&["endpoints", &endpoint, if options.printed { "printed" } else { "logs" }]);
     let since = options.since.as_deref().map(instant).transpose()?;
     let limit = if since.is_some() { PAGE } else { options.limit as usize };
     let mut query = vec![("limit", limit.to_string())];
@@ -92,6 +95,10 @@ fn show(entry: &Value, output: &Output) {
         (Some(model), Some(version)) => visible(&format!("{model}/{version}")),
         _ => visible("–"),
     };
+    if let Some(line) = entry["line"].as_str() {
+        anstream::println!("{}  {version}  {}", text("at"), visible(line));
+        return;
+    }
     let left_out = number("left_out");
     if left_out > 0 {
         anstream::println!("… {left_out} more, not told");

@@ -171,8 +171,8 @@ fn refusal(error: Error) -> Refusal {
             (Fault::TooLarge, error.to_string(), Some(name.clone()))
         }
         Error::Timeout => (Fault::Timeout, error.to_string(), None),
-        Error::Failed(_)
-        | Error::Gone(_)
+        Error::Failed(why) => (Fault::Failed, why, None),
+        Error::Gone(_)
         | Error::Library(_)
         | Error::Overloaded
         | Error::Draining

@@ -5,7 +5,7 @@ use auth::{Access, Caller};
 use domain::{Limit, Timestamp};
 use rest::{ApiError, Json, Path, Query, openapi};
 use serde::{Deserialize, Serialize};
-use store::prediction_log::Written;
+use store::{prediction_log::Written, printed};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -16,7 +16,7 @@ use crate::{
 };
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
-    config.service(list);
+    config.service(list).service(list_printed);
 }
 
 /// A prediction, or the refusal of one. Never what was sent or answered.
@@ -147,5 +147,70 @@ pub async fn list(
     Ok(Json(LogPage {
         next_after: last.or(after).unwrap_or(0),
         items: entries.into_iter().map(LogEntry::from).collect(),
+    }))
+}
+
+/// A line that a version printed.
+#[derive(Serialize, ToSchema)]
+pub struct PrintedLine {
+    /// Its place among them.
+    id: i64,
+    /// When it was printed.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The gateway whose process it was.
+    node: String,
+    model: String,
+    version: i32,
+    /// At most 4096 bytes, without its end.
+    line: String,
+}
+
+impl From<printed::Written> for PrintedLine {
+    fn from(written: printed::Written) -> Self {
+        let printed::Written { id, node, at, version: (model, version), text } = written;
+        Self { id, at, node: node.to_string(), model, version, line: text }
+    }
+}
+
+/// Lines, the oldest first.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({
+    "items": [{
+        "id": 12, "at": "2026-01-02T03:04:05.678Z", "node": "0199f0a2-5f0c-7d2f-9d2f-4ad1a3a0b7c1",
+        "model": "fraud", "version": 3, "line": "loaded 200 trees",
+    }],
+    "next_after": 12,
+}))]
+pub struct PrintedPage {
+    items: Vec<PrintedLine>,
+    /// `after` for what comes next.
+    next_after: i64,
+}
+
+/// List what an endpoint's versions printed lately, on all gateways, the oldest first: those that run in
+/// processes of their own. Each gateway writes down a bounded number a second; lines are kept for some hours.
+/// They are whatever a model's author has it print, so they are for whoever may deploy.
+#[utoipa::path(
+    tag = "endpoints",
+    extensions(("x-bottega-action" = json!("deploy:endpoint"))),
+    params(EndpointPath, Wanted),
+    responses((status = 200, description = "Lines", body = PrintedPage), openapi::Reads),
+)]
+#[get("/endpoints/{endpoint}/printed")]
+pub async fn list_printed(
+    caller: Caller,
+    access: Data<Access>,
+    state: Data<State>,
+    Path(EndpointPath { endpoint }): Path<EndpointPath>,
+    Query(Wanted { after, since, limit }): Query<Wanted>,
+) -> Result<Json<PrintedPage>, ApiError> {
+    let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
+    let range = Range { after, since: rest::instant("since", since)? };
+    let lines = logs::printed(&state, &permit, &endpoint, range, Limit::new(limit)?).await?;
+    let last = lines.last().map(|line| line.id);
+    Ok(Json(PrintedPage {
+        next_after: last.or(after).unwrap_or(0),
+        items: lines.into_iter().map(PrintedLine::from).collect(),
     }))
 }
