@@ -64,13 +64,21 @@ impl Platform {
     /// Starts a process; `name` is that of its data directory.
     #[must_use]
     pub fn start(&self, role: &'static str, name: &str) -> Server {
+        self.start_with(role, name, &[])
+    }
+
+    /// Starts a process with these arguments as well.
+    #[must_use]
+    pub fn start_with(&self, role: &'static str, name: &str, arguments: &[&str]) -> Server {
         let artifacts = self.folder.path().join("artifacts").display().to_string();
         let key = ("BOTTEGA_SECRET_KEY", "a key that all of these processes share");
         Server::start_with(Options {
             role: Some(role),
             arguments: ["--database-url", &self.url, "--artifacts", &artifacts]
-                .map(str::to_owned)
-                .into(),
+                .iter()
+                .chain(arguments)
+                .map(ToString::to_string)
+                .collect(),
             environment: vec![(key.0.to_owned(), key.1.to_owned())],
             data_dir: Some(self.folder.path().join(name)),
             ..Options::default()

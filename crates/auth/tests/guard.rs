@@ -6,14 +6,18 @@ use std::sync::Arc;
 
 use actix_web::{
     App, HttpResponse,
+    dev::ServiceRequest,
     http::{Method, StatusCode},
-    test::{TestRequest, call_service, init_service},
+    test::{TestRequest, call_service, init_service, read_body},
     web,
 };
 use auth::{
-    Access, Authenticator, Caller, SecretKey,
-    http::{Gate, Guard},
+    Access, Authenticator, Caller, FORWARDED, Origin, SecretKey,
+    http::{Elsewhere, Gate, Guard},
 };
+use chrono::TimeDelta;
+use domain::{FixedClock, Timestamp};
+use futures_util::future::LocalBoxFuture;
 use rest::ApiError;
 use store::{audit, testing::TestDatabase};
 
@@ -135,4 +139,93 @@ async fn installing_the_same_token_again_changes_and_records_nothing() {
     assert_eq!(events[0].change, "token.installed");
     let detail = events[0].detail.to_string();
     assert!(!detail.contains("bt_"), "a token is in the audit trail: {detail}");
+}
+
+/// What says that a request is answered elsewhere, and where it came from.
+struct There;
+
+impl Elsewhere for There {
+    fn is_asked(&self) -> bool {
+        true
+    }
+
+    fn answer<'a>(
+        &'a self,
+        request: &'a mut ServiceRequest,
+        origin: Origin,
+    ) -> LocalBoxFuture<'a, Option<HttpResponse>> {
+        let answer = (request.path() != "/who").then(|| {
+            let address = origin.address.map(|address| address.to_string());
+            HttpResponse::Ok().body(format!("there, from {address:?}"))
+        });
+        Box::pin(async { answer })
+    }
+}
+
+#[actix_web::test]
+async fn a_request_is_handed_on_once_and_only_nodes_say_where_it_came_from() {
+    let test = TestDatabase::fresh().await;
+    let known = with_token(&test, TOKEN).await;
+    let refusal = |_: &str, problem| actix_web::ResponseError::error_response(&ApiError(problem));
+    let gate = Gate::new(Arc::clone(&known), |_, _| false, refusal);
+    async fn whence(caller: Caller) -> String {
+        format!("here, from {:?}", caller.origin.address.map(|address| address.to_string()))
+    }
+    let app = App::new()
+        .default_service(web::to(whence))
+        .wrap(Guard::new(gate.handing_on(Arc::new(There))));
+    let app = init_service(app).await;
+    let ask = async |path: &str, claim: Option<&str>| {
+        let mut request = TestRequest::get().uri(path).peer_addr("10.0.0.9:1".parse().unwrap());
+        request = request.insert_header(("authorization", format!("Bearer {TOKEN}")));
+        if let Some(claim) = claim {
+            request = request.insert_header((FORWARDED, claim));
+        }
+        let answer = call_service(&app, request.to_request()).await;
+        let status = answer.status();
+        (status.as_u16(), String::from_utf8(read_body(answer).await.to_vec()).unwrap())
+    };
+    let ok = |text: &str| (200, text.to_owned());
+    assert_eq!(ask("/x", None).await, ok(r#"there, from Some("10.0.0.9")"#));
+    assert_eq!(ask("/who", None).await, ok(r#"here, from Some("10.0.0.9")"#));
+    let origin = |address: &str| Origin { address: Some(address.parse().unwrap()), https: true };
+    let claim = known.forward("GET", origin("2001:db8::7"));
+    assert_eq!(ask("/x", Some(&claim)).await, ok(r#"here, from Some("2001:db8::7")"#));
+    assert_eq!(known.forwarded("GET", &claim).unwrap(), origin("2001:db8::7"));
+    let none = known.forward("GET", Origin::from(None));
+    assert_eq!(known.forwarded("GET", &none).unwrap(), Origin::from(None));
+
+    // Of another key, of another method, changed, and old.
+    let other = SecretKey::new("o".repeat(32).into()).unwrap();
+    let other = Authenticator::new(other, test.database().clone());
+    let changed = claim.replace("2001:db8::7", "2001:db8::8");
+    let shorter = &claim[..claim.len() - 1];
+    let old = claim.replacen(char::is_numeric, "0", 1);
+    for forged in [
+        other.forward("GET", origin("1.2.3.4")).as_str(),
+        known.forward("POST", origin("1.2.3.4")).as_str(),
+        &changed,
+        shorter,
+        &old,
+        "",
+        "  ",
+        "1 http - x y",
+    ] {
+        let (status, told) = ask("/x", Some(forged)).await;
+        assert_eq!(status, 400, "{forged}: {told}");
+        assert!(told.contains(FORWARDED), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_vouches_for_is_worth_nothing_after_a_minute() {
+    let clock = FixedClock::at(Timestamp::from_timestamp(1_800_000_000, 0).unwrap());
+    let test = TestDatabase::with_clock(Arc::new(clock.clone())).await;
+    let key = SecretKey::new("k".repeat(32).into()).unwrap();
+    let known = Authenticator::new(key, test.database().clone());
+    let claim = known.forward("GET", Origin::from(None));
+    clock.advance(TimeDelta::seconds(60));
+    assert!(known.forwarded("GET", &claim).is_ok());
+    clock.advance(TimeDelta::seconds(1));
+    assert!(known.forwarded("GET", &claim).is_err());
 }

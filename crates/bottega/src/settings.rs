@@ -50,6 +50,8 @@ pub const KEYS: &[&str] = &[
     "max_artifact_bytes",
     "model_cache_bytes",
     "model_memory_bytes",
+    "advertise_url",
+    "advertise_grpc",
     "request_timeout",
     "trial_timeout",
     "trial_memory_bytes",
@@ -176,10 +178,16 @@ pub struct Settings {
     pub max_artifact_bytes: u64,
     /// How much of the disk copies of models' files may take.
     pub model_cache_bytes: u64,
-    /// How much memory models may take before those that are loaded on demand are unloaded; absent: half
-    /// of the machine's.
+    /// How much memory models may take: beyond it those that are loaded on demand are unloaded, and no more
+    /// are placed here; absent: half of the machine's.
     #[serde(default)]
     pub model_memory_bytes: Option<u64>,
+    /// Where other nodes reach this one, as `http://serving-1:8080`; absent: where it listens.
+    #[serde(default)]
+    pub advertise_url: Option<String>,
+    /// The same for gRPC, as `serving-1:8081`.
+    #[serde(default)]
+    pub advertise_grpc: Option<String>,
     /// How long a prediction may take.
     #[serde(deserialize_with = "duration")]
     pub request_timeout: Duration,

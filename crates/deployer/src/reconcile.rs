@@ -1,14 +1,15 @@
-//! Ends releases: completed when every live node is ready, failed when one cannot be.
+//! Says which nodes hold what, and ends releases: completed when those nodes are ready, failed when one cannot be.
 
 use std::time::Duration;
 
 use auth::verbs;
 use domain::{
     ReleaseState, Resource, Streak, Timestamp,
+    placement::place,
     rollout::{Decision, Observed, step},
 };
 use serde_json::json;
-use store::{Change, endpoints, nodes, releases, releases::Progressing};
+use store::{Change, endpoints, nodes, placements, releases, releases::Progressing};
 use tokio::{
     sync::watch,
     time::{sleep, timeout},
@@ -20,12 +21,24 @@ use crate::{RESYNC, State};
 /// Nodes that were silent for this long are forgotten.
 const FORGET_NODES_AFTER: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
+/// How long to wait for a sign of the database.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Once the database is back, every node that is alive says so within this: before, all of them would seem
+/// gone, and what they hold would move.
+const BEATS: Duration = Duration::from_secs(3);
+
 /// Looks whenever something may have changed, and when a deadline comes, until told to stop.
 pub(crate) async fn run(state: State, mut looks: watch::Receiver<()>, stop: CancellationToken) {
     let mut streak = Streak::default();
+    let mut is_away = false;
     loop {
         let looked = async {
-            match run_once(&state).await {
+            if is_away && state.database.ping(PATIENCE).await.is_ok() {
+                sleep(BEATS).await;
+            }
+            let look = run_once(&state).await;
+            is_away = look.is_err();
+            match look {
                 Ok(wake_at) => {
                     if streak.ended() {
                         tracing::info!("releases are reconciled again");
@@ -62,12 +75,13 @@ fn pause(wake_at: Option<Timestamp>, now: Timestamp) -> Duration {
 pub async fn run_once(state: &State) -> store::Result<Option<Timestamp>> {
     let (database, now) = (&state.database, state.database.now());
     nodes::forget_dead(database, now - FORGET_NODES_AFTER).await?;
+    // Before releases are looked at, which wait for what is placed here.
+    let mut wake_at = placements::settle(database, place).await?.look_at;
     let progressing = releases::progressing(database).await?;
     if progressing.is_empty() {
-        return Ok(None);
+        return Ok(wake_at);
     }
     let observed = nodes::observe(database).await?;
-    let mut wake_at = None;
     let mut failure = None;
     for release in &progressing {
         match advance(state, release, &observed, now).await {

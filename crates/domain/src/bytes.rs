@@ -34,3 +34,13 @@ pub(crate) fn show(value: u64) -> String {
     let (unit, factor) = binary.rev().find(fits).copied().unwrap_or(("B", 1));
     format!("{}{unit}", value / factor)
 }
+
+/// A number for people: in the largest binary unit that it is at least one of, with one digit behind the
+/// point.
+pub(crate) fn about(value: u64) -> String {
+    let reaches = |(name, factor): &&(&str, u64)| name.contains('i') && value >= *factor;
+    match UNITS.iter().rev().find(reaches) {
+        Some((unit, factor)) => format!("{:.1} {unit}", value as f64 / *factor as f64),
+        None => format!("{value} B"),
+    }
+}

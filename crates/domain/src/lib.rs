@@ -30,6 +30,7 @@ mod name;
 pub mod onnx;
 mod page;
 pub mod pickle;
+pub mod placement;
 mod problem;
 pub mod process;
 pub mod promotion;

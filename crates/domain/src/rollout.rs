@@ -19,6 +19,19 @@ pub struct Spec {
     pub started_at: Timestamp,
     /// How long it may take to become ready.
     pub progress_deadline: TimeDelta,
+    /// The nodes that are to hold it, where it is not all that are alive.
+    pub placed: Option<Placed>,
+}
+
+/// The nodes of a release that is not on all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// How many it asks for.
+    pub wanted: usize,
+    /// Those that are to hold it by now.
+    pub nodes: BTreeSet<NodeId>,
+    /// Why they are fewer, as far as it is known.
+    pub reason: Option<String>,
 }
 
 /// A replica as its node reports it.
@@ -60,12 +73,18 @@ pub enum Decision {
 
 /// Decides the next step of an all-at-once rollout.
 ///
-/// It completes when every live node (at least one) is ready for every version, and fails when a
-/// live node reports a failed replica or when the deadline passes.
+/// It completes when every live node (at least one), or as many as it asks for, is ready for every
+/// version, and fails when a live node reports a failed replica or when the deadline passes.
 #[must_use]
 pub fn step(spec: &Spec, observed: &Observed, now: Timestamp) -> Decision {
-    let mut waiting = 0_usize;
-    for &node in &observed.live_nodes {
+    let its: BTreeSet<_> = match &spec.placed {
+        None => observed.live_nodes.clone(),
+        Some(placed) => placed.nodes.intersection(&observed.live_nodes).copied().collect(),
+    };
+    let wanted = spec.placed.as_ref().map_or(its.len(), |placed| placed.wanted);
+    let missing = wanted.saturating_sub(its.len());
+    let mut waiting = missing * spec.versions.len();
+    for &node in &its {
         for &version in &spec.versions {
             match observed.replicas.get(&(node, version)) {
                 Some(Replica { state: ReplicaState::Failed, reason }) => {
@@ -79,17 +98,19 @@ pub fn step(spec: &Spec, observed: &Observed, now: Timestamp) -> Decision {
             }
         }
     }
-    if waiting == 0 && !observed.live_nodes.is_empty() {
+    if waiting == 0 && !its.is_empty() {
         return Decision::Complete;
     }
     let deadline = spec.started_at + spec.progress_deadline;
     let reason = if observed.live_nodes.is_empty() {
         "no gateway is running".to_owned()
     } else {
-        format!(
-            "{waiting} of {} replicas are not ready",
-            observed.live_nodes.len() * spec.versions.len()
-        )
+        let all = wanted * spec.versions.len();
+        let why = spec.placed.as_ref().and_then(|placed| placed.reason.as_deref());
+        match why.filter(|_| missing > 0) {
+            None => format!("{waiting} of {all} replicas are not ready"),
+            Some(why) => format!("{waiting} of {all} replicas are not ready: {why}"),
+        }
     };
     if now >= deadline {
         let seconds = spec.progress_deadline.num_seconds();
@@ -111,6 +132,7 @@ mod tests {
             versions: [version].into(),
             started_at: now(),
             progress_deadline: TimeDelta::seconds(60),
+            placed: None,
         }
     }
 
@@ -179,5 +201,30 @@ mod tests {
         assert!(matches!(step(&spec(version), &nothing, now()), Decision::Hold { .. }));
         let late = now() + TimeDelta::seconds(60);
         assert!(matches!(step(&spec(version), &nothing, late), Decision::Fail { .. }));
+    }
+
+    #[test]
+    fn a_release_for_some_nodes_asks_those_alone() {
+        let version = VersionId::new();
+        let mut observed = seen(version, &[Some(ReplicaState::Ready), None]);
+        let (ready, _) = observed.replicas.keys().next().copied().unwrap();
+        let placed = |wanted, reason: Option<&str>| Spec {
+            placed: Some(Placed {
+                wanted,
+                nodes: [ready].into(),
+                reason: reason.map(ToOwned::to_owned),
+            }),
+            ..spec(version)
+        };
+        assert_eq!(step(&placed(1, None), &observed, now()), Decision::Complete);
+        let Decision::Hold { reason, .. } = step(&placed(2, Some("no room")), &observed, now())
+        else {
+            panic!("it completed");
+        };
+        assert_eq!(reason, "1 of 2 replicas are not ready: no room");
+        // It died before the next look at the placements.
+        observed.live_nodes.remove(&ready);
+        let held = step(&placed(1, None), &observed, now());
+        assert!(matches!(held, Decision::Hold { .. }), "{held:?}");
     }
 }

@@ -36,7 +36,7 @@ impl Wanted {
             *so_far = so_far.stricter(isolation);
         };
         for route in routes {
-            if let Some(live) = &route.live {
+            if let Some(live) = route.live.as_ref().filter(|_| route.is_here) {
                 let release = live.serving.isolation;
                 live.versions.iter().for_each(|version| want(version.version, release));
             }
@@ -78,7 +78,7 @@ pub(crate) async fn suspicion(
 async fn tell(state: &State, version: &serving::Loadable) -> store::Result<()> {
     let resource = Resource::Model(version.model.to_string());
     let detail = json!({
-        "version": version.number, "reason": SUSPECT, "node": state.id, "host": state.given.settings.host,
+        "version": version.number, "reason": SUSPECT, "node": state.id, "host": state.given.settings.node.host,
     });
     let mut change = Change::begin(&state.given.database).await?;
     change.emit("version.isolated", &resource.to_string(), &detail).await?;

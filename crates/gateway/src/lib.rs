@@ -21,6 +21,7 @@ mod batching;
 mod capture;
 mod collector;
 mod demand;
+mod elsewhere;
 mod external;
 pub mod grpc;
 mod hooks;
@@ -49,7 +50,7 @@ mod sync;
 mod told;
 mod usage;
 
-pub use http::{api_routes, refusal, routes};
+pub use http::{Forwarder, api_routes, refusal, routes};
 pub use live::Served;
 pub use log::Logging;
 pub use metrics::Metrics;

@@ -19,7 +19,12 @@ use inference::{CachedFolder, Replica};
 use serde_json::Value;
 
 use crate::{
-    demand::OnDemand, hooks::Hooks, identity::Labels, metrics::EndpointMetrics, routing::Routing,
+    demand::OnDemand,
+    elsewhere::{Elsewhere, nobody},
+    hooks::Hooks,
+    identity::Labels,
+    metrics::EndpointMetrics,
+    routing::Routing,
     statistics::Statistics,
 };
 
@@ -56,6 +61,18 @@ pub struct Served {
     pub(crate) _folder: CachedFolder,
 }
 
+impl Served {
+    /// Where it runs; nowhere on this machine, if a server of others runs it.
+    pub(crate) fn runs(&self) -> Option<Isolation> {
+        match self.runtime {
+            Runtime::External => None,
+            Runtime::Python | Runtime::Process => Some(Isolation::Process),
+            Runtime::Onnx | Runtime::None if self.suspicion.is_some() => Some(Isolation::Process),
+            Runtime::Onnx | Runtime::None => Some(self.isolation),
+        }
+    }
+}
+
 /// A version's share of an endpoint's traffic, in percent.
 #[derive(Clone)]
 pub(crate) struct Share {
@@ -81,7 +98,7 @@ impl Share {
     }
 }
 
-/// How far an endpoint is that nothing answers for yet.
+/// How far an endpoint is that nothing answers for here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Nothing was put to it.
@@ -111,6 +128,8 @@ pub(crate) struct Route {
     pub(crate) routing: Option<Arc<Routing>>,
     /// The versions that the model's aliases lead callers to, by their names.
     pub(crate) aliases: Arc<BTreeMap<String, i32>>,
+    /// The nodes that answer for it; absent where this one does, or is to.
+    pub(crate) elsewhere: Option<Arc<Elsewhere>>,
     /// How it is loaded when it is asked for; absent where it always is.
     pub(crate) on_demand: Option<Arc<OnDemand>>,
     /// How long a request may take.
@@ -140,6 +159,7 @@ impl Route {
             shares: self.shares.clone(),
             routing: self.routing.clone(),
             aliases,
+            elsewhere: self.elsewhere.clone(),
             on_demand: self.on_demand.clone(),
             deadline: self.deadline,
             body_limit: self.body_limit,
@@ -225,6 +245,9 @@ impl Route {
 
     fn not_ready(&self) -> Problem {
         let name = &self.name;
+        if self.elsewhere.is_some() {
+            return nobody(name);
+        }
         Problem::unavailable(format!("endpoint `{name}` has no version ready on this node")).hint(
             format!("try again in a moment; `bottega endpoints show {name}` tells how far it is"),
         )

@@ -9,6 +9,7 @@ use domain::{ErrorCode, capture::Protocol};
 use prometheus_client::registry::Registry;
 
 use crate::{
+    elsewhere::Forwarded,
     hooks::Lookups,
     routing::Detours,
     sharded::Sharded,
@@ -43,12 +44,17 @@ pub(crate) const OK: &str = "ok";
 pub struct Metrics {
     pub(crate) detours: Detours,
     pub(crate) lookups: Lookups,
+    pub(crate) forwarded: Forwarded,
 }
 
 impl Metrics {
     /// Makes the metrics known to a registry, which has no prefix of its own.
     pub fn register(registry: &mut Registry) -> Self {
-        Self { detours: Detours::register(registry), lookups: Lookups::register(registry) }
+        Self {
+            detours: Detours::register(registry),
+            lookups: Lookups::register(registry),
+            forwarded: Forwarded::register(registry),
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) async fn leave(state: &State) {
 /// One beat. That one is lost is no news: [`sync`](crate::sync) tells when the database is away.
 pub(crate) async fn beat(state: &State) {
     let given = &state.given;
-    let beat = nodes::beat(&given.database, state.id, &given.settings.host, LEASE);
+    let beat = nodes::beat(&given.database, state.id, &given.settings.node, LEASE);
     match tokio::time::timeout(EVERY, beat).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "a beat was lost"),

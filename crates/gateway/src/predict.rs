@@ -28,8 +28,8 @@ use crate::{
     usage::Place,
 };
 
-/// How long a request waits for this node to hear that a first release was completed.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a request waits for this node to hear that a first release was completed, or who holds it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is asked of an endpoint.
 pub struct Asked<'a> {

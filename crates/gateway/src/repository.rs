@@ -52,6 +52,10 @@ fn entries(route: &Route) -> Vec<ModelIndex> {
         let versions = route.shares.iter().map(|share| share.served.labels.version.clone());
         return versions.map(|version| entry(version, ModelState::Ready, "")).collect();
     }
+    if let Some(elsewhere) = route.elsewhere.as_ref().filter(|elsewhere| !elsewhere.is_empty()) {
+        let versions = elsewhere.versions().iter().map(ToString::to_string);
+        return versions.map(|version| entry(version, ModelState::Ready, "")).collect();
+    }
     let (state, reason) = match &route.standing {
         Standing::Empty => (ModelState::Unavailable, "nothing is deployed to it"),
         Standing::Cold => (ModelState::Unavailable, "it is loaded when it is asked for"),

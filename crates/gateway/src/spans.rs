@@ -119,7 +119,7 @@ pub(crate) async fn run(state: State, stop: CancellationToken) {
     };
     let receiver = spans.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(receiver) = receiver {
-        let resource = export::resource(&state.id.to_string(), &settings.host);
+        let resource = export::resource(&state.id.to_string(), &settings.node.host);
         export::run(&spans.counts, receiver, &tracing.endpoint, &resource, &stop).await;
     }
 }

@@ -1,6 +1,11 @@
 //! What a gateway works with.
 
-use std::{ops::Deref, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    ops::Deref,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use auth::{Access, Authenticator, Limiter};
@@ -10,7 +15,7 @@ use inference::{
     process::{Bounds, Host},
 };
 use remote::Remote;
-use store::Database;
+use store::{Database, nodes::About};
 use tokio::sync::watch;
 
 use crate::{
@@ -27,8 +32,8 @@ use crate::{
 /// What may be set.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What this machine is called, for people.
-    pub host: String,
+    /// What others are told of this node: how it is called, where it is reached, what it has.
+    pub node: About,
     /// The longest request body in bytes.
     pub body_limit: usize,
     /// How long a prediction may take.
@@ -39,9 +44,6 @@ pub struct Settings {
     pub isolation: Isolation,
     /// How much memory a version may take that runs in a process of its own, each of its processes.
     pub process_memory: u64,
-    /// How many bytes models may take before those that are loaded on demand are unloaded, the one that
-    /// was asked for longest ago first. What is not on demand is loaded whatever it takes.
-    pub memory: u64,
     /// What clients may take of us besides.
     pub limits: Limits,
     /// What is written down of predictions.
@@ -77,13 +79,12 @@ impl Default for Limits {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            host: "localhost".to_owned(),
+            node: About::host("localhost"),
             body_limit: 16 << 20,
             deadline: Duration::from_secs(30),
             replica: ReplicaOptions::default(),
             isolation: Isolation::InProcess,
             process_memory: Bounds::default().memory_bytes,
-            memory: u64::MAX,
             limits: Limits::default(),
             logging: Logging::default(),
             tracing: None,
@@ -133,6 +134,8 @@ pub struct Node {
     pub(crate) given: Resources,
     /// What is answered with, swapped whole.
     pub(crate) live: ArcSwap<Routes>,
+    /// Whether other nodes answer for any of it.
+    pub(crate) any_elsewhere: AtomicBool,
     /// Told of each swap.
     pub(crate) swapped: watch::Sender<()>,
     /// What was used.
@@ -169,6 +172,7 @@ impl State {
             usage,
             log,
             printed,
+            any_elsewhere: AtomicBool::default(),
             spans,
             shadows,
             asked,

@@ -4,13 +4,17 @@
 //! all of it, so there is no lock; loads and drains run beside it and report back.
 
 mod demand;
+mod elsewhere;
 mod limits;
 mod report;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     panic::AssertUnwindSafe,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -125,7 +129,7 @@ impl Keeper {
     /// Reads what is wanted. Batching is read for what is loaded by now and set at once; what is loaded
     /// later is looked at when it is taken in.
     async fn read(&mut self) -> store::Result<()> {
-        let wanted = serving::routes(&self.state.given.database).await?;
+        let wanted = serving::routes(&self.state.given.database, self.state.id).await?;
         self.isolation = isolation::Wanted::read(&self.state, &wanted).await?;
         self.wanted = Some(wanted);
         self.state.given.remote.refresh().await?;
@@ -182,7 +186,9 @@ impl Keeper {
             current.get(name).is_some_and(|old| Arc::ptr_eq(old, route))
         };
         if next.len() != current.len() || !next.iter().all(stays) {
+            let any = next.values().any(|route| route.elsewhere.is_some());
             self.state.live.store(Arc::new(next));
+            self.state.any_elsewhere.store(any, Relaxed);
             self.state.swapped.send_replace(());
         }
     }
@@ -194,9 +200,10 @@ impl Keeper {
         let target = Arc::new(wanted.access_target());
         let same = current.get(&name).filter(|old| old.endpoint == wanted.id);
         let is_cold = self.is_cold(wanted);
-        // What it served goes.
-        let old = same.filter(|old| !is_cold || old.shares.is_empty());
-        let live = wanted.live.as_ref().filter(|_| !is_cold).and_then(|live| {
+        // What it served goes: until it is asked for, or others answer instead.
+        let old =
+            same.filter(|old| !(is_cold || elsewhere::is_left(wanted)) || old.shares.is_empty());
+        let live = wanted.live.as_ref().filter(|_| wanted.is_here && !is_cold).and_then(|live| {
             self.shares(wanted, live, old.map(Arc::as_ref)).map(|shares| (live, shares))
         });
         let answering = live.as_ref().map(|(_, shares)| shares.as_slice());
@@ -204,6 +211,12 @@ impl Keeper {
         let aliases = aliases(wanted, answering, old.map(Arc::as_ref));
         let is_near = wanted.live.is_none() && self.is_loaded(&wanted.target);
         let standing = self.standing(wanted);
+        let others = elsewhere::of(
+            wanted,
+            answering.is_empty(),
+            same.map(Arc::as_ref),
+            &self.state.given.metrics.forwarded,
+        );
         match (live, old) {
             (Some((live, shares)), Some(old))
                 if old.release == Some(live.release)
@@ -220,7 +233,9 @@ impl Keeper {
                 if old.target == target
                     && old.aliases == aliases
                     && (old.release.is_some()
-                        || (old.is_near == is_near && old.standing == standing)) =>
+                        || (old.is_near == is_near
+                            && old.standing == standing
+                            && elsewhere::are_alike(old.elsewhere.as_ref(), others.as_ref()))) =>
             {
                 Arc::clone(old)
             }
@@ -249,6 +264,7 @@ impl Keeper {
                     shares,
                     routing,
                     aliases,
+                    elsewhere: others,
                     on_demand,
                     deadline: limits::deadline(&self.state, wanted.live.as_ref()),
                     body_limit: limits::body(&self.state, wanted.live.as_ref()),
@@ -315,7 +331,7 @@ impl Keeper {
     /// The versions to hold, the most urgent first: what is live, what still answers here until
     /// that is loaded, what is being prepared.
     fn needed(&self, wanted: &[serving::Route]) -> Vec<VersionId> {
-        let live = live_versions(self.not_cold(wanted));
+        let live = live_versions(self.held(wanted));
         let table = self.state.live.load();
         let answering = table.values().flat_map(|route| &route.shares);
         let answering = answering.map(|share| share.served.version);
@@ -412,7 +428,7 @@ impl Keeper {
             && self
                 .wanted
                 .as_deref()
-                .is_some_and(|wanted| live_versions(self.not_cold(wanted)).all(is_tried))
+                .is_some_and(|wanted| live_versions(self.held(wanted)).all(is_tried))
         {
             self.state.set_ready(true);
         }

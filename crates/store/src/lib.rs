@@ -47,6 +47,7 @@ pub mod nodes;
 pub mod oidc;
 pub mod outbox;
 pub mod ownership;
+pub mod placements;
 pub mod policies;
 pub mod prediction_log;
 pub mod printed;

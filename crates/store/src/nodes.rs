@@ -3,17 +3,45 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use domain::{ModelName, NodeId, ReplicaState, Timestamp, VersionId, rollout};
+use domain::{
+    ModelName, NodeId, ReplicaState, Runtime, Timestamp, VersionId, rollout, serving::Isolation,
+};
 
 use crate::{Database, Error, Result, outbox};
+
+/// What a node says of itself with each beat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// The machine that it runs on.
+    pub host: String,
+    /// Where other nodes reach it by HTTP; empty where they do not.
+    pub url: String,
+    /// Where they reach it by gRPC.
+    pub grpc: String,
+    /// The program's version.
+    pub version: String,
+    /// How many cores it has.
+    pub cores: u32,
+    /// How many bytes models may take there.
+    pub memory_bytes: u64,
+}
+
+impl About {
+    /// One of that name, with one core and all the memory that there could be.
+    #[must_use]
+    pub fn host(host: impl Into<String>) -> Self {
+        let (url, grpc, version) = (String::new(), String::new(), String::new());
+        Self { host: host.into(), url, grpc, version, cores: 1, memory_bytes: u64::MAX }
+    }
+}
 
 /// A gateway that holds replicas.
 #[derive(Debug, Clone)]
 pub struct Node {
     /// Its id, new at each start.
     pub id: NodeId,
-    /// The machine that it runs on.
-    pub host: String,
+    /// What it says of itself.
+    pub about: About,
     /// When it started.
     pub started_at: Timestamp,
     /// Until when it counts as alive.
@@ -31,27 +59,70 @@ pub struct Replica {
     pub model: ModelName,
     /// That version's number.
     pub number: i32,
-    /// How far it has come.
-    pub state: ReplicaState,
-    /// Why it failed.
-    pub reason: Option<String>,
+    /// What runs it.
+    pub runtime: Runtime,
+    /// What its node says of it.
+    pub report: Report,
     /// When it was last reported.
     pub updated_at: Timestamp,
+}
+
+/// What a node says of a replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// How far it has come.
+    pub state: ReplicaState,
+    /// Why it failed, or why it runs where it does.
+    pub reason: Option<String>,
+    /// How much memory it takes.
+    pub bytes: u64,
+    /// Where it runs; absent while it is not loaded, and where a server of others runs it.
+    pub isolation: Option<Isolation>,
+}
+
+impl Report {
+    /// Of one that has come so far and takes nothing.
+    #[must_use]
+    pub const fn of(state: ReplicaState, reason: Option<String>) -> Self {
+        Self { state, reason, bytes: 0, isolation: None }
+    }
+
+    pub(crate) fn read(
+        version: uuid::Uuid,
+        (state, isolation): (&str, Option<&str>),
+        reason: Option<String>,
+        bytes: i64,
+    ) -> Result<Self> {
+        let wrong = |column| move |_| Error::inconsistent("replicas", column, version);
+        Ok(Self {
+            state: state.parse().map_err(wrong("state"))?,
+            reason,
+            bytes: bytes.unsigned_abs(),
+            isolation: isolation.map(str::parse).transpose().map_err(wrong("isolation"))?,
+        })
+    }
 }
 
 /// Says that a node is alive for another while; its first beat makes it known. Bookkeeping.
 ///
 /// # Errors
 /// The database is away.
-pub async fn beat(database: &Database, id: NodeId, host: &str, lease: TimeDelta) -> Result<()> {
+pub async fn beat(database: &Database, id: NodeId, about: &About, lease: TimeDelta) -> Result<()> {
+    let About { host, url, grpc, version, cores, memory_bytes } = about;
     let now = database.now();
     sqlx::query!(
-        "INSERT INTO nodes (id, host, started_at, leased_until) VALUES ($1, $2, $3, $4)
+        "INSERT INTO nodes (id, host, started_at, leased_until, url, grpc, version, cores, memory_bytes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (id) DO UPDATE SET leased_until = excluded.leased_until",
         id.0,
         host,
         now,
-        now + lease
+        now + lease,
+        url,
+        grpc,
+        version,
+        i32::try_from(*cores).unwrap_or(i32::MAX),
+        signed(*memory_bytes)
     )
     .execute(database.pool())
     .await?;
@@ -86,10 +157,10 @@ pub async fn report(
     database: &Database,
     node: NodeId,
     version: VersionId,
-    state: ReplicaState,
-    reason: Option<&str>,
+    report: &Report,
 ) -> Result<()> {
-    if state == ReplicaState::Stopped {
+    let Report { state, reason, bytes, isolation } = report;
+    if *state == ReplicaState::Stopped {
         sqlx::query!(
             "DELETE FROM replicas WHERE node_id = $1 AND version_id = $2",
             node.0,
@@ -100,16 +171,19 @@ pub async fn report(
     } else {
         // The node or the version may be gone by now: then there is nothing to report.
         sqlx::query!(
-            "INSERT INTO replicas (node_id, version_id, state, reason, updated_at)
-             SELECT nodes.id, model_versions.id, $3, $4, $5 FROM nodes, model_versions
+            "INSERT INTO replicas (node_id, version_id, state, reason, updated_at, bytes, isolation)
+             SELECT nodes.id, model_versions.id, $3, $4, $5, $6, $7 FROM nodes, model_versions
              WHERE nodes.id = $1 AND model_versions.id = $2
              ON CONFLICT (node_id, version_id)
-             DO UPDATE SET state = excluded.state, reason = excluded.reason, updated_at = excluded.updated_at",
+             DO UPDATE SET state = excluded.state, reason = excluded.reason, updated_at = excluded.updated_at,
+                           bytes = excluded.bytes, isolation = excluded.isolation",
             node.0,
             version.0,
             state.as_str(),
-            reason,
-            database.now()
+            reason.as_deref(),
+            database.now(),
+            signed(*bytes),
+            isolation.map(Isolation::as_str)
         )
         .execute(database.pool())
         .await?;
@@ -123,7 +197,8 @@ pub async fn report(
 /// The database is away.
 pub async fn list(database: &Database) -> Result<Vec<Node>> {
     let rows = sqlx::query!(
-        "SELECT id, host, started_at, leased_until FROM nodes WHERE leased_until > $1 ORDER BY started_at, id",
+        "SELECT id, host, started_at, leased_until, url, grpc, version, cores, memory_bytes
+         FROM nodes WHERE leased_until > $1 ORDER BY started_at, id",
         database.now()
     )
     .fetch_all(database.pool())
@@ -132,7 +207,14 @@ pub async fn list(database: &Database) -> Result<Vec<Node>> {
         .into_iter()
         .map(|row| Node {
             id: NodeId(row.id),
-            host: row.host,
+            about: About {
+                host: row.host,
+                url: row.url,
+                grpc: row.grpc,
+                version: row.version,
+                cores: row.cores.unsigned_abs(),
+                memory_bytes: row.memory_bytes.unsigned_abs(),
+            },
             started_at: row.started_at,
             leased_until: row.leased_until,
         })
@@ -145,7 +227,8 @@ pub async fn list(database: &Database) -> Result<Vec<Node>> {
 /// The database is away.
 pub async fn replicas(database: &Database) -> Result<Vec<Replica>> {
     let rows = sqlx::query!(
-        "SELECT r.node_id, r.version_id, m.name AS model, v.number, r.state, r.reason, r.updated_at
+        "SELECT r.node_id, r.version_id, m.name AS model, v.number, v.runtime, r.state, r.reason, r.updated_at,
+                r.bytes, r.isolation
          FROM replicas r
          JOIN nodes ON nodes.id = r.node_id
          JOIN model_versions v ON v.id = r.version_id
@@ -166,11 +249,13 @@ pub async fn replicas(database: &Database) -> Result<Vec<Replica>> {
                     .parse()
                     .map_err(|_| Error::inconsistent("models", "name", row.version_id))?,
                 number: row.number,
-                state: row
-                    .state
-                    .parse()
-                    .map_err(|_| Error::inconsistent("replicas", "state", row.version_id))?,
-                reason: row.reason,
+                runtime: read_runtime(&row.runtime, row.version_id)?,
+                report: Report::read(
+                    row.version_id,
+                    (&row.state, row.isolation.as_deref()),
+                    row.reason,
+                    row.bytes,
+                )?,
                 updated_at: row.updated_at,
             })
         })
@@ -181,21 +266,18 @@ pub async fn replicas(database: &Database) -> Result<Vec<Replica>> {
 ///
 /// # Errors
 /// The database is away.
-pub async fn reported(
-    database: &Database,
-    node: NodeId,
-) -> Result<BTreeMap<VersionId, rollout::Replica>> {
-    let rows =
-        sqlx::query!("SELECT version_id, state, reason FROM replicas WHERE node_id = $1", node.0)
-            .fetch_all(database.pool())
-            .await?;
+pub async fn reported(database: &Database, node: NodeId) -> Result<BTreeMap<VersionId, Report>> {
+    let rows = sqlx::query!(
+        "SELECT version_id, state, reason, bytes, isolation FROM replicas WHERE node_id = $1",
+        node.0
+    )
+    .fetch_all(database.pool())
+    .await?;
     rows.into_iter()
         .map(|row| {
-            let state = row
-                .state
-                .parse()
-                .map_err(|_| Error::inconsistent("replicas", "state", row.version_id))?;
-            Ok((VersionId(row.version_id), rollout::Replica { state, reason: row.reason }))
+            let is = (row.state.as_str(), row.isolation.as_deref());
+            let report = Report::read(row.version_id, is, row.reason, row.bytes)?;
+            Ok((VersionId(row.version_id), report))
         })
         .collect()
 }
@@ -210,9 +292,19 @@ pub async fn observe(database: &Database) -> Result<rollout::Observed> {
         .await?
         .into_iter()
         .map(|replica| {
-            let seen = rollout::Replica { state: replica.state, reason: replica.reason };
+            let Report { state, reason, .. } = replica.report;
+            let seen = rollout::Replica { state, reason };
             ((replica.node, replica.version), seen)
         })
         .collect();
     Ok(rollout::Observed { live_nodes, replicas })
+}
+
+pub(crate) fn read_runtime(runtime: &str, version: uuid::Uuid) -> Result<Runtime> {
+    runtime.parse().map_err(|_| Error::inconsistent("model_versions", "runtime", version))
+}
+
+/// As a column holds it.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,8 @@
 //! Releases: what an endpoint served, serves and is about to serve. Their list is who was live when.
 
 use domain::{
-    Actor, Cursor, EndpointId, EndpointRef, Limit, ModelName, Page, ReleaseState, RequestId,
-    Timestamp, VersionId, WeightedVersion, rollout, serving::Settings,
+    Actor, Cursor, EndpointId, EndpointRef, Limit, ModelName, NodeId, Page, ReleaseState,
+    RequestId, Timestamp, VersionId, WeightedVersion, rollout, serving::Settings,
 };
 use serde_json::{Value, json};
 
@@ -340,6 +340,11 @@ pub struct Progressing {
 pub async fn progressing(database: &Database) -> Result<Vec<Progressing>> {
     let rows = sqlx::query!(
         r#"SELECT e.name, e.env, r.endpoint_id, r.number, r.created_at, r.deadline_seconds,
+                  (r.serving->>'nodes')::integer AS nodes,
+                  ARRAY(SELECT node_id FROM placements p
+                        WHERE p.endpoint_id = r.endpoint_id AND p.number = r.number) AS "placed!",
+                  (SELECT reason FROM placement_waits w
+                   WHERE w.endpoint_id = r.endpoint_id AND w.number = r.number) AS waits,
                   ARRAY(SELECT version_id FROM release_versions rv
                         WHERE rv.endpoint_id = r.endpoint_id AND rv.number = r.number) AS "versions!"
            FROM releases r JOIN endpoints e ON e.id = r.endpoint_id
@@ -362,6 +367,11 @@ pub async fn progressing(database: &Database) -> Result<Vec<Progressing>> {
                     versions: row.versions.into_iter().map(VersionId).collect(),
                     started_at: row.created_at,
                     progress_deadline: chrono::TimeDelta::seconds(row.deadline_seconds.into()),
+                    placed: row.nodes.map(|wanted| rollout::Placed {
+                        wanted: wanted.unsigned_abs() as usize,
+                        nodes: row.placed.into_iter().map(NodeId).collect(),
+                        reason: row.waits,
+                    }),
                 },
             })
         })

@@ -1,15 +1,19 @@
 //! What gateways must hold and answer: read whole, as often as anything changes.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use domain::{
-    Batching, EndpointId, EndpointRef, FilePath, ModelName, Runtime, Signature, SubjectId,
+    Batching, EndpointId, EndpointRef, FilePath, ModelName, NodeId, Runtime, Signature, SubjectId,
     VersionId, WeightedVersion,
     access::Target,
     capture,
     python::{Lock, PythonModel},
     serving::{Isolation, Settings},
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{Database, Error, Result, access, environments, versions};
@@ -25,12 +29,37 @@ pub struct Route {
     pub team: Option<SubjectId>,
     /// The live release; absent before the first one completes.
     pub live: Option<Live>,
+    /// Whether this node is to hold the live release, should there be one.
+    pub is_here: bool,
+    /// Who else holds the live release, or the first one that is on its way; absent where all nodes are to.
+    pub elsewhere: Option<Elsewhere>,
     /// The versions that aliases of the endpoint's model point to, by their names.
     pub aliases: Arc<BTreeMap<String, i32>>,
-    /// The versions of the release that is on its way, to be loaded beside; empty where none is.
+    /// The versions of the release that is on its way, to be loaded beside; empty where none is, or other
+    /// nodes are to hold it.
     pub target: Vec<VersionId>,
     /// What is captured of its predictions.
     pub capture: capture::Settings,
+}
+
+/// A release that some nodes hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Elsewhere {
+    /// Its versions' numbers.
+    pub versions: Vec<i32>,
+    /// The other nodes that are alive and ready for it.
+    pub holders: Vec<Holder>,
+}
+
+/// A node that others reach.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Holder {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it is reached by HTTP.
+    pub url: String,
+    /// Where it is reached by gRPC.
+    pub grpc: String,
 }
 
 /// A release that answers.
@@ -52,14 +81,15 @@ impl Route {
     }
 }
 
-/// All endpoints, those without a live release too.
+/// All endpoints as that node is to serve them, those without a live release too.
 ///
 /// # Errors
 /// The database is away.
-pub async fn routes(database: &Database) -> Result<Vec<Route>> {
+pub async fn routes(database: &Database, node: NodeId) -> Result<Vec<Route>> {
     let rows = sqlx::query!(
         r#"SELECT e.id, e.name, e.env, e.team_id, e.live_release,
                   (SELECT serving FROM releases WHERE endpoint_id = e.id AND number = e.live_release) AS serving,
+                  is_placed(e.id, e.live_release, $1) AS "is_here!",
                   (SELECT coalesce(jsonb_object_agg(a.alias, v.number), '{}')
                    FROM aliases a JOIN model_versions v ON v.id = a.version_id
                    WHERE a.model_id = e.model_id) AS "aliases!",
@@ -68,13 +98,16 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                    FROM release_versions WHERE endpoint_id = e.id AND number = e.live_release) AS "live!",
                   ARRAY(SELECT version_id FROM release_versions
                         WHERE endpoint_id = e.id AND number = e.target_release
-                          AND e.target_release IS DISTINCT FROM e.live_release) AS "target!",
+                          AND e.target_release IS DISTINCT FROM e.live_release
+                          AND is_placed(e.id, e.target_release, $1)) AS "target!",
                   (SELECT to_jsonb(c) FROM endpoint_capture c WHERE c.endpoint_id = e.id) AS capture
-           FROM endpoints e"#
+           FROM endpoints e"#,
+        node.0
     )
     .fetch_all(database.pool())
     .await?;
-    rows.into_iter()
+    let routes = rows
+        .into_iter()
         .map(|row| {
             let id = || format!("{}.{}", row.name, row.env);
             let wrong = |_| Error::inconsistent("endpoints", "name", id());
@@ -97,12 +130,54 @@ pub async fn routes(database: &Database) -> Result<Vec<Route>> {
                 },
                 team: row.team_id.map(SubjectId),
                 live,
+                is_here: row.is_here,
+                elsewhere: None,
                 aliases: Arc::new(aliases),
                 target: row.target.into_iter().map(VersionId).collect(),
                 capture: crate::capture::settings(row.capture, id)?,
             })
         })
-        .collect()
+        .collect::<Result<Vec<Route>>>()?;
+    with_holders(database, node, routes).await
+}
+
+/// The routes, with who else holds those that not all nodes are to.
+async fn with_holders(
+    database: &Database,
+    node: NodeId,
+    mut routes: Vec<Route>,
+) -> Result<Vec<Route>> {
+    let rows = sqlx::query!(
+        r#"SELECT e.id, ARRAY(SELECT v.number FROM release_versions rv JOIN model_versions v ON v.id = rv.version_id
+                              WHERE rv.endpoint_id = r.endpoint_id AND rv.number = r.number
+                              ORDER BY rv.weight DESC, v.id) AS "versions!",
+                  (SELECT coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'url', n.url, 'grpc', n.grpc) ORDER BY n.id), '[]')
+                   FROM placements p JOIN nodes n ON n.id = p.node_id
+                   WHERE p.endpoint_id = r.endpoint_id AND p.number = r.number
+                     AND n.id <> $1 AND n.leased_until > $2 AND n.url <> ''
+                     AND (jsonb_typeof(r.serving->'on_demand') = 'object' AND e.live_release IS NOT NULL
+                          OR NOT EXISTS (SELECT FROM release_versions rv
+                                         LEFT JOIN replicas h ON h.version_id = rv.version_id AND h.node_id = n.id
+                                         WHERE rv.endpoint_id = r.endpoint_id AND rv.number = r.number
+                                           AND h.state IS DISTINCT FROM 'ready'))) AS "holders!"
+           FROM endpoints e JOIN releases r
+             ON r.endpoint_id = e.id AND r.number = coalesce(e.live_release, e.target_release)
+           WHERE r.serving->>'nodes' IS NOT NULL"#,
+        node.0,
+        database.now()
+    )
+    .fetch_all(database.pool())
+    .await?;
+    let mut elsewhere = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let holders = serde_json::from_value(row.holders)
+            .map_err(|_| Error::inconsistent("placements", "node_id", row.id))?;
+        elsewhere.insert(EndpointId(row.id), Elsewhere { versions: row.versions, holders });
+    }
+    for route in &mut routes {
+        route.elsewhere = elsewhere.remove(&route.id);
+    }
+    Ok(routes)
 }
 
 /// How requests share runs, of those of these versions for which that was set.

@@ -31,7 +31,8 @@ async fn what_is_written_after_somebody_gave_up_is_not_in_their_transaction() {
             }
         }
         let node = NodeId::new();
-        nodes::beat(&database, node, "host", TimeDelta::hours(1)).await.unwrap();
+        let about = nodes::About::host("host");
+        nodes::beat(&database, node, &about, TimeDelta::hours(1)).await.unwrap();
         let known = nodes::list(test.database()).await.unwrap();
         assert!(known.iter().any(|known| known.id == node), "given up after {looks} looks");
         database.close().await;

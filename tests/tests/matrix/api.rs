@@ -429,6 +429,7 @@ fn ownership() -> Vec<Row> {
 fn platform() -> Vec<Row> {
     vec![
         ask("GET /api/v1/nodes"),
+        ask("GET /api/v1/replicas"),
         ask("GET /api/v1/settings"),
         ask("GET /api/v1/settings/{setting}").param("setting", "not-there"),
         send("PUT /api/v1/settings/{setting}", r#"{"value": "x"}"#).param("setting", "not-there"),

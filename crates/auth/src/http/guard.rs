@@ -29,7 +29,7 @@ use super::{
     Proxies,
     sigv4::{self, Signature},
 };
-use crate::{Access, Authenticator, Caller, Identity, Limiter, Origin};
+use crate::{Access, Authenticator, Caller, FORWARDED, Identity, Limiter, Origin};
 
 /// The cookie of sessions.
 pub(super) const COOKIE: &str = "bottega_session";
@@ -40,6 +40,9 @@ const CSRF: &str = "x-csrf-token";
 /// What tells for whom a service account acts.
 const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-bottega-on-behalf-of");
 
+/// What another node says of a request that it hands on.
+const HANDED_ON: HeaderName = HeaderName::from_static(FORWARDED);
+
 /// Where AWS's clients call.
 const SIGNED: &str = "/endpoints/";
 
@@ -49,6 +52,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Parameters of a query that others know for tokens.
 const TOKENS_IN_URLS: [&str; 3] = ["token", "access_token", "api_key"];
 
+/// Has requests answered by another process, which asks who sends them and counts them.
+pub trait Elsewhere: Send + Sync {
+    /// Whether that may be so for any request; asked of each.
+    fn is_asked(&self) -> bool;
+
+    /// The answer of another process, or nothing for a request that is answered here.
+    fn answer<'a>(
+        &'a self,
+        request: &'a mut ServiceRequest,
+        origin: Origin,
+    ) -> LocalBoxFuture<'a, Option<HttpResponse>>;
+}
+
 /// What the guard needs to know.
 pub struct Gate {
     authenticator: Arc<Authenticator>,
@@ -57,6 +73,7 @@ pub struct Gate {
     /// The longest body that is read to check a signature; absent: signed requests are not taken.
     signed: Option<usize>,
     limited: Option<fn(&HttpRequest, &Caller, &Problem)>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
     is_open: fn(&Method, &str) -> bool,
     refusal: fn(&str, Problem) -> HttpResponse,
 }
@@ -70,8 +87,16 @@ impl Gate {
         is_open: fn(&Method, &str) -> bool,
         refusal: fn(&str, Problem) -> HttpResponse,
     ) -> Self {
-        let (limiter, proxies, signed, limited) = (None, Proxies::default(), None, None);
-        Self { authenticator, limiter, proxies, signed, limited, is_open, refusal }
+        Self {
+            authenticator,
+            proxies: Proxies::default(),
+            limiter: None,
+            signed: None,
+            limited: None,
+            elsewhere: None,
+            is_open,
+            refusal,
+        }
     }
 
     /// Takes requests to SageMaker's runtime that are signed by SigV4, with bodies up to this limit.
@@ -92,24 +117,50 @@ impl Gate {
         Self { limited: Some(limited), ..self }
     }
 
+    /// Hands requests on that are answered by other processes, and believes those what they say of requests
+    /// that they hand on.
+    #[must_use]
+    pub fn handing_on(self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        Self { elsewhere: Some(elsewhere), ..self }
+    }
+
     /// Takes the word of these proxies for where a request comes from.
     #[must_use]
     pub fn trusting(self, proxies: Proxies) -> Self {
         Self { proxies, ..self }
     }
 
-    /// Lets a request through, with who sends it; nobody does where the path is open.
-    async fn admit(&self, request: &mut ServiceRequest) -> Result<(), Problem> {
+    /// Where a request comes from, and whether another process handed it on.
+    fn origin(&self, request: &ServiceRequest) -> Result<(Origin, bool), Problem> {
+        let handed_on = self.elsewhere.as_ref().and_then(|_| request.headers().get(&HANDED_ON));
+        if let Some(claim) = handed_on {
+            let claim = claim.to_str().unwrap_or_default();
+            let origin = self.authenticator.forwarded(request.method().as_str(), claim)?;
+            return Ok((origin, true));
+        }
         let peer = request.peer_addr().map(|peer| peer.ip());
-        let origin = self.proxies.origin(peer, request.headers())?;
+        Ok((self.proxies.origin(peer, request.headers())?, false))
+    }
+
+    /// Lets a request through, with who sends it; nobody does where the path is open. Or answers it, if
+    /// another process does.
+    async fn admit(&self, request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Problem> {
+        let (origin, is_handed_on) = self.origin(request)?;
+        if let Some(elsewhere) = &self.elsewhere
+            && elsewhere.is_asked()
+            && !is_handed_on
+            && let Some(answer) = elsewhere.answer(request, origin).await
+        {
+            return Ok(Some(answer));
+        }
         refuse_token_in_url(request.query_string())?;
         if (self.is_open)(request.method(), request.path()) {
             request.extensions_mut().insert(origin);
-            return Ok(());
+            return Ok(None);
         }
         let caller = self.caller(request, origin).await?;
         request.extensions_mut().insert(caller);
-        Ok(())
+        Ok(None)
     }
 
     async fn caller(
@@ -293,9 +344,11 @@ where
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let (service, gate) = (Rc::clone(&self.service), Arc::clone(&self.gate));
         Box::pin(async move {
-            if let Err(problem) = gate.admit(&mut request).await {
-                let refusal = (gate.refusal)(request.path(), problem);
-                return Ok(request.into_response(refusal).map_into_right_body());
+            let admitted = gate.admit(&mut request).await;
+            let answer =
+                admitted.unwrap_or_else(|problem| Some((gate.refusal)(request.path(), problem)));
+            if let Some(answer) = answer {
+                return Ok(request.into_response(answer).map_into_right_body());
             }
             let answer = service.call(request).await?;
             if let Some(spent) = answer.response().extensions().get::<Spent>()

@@ -20,7 +20,7 @@ mod usage;
 
 use utoipa_actix_web::service_config::ServiceConfig;
 
-pub use guard::{Gate, Guard, actor};
+pub use guard::{Elsewhere, Gate, Guard, actor};
 pub use jwt::well_known;
 pub use oidc::OPEN;
 pub use proxies::Proxies;

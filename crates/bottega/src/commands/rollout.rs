@@ -52,6 +52,7 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
         ("state", "/state"),
         ("step", "/step"),
         ("weights", "/weights"),
+        ("waiting", "/waiting"),
     ];
     Ok(output.object(&rollout, &fields))
 }

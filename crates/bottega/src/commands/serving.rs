@@ -8,7 +8,7 @@ use std::{
 
 use domain::{
     ModelRef, VersionSelector,
-    serving::{BodyLimit, Idle, MaxQueue, Timeout},
+    serving::{BodyLimit, Idle, MaxQueue, Nodes, Timeout},
 };
 use serde_json::{Map, Value, json};
 
@@ -47,6 +47,9 @@ pub struct ServingOptions {
     /// Where ONNX versions run: in the node's process, or in one of their own, confined
     #[arg(long, value_name = "in-process|process", value_parser = ["in-process", "process"])]
     isolation: Option<String>,
+    /// How many nodes hold the versions: those with the most free memory, or all
+    #[arg(long, value_name = "all|COUNT")]
+    nodes: Option<OnNodes>,
     /// Replicas on each node: 1, or 0..1 to load versions when they are asked for
     #[arg(long, value_name = "MIN..MAX")]
     replicas: Option<Replicas>,
@@ -83,6 +86,23 @@ impl FromStr for Replicas {
             "0..1" => Ok(Self::OnDemand),
             _ => Err("expected 1 or 0..1: each node holds one replica, and more nodes hold more"),
         }
+    }
+}
+
+/// How many nodes hold a version.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct OnNodes(Option<Nodes>);
+
+impl FromStr for OnNodes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "all" {
+            return Ok(Self(None));
+        }
+        let number =
+            text.parse::<i64>().map_err(|_| "expected `all` or a number from 1 to 1000")?;
+        number.try_into().map(|nodes| Self(Some(nodes)))
     }
 }
 
@@ -166,6 +186,9 @@ impl ServingOptions {
         }
         if let Some(most) = &self.max_queue {
             serving.insert("max_queue".to_owned(), json!(most));
+        }
+        if let Some(OnNodes(nodes)) = self.nodes {
+            serving.insert("nodes".to_owned(), json!(nodes));
         }
         if let Some(file) = &self.hooks {
             serving.insert("hooks".to_owned(), hooks(file)?);
@@ -343,6 +366,7 @@ mod tests {
             "--max-queue=200",
             "--replicas=0..1",
             "--idle=30m",
+            "--nodes=2",
         ])
         .unwrap_or_else(|refused| panic!("{refused:?}"));
         assert_eq!(asked.model, Some(("split", "fraud".to_owned())));
@@ -353,6 +377,7 @@ mod tests {
             "body_limit": "8MiB",
             "max_queue": 200,
             "on_demand": {"idle": "30m"},
+            "nodes": 2,
             "routing": {
                 "sticky": {"header": "x-user"},
                 "rules": [
@@ -401,6 +426,8 @@ mod tests {
         assert!(asked(&["--without=shadow", "--shadow=fraud/1"]).is_err());
         let always = asked(&["--replicas=1"]).ok().unwrap();
         assert_eq!(Value::Object(always.serving), json!({"on_demand": null}));
+        let everywhere = asked(&["--nodes=all"]).ok().unwrap();
+        assert_eq!(Value::Object(everywhere.serving), json!({"nodes": null}));
     }
 
     #[test]

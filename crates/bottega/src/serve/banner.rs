@@ -18,8 +18,10 @@ const SAMPLE_REQUEST: &str = "tests/models/data/breast_cancer.example.json";
 
 /// Where we listen.
 pub struct Addresses {
-    http: SocketAddr,
-    grpc: Option<SocketAddr>,
+    /// HTTP.
+    pub http: SocketAddr,
+    /// gRPC, where it is served.
+    pub grpc: Option<SocketAddr>,
 }
 
 impl Addresses {

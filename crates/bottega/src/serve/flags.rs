@@ -112,10 +112,18 @@ pub struct Flags {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model_cache_bytes: Option<u64>,
-    /// How much memory models may take before those loaded on demand are unloaded [default: half of the machine's]
+    /// How much memory models may take: what is placed on this node, and beyond it what is loaded on demand is unloaded [default: half of the machine's]
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     model_memory_bytes: Option<u64>,
+    /// Where other nodes reach this one [default: where it listens, by the machine's name if that is everywhere]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advertise_url: Option<String>,
+    /// Where other nodes reach this one by gRPC [default: where it listens]
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advertise_grpc: Option<String>,
     /// How long a prediction may take [default: 30s]
     #[arg(long, value_name = "DURATION")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -67,7 +67,8 @@ pub fn start(
     let proxies = settings.trusted_proxies.as_deref().map(str::parse).transpose()?;
     let gate = Gate::new(authenticator, is_open, refusal).trusting(proxies.unwrap_or_default());
     let mut gate = gate.limited(Arc::clone(&services.limiter));
-    if services.gateway.is_some() {
+    if let Some(gateway) = &services.gateway {
+        gate = gate.handing_on(Arc::new(gateway::Forwarder::new(gateway.clone())));
         gate = gate.taking_signed(settings.max_body_bytes).telling(gateway::limited);
     }
     let guard = Guard::new(gate);

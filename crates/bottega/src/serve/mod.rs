@@ -12,6 +12,7 @@ mod health;
 mod http;
 mod identity;
 mod log;
+mod node;
 mod oidc;
 pub mod onnxruntime;
 mod platform;
@@ -99,7 +100,7 @@ async fn serve_on(
     shutdown: &mut Shutdown,
 ) -> Result<ExitCode, Failure> {
     let addresses = banner::Addresses::of(&http, grpc.as_ref()).map_err(Failure::io)?;
-    let services = Services::of(platform, settings, roles)?;
+    let services = Services::of(platform, settings, roles, &addresses)?;
     let (stop, work) = (CancellationToken::new(), TaskTracker::new());
     // What answers ends before what it stands on.
     let (closing, calls) = (CancellationToken::new(), TaskTracker::new());

@@ -24,7 +24,9 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    Roles, onnxruntime,
+    Roles,
+    banner::Addresses,
+    node, onnxruntime,
     platform::{Platform, refused},
     python,
     urls::check_url,
@@ -93,7 +95,12 @@ pub struct Services {
 
 impl Services {
     /// Puts the roles together.
-    pub fn of(platform: &Platform, settings: &Settings, roles: Roles) -> Result<Self, Failure> {
+    pub fn of(
+        platform: &Platform,
+        settings: &Settings,
+        roles: Roles,
+        at: &Addresses,
+    ) -> Result<Self, Failure> {
         let mut metrics = Registry::default();
         let http_metrics = HttpMetrics::register(&mut metrics);
         platform.trail.register(&mut metrics);
@@ -162,10 +169,9 @@ impl Services {
                 cache: Arc::clone(&cache),
                 remote: Arc::clone(&remote),
                 settings: gateway::Settings {
-                    host: host(),
+                    node: node::about(settings, at)?,
                     body_limit: settings.max_body_bytes,
                     deadline: settings.request_timeout,
-                    memory: settings.model_memory_bytes.unwrap_or_else(half_of_memory),
                     replica: ReplicaOptions {
                         queue_time: settings.queue_time,
                         ..ReplicaOptions::default()
@@ -359,14 +365,6 @@ fn decode_example(example: &Value, signature: &Signature) -> Result<Vec<Tensor>,
     protocol::v2::json::decode(&body, signature).map(|request| request.inputs)
 }
 
-/// What this machine is called, for people.
-fn host() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "localhost".to_owned())
-}
-
 /// Takes over within a moment who may call, and who may no more.
 async fn refresh_identities(services: Services, stop: CancellationToken) {
     let mut listener = Listener::new(&services.database);
@@ -444,12 +442,4 @@ async fn keep_signing_keys(services: Services, stop: CancellationToken) {
             }
         }
     }
-}
-
-/// Half of the machine's memory; all there could be where the machine does not say.
-fn half_of_memory() -> u64 {
-    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = told.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib: Option<u64> = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    kib.map_or(u64::MAX, |kib| kib * 512)
 }

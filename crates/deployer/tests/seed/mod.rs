@@ -168,6 +168,11 @@ impl World {
 
     /// Gives an endpoint a release of one version, making the endpoint if it is not there.
     pub async fn deploy(&self, endpoint: &str, version: &Version) {
+        self.deploy_with(endpoint, version, json!({})).await;
+    }
+
+    /// The same, served so.
+    pub async fn deploy_with(&self, endpoint: &str, version: &Version, serving: serde_json::Value) {
         let by = Actor::user("ana");
         let endpoint: EndpointRef = endpoint.parse().unwrap();
         let target = endpoints::Target::Pinned(version.model_id, version.id);
@@ -180,7 +185,7 @@ impl World {
         let request = RequestId::new();
         let new = releases::New {
             versions: &shares,
-            serving: &domain::serving::Settings::default(),
+            serving: &serde_json::from_value(serving).unwrap(),
             reason: None,
             by: &by,
             request: &request,
@@ -192,13 +197,20 @@ impl World {
     /// A gateway that is alive for ten seconds.
     pub async fn node(&self) -> NodeId {
         let node = NodeId::new();
-        nodes::beat(&self.state.database, node, "host", TimeDelta::seconds(10)).await.unwrap();
+        self.beat(node, u64::MAX).await;
         node
     }
 
+    /// A sign of life of one that has so much memory for models.
+    pub async fn beat(&self, node: NodeId, memory_bytes: u64) {
+        let about = nodes::About { memory_bytes, ..nodes::About::host("host") };
+        nodes::beat(&self.state.database, node, &about, TimeDelta::seconds(10)).await.unwrap();
+    }
+
     pub async fn report(&self, node: NodeId, version: VersionId, state: ReplicaState) {
-        let reason = (state == ReplicaState::Failed).then_some("no such operator");
-        nodes::report(&self.state.database, node, version, state, reason).await.unwrap();
+        let reason = (state == ReplicaState::Failed).then(|| "no such operator".to_owned());
+        let report = nodes::Report::of(state, reason);
+        nodes::report(&self.state.database, node, version, &report).await.unwrap();
     }
 
     pub async fn endpoint(&self, endpoint: &str) -> endpoints::Endpoint {

@@ -38,6 +38,9 @@ pub type MaxQueue = Bounded<1, 1_024>;
 /// How long an endpoint that is loaded on demand stays without requests: 1 s to 30 days.
 pub type Idle = Span<1_000, 2_592_000_000>;
 
+/// How many nodes hold a release: 1 to 1000.
+pub type Nodes = Bounded<1, 1_000>;
+
 /// What a request meets that comes for an endpoint whose versions are not loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -95,6 +98,9 @@ pub struct Settings {
     /// Absent: its versions are loaded for as long as it is live.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_demand: Option<OnDemand>,
+    /// How many nodes hold its versions; absent: all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Nodes>,
     /// Where its ONNX versions run; absent: as each of them says, else as the node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isolation: Option<Isolation>,
@@ -178,7 +184,7 @@ mod tests {
             json!({}),
             json!({"timeout": "2s"}),
             json!({"timeout": "2s", "body_limit": "8MiB", "max_queue": 200}),
-            json!({"isolation": "process"}),
+            json!({"nodes": 2, "isolation": "process"}),
             json!({"on_demand": {"cold": "wait"}}),
             json!({"on_demand": {"cold": "refuse", "idle": "30m"}}),
             json!({"timeout": "250ms", "routing": {"sticky": {"header": "x-user"}}}),
@@ -212,6 +218,7 @@ mod tests {
             (json!({"body_limit": "99999999999999999999PiB"}), "4KiB to 16GiB"),
             (json!({"max_queue": 0}), "1 to 1024"),
             (json!({"max_queue": 1025}), "1 to 1024"),
+            (json!({"nodes": 0}), "1 to 1000"),
             (json!({"on_demand": {"cold": "freeze"}}), "unknown variant `freeze`"),
             (json!({"on_demand": {"idle": "10ms"}}), "1s to 30d"),
             (json!({"timeout": "11m"}), "1ms to 10m"),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use auth::{Caller, Permit, Verb, verbs};
+use auth::{Caller, FORWARDED, Origin, Permit, Verb, verbs};
 use domain::{ErrorCode, Problem, RequestId, capture::Protocol};
 use rest::TraceParent;
 use tonic::{
@@ -10,7 +10,7 @@ use tonic::{
     metadata::{MetadataKey, MetadataMap, MetadataValue},
 };
 
-use super::status::status;
+use super::{forward::Channels, status::status};
 use crate::{
     Headers, State, admission::admit, refusal::text as text_of, repository::Unsupported,
     spans::Traced, told,
@@ -22,6 +22,7 @@ const REQUEST_ID: &str = "x-request-id";
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) state: State,
+    pub(super) channels: Channels,
 }
 
 /// A call under way: who calls is known, and every answer will carry the call's id.
@@ -38,7 +39,7 @@ pub(super) struct Call<'a> {
 
 impl Service {
     pub(super) fn new(state: State) -> Self {
-        Self { state }
+        Self { state, channels: Channels::default() }
     }
 
     pub(super) async fn call<T>(&self, method: &'static str, request: &Request<T>) -> Call<'_> {
@@ -56,7 +57,10 @@ impl Service {
     ) -> Call<'_> {
         let id = text(metadata, REQUEST_ID).and_then(RequestId::from_caller).unwrap_or_default();
         let mut limited = None;
-        let caller = self.caller(metadata, address, id.clone(), &mut limited).await;
+        let caller = match origin(&self.state, method, metadata, address) {
+            Ok(origin) => self.caller(metadata, origin, id.clone(), &mut limited).await,
+            Err(problem) => Err(problem),
+        };
         Call { state: &self.state, method, id, caller, limited, traced: None }
     }
 
@@ -79,14 +83,14 @@ impl Service {
     async fn caller(
         &self,
         metadata: &MetadataMap,
-        address: Option<IpAddr>,
+        origin: Origin,
         id: RequestId,
         limited: &mut Option<Caller>,
     ) -> Result<Caller, Problem> {
         let given = &self.state.given;
         let header = text(metadata, "authorization");
-        let identity = given.authenticator.identify(header, address).await?.settled()?;
-        let caller = Caller::new(identity, address, id);
+        let identity = given.authenticator.identify(header, origin.address).await?.settled()?;
+        let caller = Caller::new(identity, origin, id);
         if let Err(problem) = given.limiter.admit(&caller.actor).await {
             if let Some(spent) = problem.spent() {
                 given.access.over_quota(&caller, spent);
@@ -97,6 +101,22 @@ impl Service {
         match text(metadata, "x-bottega-on-behalf-of") {
             Some(for_whom) => caller.speaking_for(&given.access, for_whom).await,
             None => Ok(caller),
+        }
+    }
+}
+
+/// Where a call comes from: from the connection's other end, or from where the node says that handed it on.
+fn origin(
+    state: &State,
+    method: &str,
+    metadata: &MetadataMap,
+    address: Option<IpAddr>,
+) -> Result<Origin, Problem> {
+    match metadata.get(FORWARDED) {
+        None => Ok(Origin::from(address)),
+        Some(claim) => {
+            let claim = claim.to_str().unwrap_or_default();
+            state.given.authenticator.forwarded(method, claim)
         }
     }
 }

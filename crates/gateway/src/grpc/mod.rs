@@ -3,6 +3,7 @@
 mod call;
 mod connections;
 mod deadline;
+mod forward;
 mod infer;
 mod packed;
 mod service;

@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     call::{Service, text},
     deadline,
+    forward::Client,
     generated::grpc_inference_service_server::GrpcInferenceService,
     infer, stream,
 };
@@ -23,6 +24,20 @@ use crate::{
 /// The version that a caller insists on; an empty text is none.
 fn version(version: &str) -> Result<Option<i32>, Problem> {
     if version.is_empty() { Ok(None) } else { crate::predict::version_number(version).map(Some) }
+}
+
+/// Answers by another node where the endpoint that a message names is held there.
+macro_rules! elsewhere {
+    ($service:ident, $request:ident, $method:literal, $name:ident, $call:ident) => {
+        let named = &$request.get_ref().$name;
+        if let Some(route) = $service.elsewhere(named, $request.metadata()).await {
+            let ask = async |mut client: Client, request| client.$call(request).await;
+            let address = $request.remote_addr().map(|address| address.ip());
+            let (metadata, _, message) = $request.into_parts();
+            let asked = (message, metadata, address);
+            return Box::pin($service.forward(&route, $method, asked, ask)).await;
+        }
+    };
 }
 
 #[tonic::async_trait]
@@ -45,6 +60,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
+        elsewhere!(self, request, "ModelReady", name, model_ready);
         let call = self.call("ModelReady", &request).await;
         let ModelReadyRequest { name, version: asked } = request.into_inner();
         let ready = || {
@@ -70,6 +86,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
+        elsewhere!(self, request, "ModelMetadata", name, model_metadata);
         let call = self.call("ModelMetadata", &request).await;
         let ModelMetadataRequest { name, version: asked } = request.into_inner();
         let show = async {
@@ -83,6 +100,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
+        elsewhere!(self, request, "ModelInfer", model_name, model_infer);
         let mut call = self.call("ModelInfer", &request).await;
         let (metadata, _, request) = request.into_parts();
         let (until, asked_id) = (deadline::until(&metadata), text(&metadata, ASKED_ID));
@@ -106,6 +124,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
+        elsewhere!(self, request, "ModelConfig", name, model_config);
         let call = self.call("ModelConfig", &request).await;
         let ModelConfigRequest { name, version: asked } = request.into_inner();
         let show = async {
@@ -120,6 +139,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<ModelStatisticsRequest>,
     ) -> Result<Response<ModelStatisticsResponse>, Status> {
+        elsewhere!(self, request, "ModelStatistics", name, model_statistics);
         let call = self.call("ModelStatistics", &request).await;
         let ModelStatisticsRequest { name, version: asked } = request.into_inner();
         let show = || {
@@ -150,6 +170,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        elsewhere!(self, request, "RepositoryModelLoad", model_name, repository_model_load);
         let call = self.call("RepositoryModelLoad", &request).await;
         let RepositoryModelLoadRequest { repository_name, model_name, parameters } =
             request.into_inner();
@@ -170,6 +191,7 @@ impl GrpcInferenceService for Service {
         &self,
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        elsewhere!(self, request, "RepositoryModelUnload", model_name, repository_model_unload);
         let call = self.call("RepositoryModelUnload", &request).await;
         let RepositoryModelUnloadRequest { model_name, parameters, .. } = request.into_inner();
         let unload = || {

@@ -11,8 +11,8 @@ use protocol::v2::grpc::messages::{
 };
 use tonic::{Extensions, Request, Status, Streaming, metadata::MetadataMap};
 
-use super::{call::Service, deadline::until, infer::infer};
-use crate::refusal::text;
+use super::{call::Service, deadline::until, forward::Client, infer::infer};
+use crate::{identity::ASKED_ID, refusal::text};
 
 /// Requests of one stream that are under way at once.
 const AT_ONCE: usize = 32;
@@ -31,14 +31,30 @@ pub(super) fn answers(service: Service, request: Request<Streaming<ModelInferReq
         async move {
             let request = request?;
             let (id, model_name) = (request.id.clone(), request.model_name.clone());
-            let mut call = service.call_from("ModelStreamInfer", &metadata, address).await;
-            Ok(match infer(&mut call, request, &metadata, None, until).await {
+            let elsewhere = service.elsewhere(&model_name, &metadata).await;
+            let answer = match elsewhere {
+                Some(route) => {
+                    // Each by itself: requests of one stream may be for endpoints of several nodes.
+                    let mut metadata = metadata.clone();
+                    metadata.remove(ASKED_ID);
+                    let asked = (request, metadata, address);
+                    let ask = async |mut client: Client, request| client.model_infer(request).await;
+                    let answer = Box::pin(service.forward(&route, "ModelInfer", asked, ask)).await;
+                    answer.map_err(|status| status.message().to_owned())
+                }
+                None => {
+                    let mut call = service.call_from("ModelStreamInfer", &metadata, address).await;
+                    let answer = infer(&mut call, request, &metadata, None, until).await;
+                    answer.map_err(|problem| text(&problem))
+                }
+            };
+            Ok(match answer {
                 Ok(answer) => ModelStreamInferResponse {
                     error_message: String::new(),
                     infer_response: Some(answer.into_inner()),
                 },
-                Err(problem) => ModelStreamInferResponse {
-                    error_message: text(&problem),
+                Err(error_message) => ModelStreamInferResponse {
+                    error_message,
                     infer_response: Some(ModelInferResponse {
                         id,
                         model_name,

@@ -95,6 +95,6 @@ pub(super) fn asked_id(headers: &HeaderMap) -> Option<&str> {
     header(headers, &NAME)
 }
 
-fn broken_off() -> Problem {
+pub(super) fn broken_off() -> Problem {
     Problem::new(ErrorCode::Invalid, "the body broke off before its end")
 }

@@ -3,11 +3,14 @@
 mod answer;
 mod body;
 mod encoding;
+pub(crate) mod forward;
 mod refusals;
 mod schema;
 mod scoring;
 mod tensorflow;
 mod v2;
+
+pub use forward::Forwarder;
 
 use actix_web::HttpResponse;
 use domain::{Problem, capture::Protocol};

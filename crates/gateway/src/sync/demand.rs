@@ -24,11 +24,12 @@ impl Keeper {
         demanded(wanted).is_some() && !self.warm.contains(wanted.id)
     }
 
-    pub(super) fn not_cold<'a>(
+    /// Those whose live release is loaded here.
+    pub(super) fn held<'a>(
         &'a self,
         wanted: &'a [serving::Route],
     ) -> impl Iterator<Item = &'a serving::Route> {
-        wanted.iter().filter(|route| !self.is_cold(route))
+        wanted.iter().filter(|route| route.is_here && !self.is_cold(route))
     }
 
     /// Takes in what requests asked for, and lets go of what they do not ask for any more.
@@ -57,7 +58,7 @@ impl Keeper {
 
     /// Lets go of what was asked for longest ago until the others fit.
     fn make_room(&mut self, wanted: &[serving::Route], now: Instant) {
-        let most = self.state.given.settings.memory;
+        let most = self.state.given.settings.node.memory_bytes;
         while self.memory(wanted) > most
             && let Some(endpoint) = self.warm.coldest(now, GRACE)
         {
@@ -67,7 +68,7 @@ impl Keeper {
 
     /// What the versions take that stay.
     fn memory(&self, wanted: &[serving::Route]) -> u64 {
-        let live = live_versions(self.not_cold(wanted));
+        let live = live_versions(self.held(wanted));
         let target = wanted.iter().flat_map(|route| &route.target).copied();
         let kept: HashSet<_> = live.chain(target).collect();
         let bytes = kept.iter().map(|version| match self.slots.get(version) {
@@ -86,7 +87,7 @@ fn demanded(route: &serving::Route) -> Option<(&serving::Live, &domain::serving:
 
 /// How an endpoint is loaded on demand; what is known of its use is kept.
 pub(super) fn of(wanted: &serving::Route, old: Option<&Route>) -> Option<Arc<OnDemand>> {
-    let (_, settings) = demanded(wanted)?;
+    let (_, settings) = demanded(wanted).filter(|_| wanted.is_here)?;
     let old = old.filter(|old| old.endpoint == wanted.id).and_then(|old| old.on_demand.as_ref());
     let known = old.filter(|old| old.settings == *settings);
     Some(known.cloned().unwrap_or_else(|| Arc::new(OnDemand::new(*settings))))

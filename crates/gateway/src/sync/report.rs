@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use domain::{ReplicaState, VersionId, rollout};
-use store::nodes;
+use domain::{ReplicaState, VersionId};
+use store::nodes::{self, Report};
 
 use super::{Keeper, Slot, Trouble};
 use crate::load::Failure;
@@ -17,27 +17,29 @@ impl Keeper {
         for &version in versions {
             let is = self.replica(version);
             if reported.remove(&version).as_ref() != Some(&is) {
-                nodes::report(database, node, version, is.state, is.reason.as_deref()).await?;
+                nodes::report(database, node, version, &is).await?;
             }
         }
         for version in reported.into_keys() {
-            nodes::report(database, node, version, ReplicaState::Stopped, None).await?;
+            let gone = Report::of(ReplicaState::Stopped, None);
+            nodes::report(database, node, version, &gone).await?;
         }
         Ok(())
     }
 
     /// A version as others see it.
-    fn replica(&self, version: VersionId) -> rollout::Replica {
-        let replica = |state| rollout::Replica { state, reason: None };
+    fn replica(&self, version: VersionId) -> Report {
+        let replica = |state| Report::of(state, None);
         match (self.slots.get(&version), self.troubles.get(&version)) {
             (Some(Slot::Ready(served)), _) => {
                 let reason = served.suspicion.map(str::to_owned);
-                rollout::Replica { state: ReplicaState::Ready, reason }
+                let (bytes, isolation) = (served.bytes, served.runs());
+                Report { state: ReplicaState::Ready, reason, bytes, isolation }
             }
             (Some(Slot::Draining), _) => replica(ReplicaState::Draining),
             // Also while it is tried again, so that a release does not wait for its deadline.
             (Some(Slot::Loading) | None, Some(Trouble { failure: Failure::Lasting(why), .. })) => {
-                rollout::Replica { state: ReplicaState::Failed, reason: Some(why.clone()) }
+                Report::of(ReplicaState::Failed, Some(why.clone()))
             }
             (Some(Slot::Loading) | None, _) => replica(ReplicaState::Starting),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{http::StatusCode, test::TestRequest};
 use gateway::Settings;
 use serde_json::{Value, json};
-use store::prediction_log;
+use store::{nodes::About, prediction_log};
 
 use crate::{
     http::{Answer, send},
@@ -19,7 +19,8 @@ const MODEL: &str = "identity/fp32.onnx";
 async fn cold(endpoints: &[&str], serving: Value, memory: u64) -> (World, Node) {
     let world = World::new().await;
     let deployer = world.deployer().await;
-    let settings = Settings { memory, ..Settings::default() };
+    let node = About { memory_bytes: memory, ..About::host("a") };
+    let settings = Settings { node, ..Settings::default() };
     let node = world.node_with("a", settings, world.test.url()).await;
     for endpoint in endpoints {
         let version = world.version(MODEL).await;

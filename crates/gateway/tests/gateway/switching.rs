@@ -83,7 +83,8 @@ async fn a_release_waits_for_every_node_and_not_for_those_that_left() {
     let (_deployer, one, other) =
         (world.deployer().await, world.node("a").await, world.node("b").await);
     let third = NodeId::new();
-    nodes::beat(&world.database, third, "slow", TimeDelta::minutes(10)).await.unwrap();
+    let slow = nodes::About::host("slow");
+    nodes::beat(&world.database, third, &slow, TimeDelta::minutes(10)).await.unwrap();
     let version = world.version(MODEL).await;
     world.deploy("fraud", &version).await;
     for node in [&one, &other] {

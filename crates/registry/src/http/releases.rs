@@ -15,7 +15,7 @@ use super::{
     path::{self, EndpointPath, ReleasePath},
     serving::Serving,
 };
-use crate::{State, releases, text};
+use crate::{State, nodes, releases, text};
 
 pub(super) fn routes(config: &mut ServiceConfig<'_>) {
     config.service(list).service(show).service(rollout).service(rollback);
@@ -141,10 +141,17 @@ pub struct Rollout {
     step: i32,
     /// The release's shares of the traffic in percent, by version.
     weights: BTreeMap<String, i32>,
+    /// Why fewer nodes hold it than it asks for, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<String>,
 }
 
 impl Rollout {
-    fn of(endpoint: EndpointRef, release: store::releases::Release) -> Self {
+    fn of(
+        endpoint: EndpointRef,
+        release: store::releases::Release,
+        waiting: Option<String>,
+    ) -> Self {
         let step = match release.state {
             ReleaseState::Completed | ReleaseState::RolledBack => 1,
             ReleaseState::Progressing | ReleaseState::Failed | ReleaseState::Aborted => 0,
@@ -158,6 +165,7 @@ impl Rollout {
             state: release.state,
             step,
             weights: release.shares.iter().map(weight).collect(),
+            waiting,
         }
     }
 }
@@ -178,7 +186,8 @@ pub async fn rollout(
 ) -> Result<Json<Rollout>, ApiError> {
     let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     let release = releases::newest(&state, &permit, &endpoint).await?;
-    Ok(Json(Rollout::of(endpoint, release)))
+    let waiting = nodes::why_it_waits(&state, &permit, &release).await?;
+    Ok(Json(Rollout::of(endpoint, release, waiting)))
 }
 
 /// Where to go back to.
@@ -210,5 +219,5 @@ pub async fn rollback(
     let permit = access.authorize(&caller, path::endpoint(&endpoint)).await?;
     let reason = text::optional("reason", reason, text::REASON)?;
     let release = releases::roll_back(&state, &permit, &endpoint, to, reason.as_deref()).await?;
-    Ok(Json(Rollout::of(endpoint, release)))
+    Ok(Json(Rollout::of(endpoint, release, None)))
 }

@@ -51,6 +51,10 @@ pub struct Serving {
     max_queue: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     routing: Option<Routing>,
+    /// How many nodes hold its versions: those with the most free memory; absent: all nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1000)]
+    nodes: Option<i32>,
     /// Where its ONNX versions run: `in-process`, or `process` for one of its own, confined; absent: as each
     /// version says, else as the node.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,8 +148,16 @@ pub struct Fallback {
 
 impl From<Settings> for Serving {
     fn from(settings: Settings) -> Self {
-        let Settings { timeout, body_limit, max_queue, on_demand, isolation, routing, hooks } =
-            settings;
+        let Settings {
+            timeout,
+            body_limit,
+            max_queue,
+            on_demand,
+            nodes,
+            isolation,
+            routing,
+            hooks,
+        } = settings;
         let routing = (!routing.is_empty()).then(|| routing.into());
         let on_demand = on_demand.map(|it| OnDemand {
             cold: it.cold.as_str(),
@@ -155,6 +167,7 @@ impl From<Settings> for Serving {
             timeout: timeout.map(|it| it.to_string()),
             body_limit: body_limit.map(|it| it.to_string()),
             max_queue: max_queue.map(|it| it.get()),
+            nodes: nodes.map(|it| it.get()),
             isolation: isolation.map(serving::Isolation::as_str),
             routing,
             on_demand,
