@@ -16,6 +16,9 @@ use prometheus_client::{
 };
 use store::serving::{self, Holder};
 
+/// While nobody holds an endpoint since so long at most, somebody may in a moment: a lease ends, and what
+/// its node held is loaded elsewhere.
+const AWAITED: Duration = Duration::from_secs(20);
 /// A node that could not be reached is asked after the others for so long.
 const AVOIDED: Duration = Duration::from_secs(5);
 
@@ -24,6 +27,7 @@ static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// The nodes that hold an endpoint's release, and this one does not.
 pub(crate) struct Elsewhere {
     told: serving::Elsewhere,
+    since: Instant,
     /// Until when each is avoided, in milliseconds since this process began.
     avoided: Vec<AtomicU64>,
     turn: AtomicUsize,
@@ -33,7 +37,7 @@ pub(crate) struct Elsewhere {
 impl Elsewhere {
     pub(crate) fn new(told: serving::Elsewhere, counts: Counts) -> Self {
         let avoided = told.holders.iter().map(|_| AtomicU64::default()).collect();
-        Self { told, avoided, turn: AtomicUsize::default(), counts }
+        Self { told, since: Instant::now(), avoided, turn: AtomicUsize::default(), counts }
     }
 
     /// Whether they are the same nodes with the same versions.
@@ -43,6 +47,11 @@ impl Elsewhere {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.told.holders.is_empty()
+    }
+
+    /// Whether nobody holds it yet, but may in a moment.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.is_empty() && self.since.elapsed() < AWAITED
     }
 
     /// The numbers of the versions that they hold.
@@ -157,6 +166,6 @@ mod tests {
         elsewhere.avoid(1);
         assert_eq!([order(), order()], ["cab", "cab"]);
         let nobody = Elsewhere::new(serving::Elsewhere::default(), Counts::default());
-        assert!(nobody.is_empty() && nobody.in_turn().is_empty());
+        assert!(nobody.is_awaited() && nobody.in_turn().is_empty());
     }
 }

@@ -108,13 +108,13 @@ pub(crate) async fn at_hand(state: &State, endpoint: &str) -> Option<std::sync::
         let route = state.live.load().get(endpoint).cloned();
         route.filter(|route| route.elsewhere.is_some())
     };
-    let is_unknown = |route: &Route| route.elsewhere.as_ref().is_some_and(|it| it.is_empty());
-    if !is_unknown(&*look()?) {
+    let is_awaited = |route: &Route| route.elsewhere.as_ref().is_some_and(|it| it.is_awaited());
+    if !is_awaited(&*look()?) {
         return look();
     }
     // A node may have died just now, and others are about to hold it; or it was released just now.
     let mut swaps = state.swapped.subscribe();
-    let is_known = |_: &()| look().is_none_or(|route| !is_unknown(&route));
+    let is_known = |_: &()| look().is_none_or(|route| !is_awaited(&route));
     let _late = tokio::time::timeout(PATIENCE, swaps.wait_for(is_known)).await;
     look()
 }
