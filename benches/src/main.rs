@@ -9,6 +9,7 @@
 //! - Many endpoints, overload, an alias that moves under load, minutes on end ([`endpoints`], [`overload`],
 //!   [`alias_move`], [`soak`]); only when asked.
 //! - A version in a process of its own against the node's ([`isolation`]); only when asked.
+//! - An endpoint beside one whose model does all the harm that it can ([`neighbours`]); only when asked.
 //! - Access: a request that is authenticated, authorised and limited, against one that is not.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
 //! - A scikit-learn model against `mlflow models serve` and its own `predict` ([`python`]); only when asked.
@@ -28,6 +29,7 @@ mod http;
 mod isolation;
 mod load;
 mod mlflow;
+mod neighbours;
 mod overload;
 mod peers;
 mod platform;
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Some("overload") => overload::run(arguments.next().as_ref()),
         Some("alias-move") => alias_move::run(),
         Some("isolation") => isolation::run(),
+        Some("neighbours") => neighbours::run(),
         Some("soak") => soak::run(arguments.next().as_ref()),
         Some("quota") => quota(),
         Some("push") => push::run(),

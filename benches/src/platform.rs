@@ -219,6 +219,12 @@ impl Platform {
         processes::resident_mib(self.child.process.id())
     }
 
+    /// The processes of Python versions: how much each has in memory, in MiB, and how much of it is its own
+    /// or its share of what several have.
+    pub fn workers(&self) -> Result<Vec<(f64, f64)>> {
+        processes::memory(self.child.process.id(), "\0-I\0-B\0-c\0")
+    }
+
     /// Its data directory.
     pub fn folder(&self) -> &Path {
         self.folder.path()

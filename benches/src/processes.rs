@@ -57,3 +57,25 @@ pub fn resident_mib(root: u32) -> Result<f64> {
     }
     Ok(kib / 1024.0)
 }
+
+/// Of those with this in their command lines: how much is in memory, in MiB, and how much of it is theirs or
+/// their share of what several have.
+pub fn memory(root: u32, command: &str) -> Result<Vec<(f64, f64)>> {
+    let mut found = Vec::new();
+    for pid in tree(root)? {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        if !String::from_utf8_lossy(&line).contains(command) {
+            continue;
+        }
+        let Ok(maps) = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
+            continue;
+        };
+        let mib = |name: &str| {
+            let line = maps.lines().find(|line| line.starts_with(name));
+            let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
+            kib.unwrap_or(0.0) / 1024.0
+        };
+        found.push((mib("Rss:"), mib("Pss:")));
+    }
+    Ok(found)
+}

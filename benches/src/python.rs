@@ -40,6 +40,11 @@ pub fn run() -> Result<()> {
         "  a second one with the same packages is ready after {:.1} s",
         begun.elapsed().as_secs_f64()
     );
+    for (resident, share) in platform.workers()? {
+        anstream::println!(
+            "  an idle process of it has {resident:.0} MiB resident, {share:.0} with its share of what others have too (asked: 120)"
+        );
+    }
     against_mlflow(&platform, &model)?;
     against_a_loop(&platform, &model)
 }
