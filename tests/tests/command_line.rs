@@ -162,5 +162,5 @@ fn doctor_finds_this_machine_well() {
     assert_eq!(report["ok"], true, "{report}");
     let names: Vec<_> =
         report["checks"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["data directory", "ONNX Runtime", "database", "artifacts", "server"]);
+    assert_eq!(names, ["data directory", "ONNX Runtime", "uv", "database", "artifacts", "server"]);
 }

@@ -1,6 +1,9 @@
 //! `bottega doctor`: checks each dependency and says what to do, whether a server runs or not.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+};
 
 use client::Connection;
 use serde_json::{Value, json};
@@ -11,6 +14,9 @@ use crate::{
     serve::{self, Flags},
     settings::{Layers, Settings},
 };
+
+/// How somebody comes to have it.
+const UV: &str = "`pip install uv` brings it, and --uv FILE says where it is";
 
 /// One thing that was looked at.
 struct Finding {
@@ -39,7 +45,7 @@ impl Finding {
 
 pub async fn run(flags: Flags, output: &Output) -> Done {
     let settings = Layers::stack(&flags, flags.config.clone())?.settings()?;
-    let mut findings = vec![data_dir(&settings.data_dir), onnxruntime(&settings)];
+    let mut findings = vec![data_dir(&settings.data_dir), onnxruntime(&settings), uv(&settings)];
     findings.extend(serve::diagnose(&settings).await.into_iter().map(
         |(name, found)| match found {
             Ok(detail) => Finding::good(name, detail),
@@ -104,6 +110,23 @@ fn onnxruntime(settings: &Settings) -> Finding {
             }
         },
         Err(problem) => Finding::bad(name, problem.message, problem.hint.unwrap_or_default()),
+    }
+}
+
+/// Not everybody serves Python versions, so that there is none is told and no fault.
+fn uv(settings: &Settings) -> Finding {
+    let name = "uv";
+    let program = settings.uv.clone().unwrap_or_else(|| "uv".into());
+    let asked = Command::new(&program).arg("--version").output();
+    let shown = program.display();
+    match asked {
+        Ok(told) if told.status.success() => {
+            let version = String::from_utf8_lossy(&told.stdout);
+            Finding::good(name, format!("{shown} is {}", version.trim()))
+        }
+        Ok(told) => Finding::bad(name, format!("{shown}: {}", told.status), UV),
+        Err(error) if settings.uv.is_some() => Finding::bad(name, format!("{shown}: {error}"), UV),
+        Err(_) => Finding::good(name, format!("none, so Python versions cannot be served: {UV}")),
     }
 }
 
