@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use domain::{
     Digest, Problem, Resource, Runtime, Streak, Tensor, VersionId,
     pickle::{Findings, suspects},
-    python::Lock,
+    python::{Lock, Native},
 };
 use inference::{
     CachedFolder,
@@ -60,11 +60,13 @@ struct Tried {
     findings: Option<Findings>,
     /// The packages that it was tried with, and what it had wanted.
     environment: Option<(Digest, Lock)>,
+    /// Whether nodes run its trees by themselves.
+    native: Option<Native>,
 }
 
 impl From<TrialOutcome> for Verdict {
     fn from(outcome: TrialOutcome) -> Self {
-        Self::Tried(Tried { outcome, findings: None, environment: None })
+        Self::Tried(Tried { outcome, findings: None, environment: None, native: None })
     }
 }
 
@@ -181,7 +183,8 @@ async fn judge(state: &State, claimed: &Claimed) -> Verdict {
         let reason = format!("its trial ended the deployer {died} times");
         let findings = Findings::unfinished(reason.as_str(), Vec::new());
         let outcome = TrialOutcome::Rejected { reason };
-        return Verdict::Tried(Tried { outcome, findings: Some(findings), environment: None });
+        let (findings, environment, native) = (Some(findings), None, None);
+        return Verdict::Tried(Tried { outcome, findings, environment, native });
     }
     let findings = match look(state, claimed.version).await {
         Ok(findings) => findings,
@@ -267,7 +270,9 @@ async fn try_onnx(state: &State, loadable: Loadable) -> Verdict {
 fn of(tried: Result<trial::TrialOutcome, inference::Error>) -> Verdict {
     match tried {
         Ok(trial::TrialOutcome::Ready(report)) => {
-            TrialOutcome::Ready { batchable: report.profile.batchable }.into()
+            let outcome = TrialOutcome::Ready { batchable: report.profile.batchable };
+            let native = report.native;
+            Verdict::Tried(Tried { outcome, findings: None, environment: None, native })
         }
         Ok(trial::TrialOutcome::Rejected { reason }) => rejected(reason),
         Err(error) => Verdict::OurFault(error.to_string()),
@@ -303,7 +308,7 @@ async fn settle(state: &State, claimed: &Claimed, verdict: &Verdict) -> store::R
 
 /// Writes down what a trial found, and gives the version to those that waited for it.
 async fn finish(state: &State, id: VersionId, tried: &Tried) -> store::Result<()> {
-    let Tried { outcome, findings, environment } = tried;
+    let Tried { outcome, findings, environment, native } = tried;
     let findings = findings.as_ref();
     let mut change = Change::begin(&state.database).await?;
     // It may have been deleted, or tried by somebody else who thought us dead.
@@ -314,6 +319,9 @@ async fn finish(state: &State, id: VersionId, tried: &Tried) -> store::Result<()
     if let Some((wanted, lock)) = environment {
         environments::set(&mut change, id, wanted, lock).await?;
     }
+    if let Some(native) = native {
+        versions::set_native(&mut change, id, native).await?;
+    }
     // One that is ready or rejected already is here for its pickles only.
     let tried = versions::finish_trial(&mut change, id, outcome).await?;
     if !tried && findings.is_none() {
@@ -323,7 +331,7 @@ async fn finish(state: &State, id: VersionId, tried: &Tried) -> store::Result<()
     let resource = Resource::Model(after.model.to_string());
     let detail = json!({
         "version": after.number, "status": after.status, "servable": after.servable, "reason": after.reason,
-        "pickles": findings.map(|findings| findings.verdict),
+        "pickles": findings.map(|findings| findings.verdict), "engine": native.as_ref().map(Native::engine),
     });
     change.emit("version.tried", &resource.to_string(), &detail).await?;
     let permit = state.access.system::<verbs::Register>("trial", resource);

@@ -1,14 +1,12 @@
 //! Makes a version ready: its files, its engine, its first runs.
 
+mod kind;
 mod onnx;
 
 use std::sync::Arc;
 
-use domain::{Problem, Runtime, Signature, Tensor, VersionId, serving::Isolation};
-use inference::{
-    CachedFolder, OwnProgram,
-    process::{Apart, Bounds, Host},
-};
+use domain::{Problem, Signature, Tensor, VersionId, serving::Isolation};
+use inference::process::{Bounds, Host};
 use serde_json::Value;
 use store::{
     printed::Line,
@@ -16,8 +14,8 @@ use store::{
     versions,
 };
 
-use self::onnx::Onnx;
-use crate::{State, external, identity::Labels, isolation, live::Served, python, sync::in_time};
+use self::kind::Kind;
+use crate::{State, identity::Labels, live::Served, sync::in_time};
 
 /// Why a version is not ready.
 #[derive(Debug, PartialEq, Eq)]
@@ -83,32 +81,15 @@ pub(crate) async fn load(
     let example =
         loadable.input_example.as_ref().and_then(|example| tensors(example, &loadable.signature));
     let options = state.given.settings.replica.clone();
-    let apart = apart(state, &loadable, &folder).await?;
-    let one = apart.as_ref().map_or(folder.bytes, |apart| apart.bytes());
-    let (host, bounds) = processes(state, &loadable);
+    let processes = processes(state, &loadable);
     let digest = manifest.digest();
-    let is_elsewhere = loadable.runtime == Runtime::External;
-    let suspicion = if apart.is_some() || is_elsewhere {
-        None
-    } else {
-        isolation::suspicion(state, &loadable, &digest, isolation).await?
-    };
-    let is_apart = isolation == Isolation::Process || suspicion.is_some();
-    let onnx = if is_apart {
-        Onnx::apart(state, (host.clone(), bounds.clone()))
-    } else {
-        Onnx::here(state, digest)
-    };
-    let (remote, signature) = (Arc::clone(&state.given.remote), loadable.signature.clone());
+    let chosen = Kind::choose(state, (&loadable, &folder), &digest, (isolation, processes)).await?;
+    let (kind, suspicion) = chosen;
     let loaded = tokio::task::spawn_blocking(move || {
-        let replica = match apart {
-            Some(apart) => apart.serve(&host, &bounds, &options, example)?,
-            None if is_elsewhere => external::replica(&folder, &signature, &remote, &options)?,
-            None => onnx.load(&folder, &options, example)?,
-        };
-        Ok::<_, inference::Error>((replica, folder))
+        let (replica, bytes) = kind.load(&folder, &options, example)?;
+        Ok::<_, inference::Error>((replica, bytes, folder))
     });
-    let (replica, folder) = loaded.await.map_err(|_| Failure::panicked())??;
+    let (replica, bytes, folder) = loaded.await.map_err(|_| Failure::panicked())??;
     Ok(Served {
         version,
         labels: Labels::new(&loadable.model, loadable.number, &digest),
@@ -117,28 +98,13 @@ pub(crate) async fn load(
         model_file: loadable.model_file.to_string(),
         signature: replica.serves(loadable.signature),
         input_example: loadable.input_example,
-        bytes: one.saturating_mul(replica.threads() as u64),
+        bytes,
         runtime: loadable.runtime,
         replica,
         isolation,
         suspicion,
         _folder: folder,
     })
-}
-
-/// What processes of its own run, where the version is of a kind that always has them.
-async fn apart(
-    state: &State,
-    loadable: &Loadable,
-    folder: &CachedFolder,
-) -> Result<Option<Box<dyn Apart + Send>>, Failure> {
-    if loadable.runtime == Runtime::Process {
-        let exe = state.given.host.exe();
-        let program = OwnProgram::new(exe, loadable.signature.clone(), folder)?;
-        return Ok(Some(Box::new(program)));
-    }
-    let python = python::program(state, loadable, folder).await?;
-    Ok(python.map(|python| -> Box<dyn Apart + Send> { Box::new(python) }))
 }
 
 /// What starts a version's processes, and what each of them may take.

@@ -1,20 +1,21 @@
 //! Loads versions that Python processes run.
 
+use domain::python::PythonModel;
 use inference::{CachedFolder, PythonProgram, Unbuilt};
 use store::serving::Loadable;
 
 use crate::{State, load::Failure};
 
-/// What runs a Python version here; nothing for other versions.
+/// What runs a Python version here.
 ///
 /// # Errors
 /// Its environment cannot be built.
 pub(crate) async fn program(
     state: &State,
     loadable: &Loadable,
+    model: &PythonModel,
     folder: &CachedFolder,
-) -> Result<Option<PythonProgram>, Failure> {
-    let Some(model) = loadable.python.clone() else { return Ok(None) };
+) -> Result<PythonProgram, Failure> {
     let unchosen =
         || Failure::Lasting("its packages were never chosen: its trial is not over".into());
     let lock = loadable.environment.as_ref().ok_or_else(unchosen)?;
@@ -24,5 +25,5 @@ pub(crate) async fn program(
             Unbuilt::Away(why) => Failure::Passing(why),
             Unbuilt::Fault(error) => error.into(),
         })?;
-    Ok(Some(PythonProgram::new(model, loadable.signature.clone(), environment, folder)))
+    Ok(PythonProgram::new(model.clone(), loadable.signature.clone(), environment, folder))
 }

@@ -3,9 +3,9 @@
 //!
 //! A request meets [`Replica`], which is one loaded version: it runs the request at once where it
 //! stands if nothing else runs, else queues it, and an inference thread takes what is queued as
-//! one batch ([`Replica`] says when). The replica computes by [`Engine`], whose one kind so far is
-//! [`onnx::OnnxEngine`]. Before a version serves, [`trial::run`] has loaded and tried it in a
-//! process of its own, which is [`worker::main`] behind `bottega worker --trial`.
+//! one batch ([`Replica`] says when). The replica computes by [`Engine`]: [`onnx::OnnxEngine`],
+//! [`NativeTrees`], or a process ([`process::ProcessEngine`]). Before a version serves, [`trial::run`] has
+//! loaded and tried it in a process of its own, which is [`worker::main`] behind `bottega worker --trial`.
 //! [`ModelCache`] puts a version's files on the node's disk.
 //!
 //! Invariants: an answer belongs to the request that it is given to, whatever was batched with it;
@@ -26,6 +26,7 @@ mod error;
 mod gauge;
 mod journal;
 mod lanes;
+mod native;
 pub mod onnx;
 mod own;
 mod pace;
@@ -50,6 +51,7 @@ pub use engine::{Engine, ModelFolder, arrange};
 pub use environment::{Environment, EnvironmentSettings, Environments, Unbuilt};
 pub use error::Error;
 pub use journal::{Journal, Watched};
+pub use native::NativeTrees;
 pub use own::{OwnOrder, OwnProgram};
 pub use probe::{Profile, probe};
 pub use python::PythonProgram;

@@ -2,13 +2,16 @@
 //!
 //! What the process does is in `python/worker.py`. Here is what starts it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use domain::{Signature, python::PythonModel};
+use domain::{
+    Signature, Tensor,
+    python::{Native, PythonModel},
+};
 use serde_json::json;
 
 use crate::{
-    Environment, ModelFolder,
+    Engine, Environment, ModelFolder, native,
     process::{Apart, Bounds, Program},
 };
 
@@ -52,6 +55,15 @@ impl Apart for PythonProgram {
 
     fn environment(&self) -> Option<Arc<Environment>> {
         Some(Arc::clone(&self.environment))
+    }
+
+    fn native(
+        &self,
+        process: &mut dyn Engine,
+        example: Option<&[Tensor]>,
+        deadline: Instant,
+    ) -> Option<Native> {
+        native::compare(process, (&self.model, &self.signature, &self.folder), example, deadline)
     }
 
     fn program(&self, threads: usize, bounds: &Bounds) -> Program {

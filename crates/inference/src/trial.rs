@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use domain::{FilePath, Signature, Tensor, pickle::FileFindings};
+use domain::{FilePath, Signature, Tensor, pickle::FileFindings, python::Native};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -80,6 +80,8 @@ pub struct TrialReport {
     pub outputs: Vec<Tensor>,
     /// How long the loading took.
     pub loading: Duration,
+    /// Whether its trees can be run without Python; absent where it has none.
+    pub native: Option<Native>,
 }
 
 /// Tries a version. `exe` is the program whose `worker --trial` is [`worker::main`]

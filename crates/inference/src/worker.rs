@@ -152,7 +152,13 @@ fn attempt(runtime: &Runtime, job: TrialJob, limits: &TrialLimits) -> Result<Tri
     let loading = start.elapsed();
     let example = job.example.map(|example| arrange(engine.signature(), example)).transpose()?;
     let (profile, outputs) = probe(&mut engine, example.as_deref(), deadline)?;
-    Ok(TrialReport { signature: engine.signature().clone(), profile, outputs, loading })
+    Ok(TrialReport {
+        signature: engine.signature().clone(),
+        profile,
+        outputs,
+        loading,
+        native: None,
+    })
 }
 
 /// Why a version is rejected, for its author.

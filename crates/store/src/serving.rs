@@ -10,7 +10,7 @@ use domain::{
     VersionId, WeightedVersion,
     access::Target,
     capture,
-    python::{Lock, PythonModel},
+    python::{Lock, Native, PythonModel},
     serving::{Isolation, Settings},
 };
 use serde::Deserialize;
@@ -249,6 +249,8 @@ pub struct Loadable {
     pub runtime: Runtime,
     /// How a Python process loads it; absent where another runtime does.
     pub python: Option<PythonModel>,
+    /// Whether its trees are run without Python.
+    pub native: Option<Native>,
     /// The packages that it was tried with.
     pub environment: Option<Lock>,
 }
@@ -279,6 +281,7 @@ pub async fn loadable(database: &Database, id: VersionId) -> Result<Option<Loada
         batchable: version.batchable,
         runtime: version.runtime,
         python,
+        native: version.native,
         environment,
     }))
 }

@@ -9,6 +9,7 @@ import pathlib
 import subprocess
 import sys
 import textwrap
+import time
 
 import mlflow
 import numpy as np
@@ -142,9 +143,66 @@ def test_trees_answer(name, experiment):
     log(mlflow.xgboost, xgboost.XGBClassifier(n_estimators=5, max_depth=2).fit(X, Y), f"{name}-xgb", X[:2], TREES, model_format="json")
     log(mlflow.lightgbm, lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(X, Y), 5), f"{name}-lgb", X[:2], TREES)
     log(mlflow.catboost, catboost.CatBoostClassifier(iterations=5, verbose=False, allow_writing_files=False).fit(X, Y), f"{name}-cat", X[:2], TREES)
-    for kind, flavour in [("booster", "xgboost"), ("xgb", "xgboost"), ("lgb", "lightgbm"), ("cat", "catboost")]:
-        assert deployed(f"{name}-{kind}")["python"]["flavour"] == flavour
+    for kind, flavour, engine in [
+            ("booster", "xgboost", "native"), ("xgb", "xgboost", "native"), ("lgb", "lightgbm", "native"), ("cat", "catboost", None)]:
+        found = deployed(f"{name}-{kind}")["python"]
+        assert (found["flavour"], found.get("engine")) == (flavour, engine), found
         answers_as_mlflow(f"{name}-{kind}", X[:9])
+
+
+def test_trees_are_run_by_the_node_where_they_answer_as_python_does(name, experiment):
+    """Columns of several types, some missing, and several classes; and what is left to Python, with the reason."""
+    table = pd.DataFrame({"age": X[:, 0], "visits": np.arange(len(X)) % 7, "is_new": Y == 1, "score": X[:, 1].astype(np.float64)})
+    table.loc[::5, "score"] = np.nan
+    classes = np.arange(len(X)) % 7 % 3
+    for kind, flavour, model in [
+            ("classes", mlflow.xgboost, xgboost.XGBClassifier(n_estimators=5, max_depth=3).fit(table, classes)),
+            ("early", mlflow.xgboost, xgboost.XGBRegressor(n_estimators=30, learning_rate=1, early_stopping_rounds=2).fit(
+                table[:300], X[:300, 2], eval_set=[(table[300:], X[300:, 2])], verbose=False)),
+            ("ova", mlflow.lightgbm, lightgbm.train(
+                {"objective": "multiclassova", "num_class": 3, "verbose": -1}, lightgbm.Dataset(table, classes, categorical_feature=["visits"]), 5)),
+            ("plain", mlflow.xgboost, xgboost.train({"objective": "count:poisson"}, xgboost.DMatrix(table, label=classes), 5))]:
+        log(flavour, model, f"{name}-{kind}", table[:20], TREES + ["pandas==3.1.1"])
+        found = deployed(f"{name}-{kind}")["python"]
+        assert (found["engine"], found["engine_reason"]) == ("native", "it answers 256 rows as Python does, to 1e-6"), found
+        wanted = np.asarray(mlflow.pyfunc.load_model(f"models:/{name}-{kind}/1").predict(table))
+        got = scored(f"{name}-{kind}-1", table)
+        assert got.shape == wanted.shape and np.allclose(got, wanted, rtol=1e-6, atol=0), (kind, got, wanted)
+    assert "it answers 256 rows as Python does" in bottega("versions", "show", f"{name}-plain/1").stdout
+
+    # Whoever asks for a process of its own gets Python's, which says the same in its own words.
+    def refused():
+        columns = [tensor(column, table[column][1:2].to_numpy()) for column in table]
+        columns[-1]["data"] = [1e39]
+        answer = post(f"{name}-plain-1", "/v2/models/{}/infer", {"inputs": columns})
+        assert answer.status_code == 400, answer.text
+        return answer.text
+
+    assert "row 0 holds an infinite number" in refused()
+    bottega("versions", "set", f"{name}-plain/1", "--isolation", "process")
+    for _ in range(600):
+        if "XGBoostError" in refused():
+            break
+        time.sleep(0.1)
+    assert "XGBoostError" in refused()
+    assert np.allclose(scored(f"{name}-plain-1", table), wanted, rtol=1e-6, atol=0)
+
+    log(mlflow.xgboost, xgboost.train({"booster": "gblinear", "objective": "reg:squarederror"}, xgboost.DMatrix(X, label=Y), 2),
+        f"{name}-linear", X[:2], TREES)
+    found = deployed(f"{name}-linear")["python"]
+    assert (found["engine"], found["engine_reason"]) == ("python", "the booster `gblinear` is not known here"), found
+    answers_as_mlflow(f"{name}-linear", X[:9])
+
+
+def scored(endpoint, table):
+    """What MLflow's scoring answers to a table, in which null is missing."""
+    split = json.loads(table.to_json(orient="split", double_precision=15))
+    answer = post(endpoint, "/serve/{}/invocations", {"dataframe_split": {"columns": split["columns"], "data": split["data"]}})
+    assert answer.status_code == 200, answer.text
+    predictions = answer.json()["predictions"]
+    if isinstance(predictions, list) and isinstance(predictions[0], dict):
+        [predictions] = [[row[key] for row in predictions] for key in predictions[0]]
+    return np.array(next(iter(predictions.values())) if isinstance(predictions, dict) else predictions)
 
 
 MOODY = textwrap.dedent('''

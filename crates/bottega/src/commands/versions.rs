@@ -104,6 +104,8 @@ pub const FIELDS: &[Column<'_>] = &[
     ("max batch", "/batching/max_batch"),
     ("batch wait", "/batching/wait"),
     ("isolation", "/isolation"),
+    ("engine", "/python/engine"),
+    ("engine, why", "/python/engine_reason"),
     ("flavours", "/flavors"),
     ("loader module", "/loader_module"),
     ("written by MLflow", "/mlmodel/mlflow_version"),

@@ -7,6 +7,7 @@
 
 mod environment;
 mod flavour;
+mod native;
 mod requirement;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     environment::{Files, MAX_FILE},
     flavour::Loader,
+    native::Native,
     requirement::Requirement,
 };
 use crate::{Digest, FilePath, Signature, mlmodel::MlModel, pickle::Policy};

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::{Dim, Signature, Tensor, TensorSpec};
+use domain::{Dim, Signature, Tensor, TensorSpec, python::Native};
 
 use super::{Bounds, Host, ProcessEngine, Program};
 use crate::{
@@ -55,6 +55,17 @@ pub trait Apart {
         Ok(ApartEngine { process, _environment: self.environment() })
     }
 
+    /// Whether a node answers as this process does without it; absent where there is no other way. It is asked
+    /// once the example was answered.
+    fn native(
+        &self,
+        _process: &mut dyn Engine,
+        _example: Option<&[Tensor]>,
+        _deadline: Instant,
+    ) -> Option<Native> {
+        None
+    }
+
     /// Loads the version and lets it answer its example, if it has one. Blocks.
     ///
     /// # Errors
@@ -77,8 +88,9 @@ pub trait Apart {
             let example = example.map(|example| arrange(self.signature(), example)).transpose()?;
             let deadline = start + limits.time.max(loading + Duration::from_secs(1));
             let (profile, outputs) = probe(&mut engine, example.as_deref(), deadline)?;
-            let signature = self.signature().clone();
-            Ok(TrialReport { signature, profile, outputs, loading })
+            let (signature, native) =
+                (self.signature().clone(), self.native(&mut engine, example.as_deref(), deadline));
+            Ok(TrialReport { signature, profile, outputs, loading, native })
         });
         let reason = match tried {
             Ok(report) => return Ok(TrialOutcome::Ready(Box::new(report))),

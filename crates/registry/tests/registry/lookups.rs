@@ -161,7 +161,7 @@ async fn an_answer_is_never_older_than_the_last_write_that_was_acknowledged() {
 async fn what_one_process_writes_the_other_tells_soon() {
     let platform = fraud(1).await;
     let (ours, theirs) = (&platform.state, platform.another(platform.url()).await);
-    watched(&[ours, &theirs], async {
+    Box::pin(watched(&[ours, &theirs], async {
         remember(&platform, ours, ("fraud", "champion")).await;
         remember(&platform, &theirs, ("fraud", "champion")).await;
         for n in 0..20 {
@@ -172,7 +172,7 @@ async fn what_one_process_writes_the_other_tells_soon() {
             until(&platform, reader, &n.to_string()).await;
         }
         remember(&platform, &theirs, ("fraud", "champion")).await;
-    })
+    }))
     .await;
 }
 
@@ -180,7 +180,7 @@ async fn what_one_process_writes_the_other_tells_soon() {
 async fn a_listener_that_is_killed_leaves_nothing_stale_behind() {
     let platform = fraud(1).await;
     let (ours, theirs) = (&platform.state, platform.another(platform.url()).await);
-    watched(&[ours, &theirs], async {
+    Box::pin(watched(&[ours, &theirs], async {
         for n in 0..5 {
             remember(&platform, ours, ("fraud", "champion")).await;
             remember(&platform, &theirs, ("fraud", "champion")).await;
@@ -199,7 +199,7 @@ async fn a_listener_that_is_killed_leaves_nothing_stale_behind() {
             assert!(told.contains(&format!("description: \"{n}\"")), "{told}");
             until(&platform, &theirs, &n.to_string()).await;
         }
-    })
+    }))
     .await;
 }
 

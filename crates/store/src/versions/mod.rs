@@ -12,7 +12,7 @@ use domain::{
     onnx::OnnxFacts,
     pickle::{Findings, Policy},
     process::Process,
-    python::PythonModel,
+    python::{Native, PythonModel},
     serving::Isolation,
     tracking::LoggedModelId,
 };
@@ -26,7 +26,7 @@ pub use self::{
     },
     write::{
         TrialOutcome, delete, delete_tag, finish_trial, insert, restore, set_batching,
-        set_findings, set_isolation, set_tag, update,
+        set_findings, set_isolation, set_native, set_tag, update,
     },
 };
 use crate::{Error, Result, models::Tags};
@@ -109,6 +109,8 @@ pub struct Version {
     pub policy: Policy,
     /// Whether rows of several requests may be run together, as the trial found.
     pub batchable: bool,
+    /// Whether nodes run its trees by themselves, as the trial found; absent where it has none.
+    pub native: Option<Native>,
     /// How requests for it share runs.
     pub batching: Batching,
     /// Where it runs, if that was said.

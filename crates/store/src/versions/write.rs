@@ -1,6 +1,7 @@
 //! Making, judging, changing and deleting versions.
 
 use domain::pickle::{Findings, suspects};
+use domain::python::Native;
 use domain::quota::Key;
 use domain::{
     Actor, Batching, Manifest, ModelId, Problem, Runtime, Servable, VersionId, VersionStatus,
@@ -305,6 +306,22 @@ pub async fn set_findings(change: &mut Change, id: VersionId, findings: &Finding
         "UPDATE model_versions SET findings = $2, updated_at = $3 WHERE id = $1",
         id.0,
         to_json(findings)?,
+        change.now()
+    )
+    .execute(change.connection())
+    .await?;
+    one("model_versions", done.rows_affected())
+}
+
+/// Writes down whether nodes run the version's trees by themselves.
+///
+/// # Errors
+/// The version is gone; the database is away.
+pub async fn set_native(change: &mut Change, id: VersionId, native: &Native) -> Result<()> {
+    let done = sqlx::query!(
+        "UPDATE model_versions SET native = $2, updated_at = $3 WHERE id = $1",
+        id.0,
+        to_json(native)?,
         change.now()
     )
     .execute(change.connection())

@@ -4,8 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    Digest, Problem, Runtime, Servable, Stage, VersionStatus, mlmodel::Facts, onnx::OnnxFacts,
-    pickle::Findings, python::PythonModel, serving::Isolation,
+    Digest, Problem, Runtime, Servable, Stage, VersionStatus,
+    mlmodel::Facts,
+    onnx::OnnxFacts,
+    pickle::Findings,
+    python::{Native, PythonModel},
+    serving::Isolation,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -145,14 +149,25 @@ pub struct Python {
     version: String,
     /// The packages that it asks for.
     requirements: Vec<String>,
+    /// What runs a version of XGBoost or LightGBM: `native`, by the node itself, or `python`; absent until it
+    /// was tried, and for other flavours, which Python runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("native"))]
+    engine: Option<&'static str>,
+    /// Why that runs it, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(examples("it answers 256 rows as Python does, to 1e-6"))]
+    engine_reason: Option<String>,
 }
 
-impl From<PythonModel> for Python {
-    fn from(model: PythonModel) -> Self {
+impl Python {
+    fn new(model: &PythonModel, native: Option<&Native>) -> Self {
         Self {
             flavour: model.loader.name(),
             version: model.python.to_string(),
             requirements: model.requirements.iter().map(ToString::to_string).collect(),
+            engine: native.map(Native::engine),
+            engine_reason: native.map(Native::reason),
         }
     }
 }
@@ -252,7 +267,10 @@ impl From<store::versions::Version> for Version {
             flavors: version.packaging.flavors,
             loader_module: version.packaging.loader_module,
             mlmodel: version.packaging.mlmodel,
-            python: version.packaging.python.map(Into::into),
+            python: version
+                .packaging
+                .python
+                .map(|model| Python::new(&model, version.native.as_ref())),
             notes: version.packaging.notes,
             description: version.description,
             lineage: version.lineage.into(),
