@@ -12,7 +12,8 @@
 //! - An endpoint beside one whose model does all the harm that it can ([`neighbours`]); only when asked.
 //! - Access: a request that is authenticated, authorised and limited, against one that is not.
 //! - Pushing: 1 GiB against `cp` and `sha256sum` of the same file.
-//! - A scikit-learn model against `mlflow models serve` and its own `predict` ([`python`]); only when asked.
+//! - A scikit-learn model against `mlflow models serve` and its own `predict` ([`python`]); trees that the node
+//!   runs against ONNX and Python's process ([`trees`]); only when asked.
 //! - Starting and sitting idle: milliseconds and resident memory.
 //! - The audit trail: what an event costs, and how fast millions are sealed, verified and searched.
 //! - Deciding who may do what: microseconds, against the limit that was set ([`decisions`]).
@@ -38,6 +39,7 @@ mod push;
 mod python;
 mod reference;
 mod soak;
+mod trees;
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Some("quota") => quota(),
         Some("push") => push::run(),
         Some("python") => python::run(),
+        Some("trees") => trees::run(),
         Some("start") => platform::start_times(),
         Some("audit") => audit::run(arguments.next().as_ref()),
         Some("policy") => decisions::run(),
@@ -85,7 +88,7 @@ fn main() -> ExitCode {
             .and_then(|()| decisions::run())
             .and_then(|()| mlflow::run(&[])),
         Some(other) => {
-            let known = "predict, peers, endpoints, overload, alias-move, isolation, soak, quota, push, python, start, audit, policy or mlflow";
+            let known = "predict, peers, endpoints, overload, alias-move, isolation, soak, quota, push, python, trees, start, audit, policy or mlflow";
             Err(format!("`{other}`: expected {known}").into())
         }
     };

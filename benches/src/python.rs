@@ -19,6 +19,7 @@ use crate::{
 const CONNECTIONS: usize = 64;
 /// How long MLflow's server may take to answer at all.
 const PATIENCE: Duration = Duration::from_secs(120);
+const MODEL: &str = "benches/src/python/model.py";
 const SCORING: &str = "/serve/model/invocations";
 const V2: &str = "/v2/models/model/infer";
 
@@ -26,7 +27,7 @@ const V2: &str = "/v2/models/model/infer";
 pub fn run() -> Result<()> {
     let folder = tempfile::Builder::new().prefix("bottega-bench-").tempdir()?;
     let model = folder.path().join("model");
-    script(&["make", text(&model)?])?;
+    script(MODEL, &["make", text(&model)?])?;
     let platform = Platform::start()?;
     let begun = Instant::now();
     platform.deploy(&model, "model")?;
@@ -114,7 +115,7 @@ fn against_a_loop(platform: &Platform, model: &Path) -> Result<()> {
     for _ in 0..TURNS {
         let us = ours.press(CONNECTIONS, TURN)?.rate();
         let seconds = TURN.as_secs_f64().to_string();
-        let alone: f64 = script(&["loop", text(model)?, &seconds])?.trim().parse()?;
+        let alone: f64 = script(MODEL, &["loop", text(model)?, &seconds])?.trim().parse()?;
         ratios.push(us / alone);
         rates.push(us);
         loops.push(alone);
@@ -140,9 +141,10 @@ fn example() -> Result<Vec<Vec<Value>>> {
     Ok(flat.chunks(30).take(16).map(<[Value]>::to_vec).collect())
 }
 
-fn script(arguments: &[&str]) -> Result<String> {
+/// What a script of the repository prints.
+pub fn script(file: &str, arguments: &[&str]) -> Result<String> {
     let mut command = python()?;
-    command.arg("-B").arg(repository("benches/src/python/model.py")).args(arguments);
+    command.arg("-B").arg(repository(file)).args(arguments);
     let done = command.stderr(Stdio::null()).output()?;
     match done.status.success() {
         true => Ok(String::from_utf8(done.stdout)?),
@@ -162,7 +164,8 @@ fn python() -> Result<Command> {
     Ok(command)
 }
 
-fn text(path: &Path) -> Result<&str> {
+/// A path as an argument.
+pub fn text(path: &Path) -> Result<&str> {
     path.to_str().ok_or_else(|| "the path is not UTF-8".into())
 }
 

@@ -20,6 +20,8 @@ const BOUND: f64 = 1e-6;
 const ROWS: usize = 256;
 /// Rows of the example that are looked at.
 const OF_EXAMPLE: usize = 32;
+/// Wider tables are left to Python: so many rows of them would be too much to ask at once.
+const MOST_COLUMNS: usize = 20_000;
 /// Answers of the trial are no larger.
 const OUTPUT_BYTES: usize = 64 << 20;
 
@@ -47,8 +49,14 @@ fn ask_both(
     example: Option<&[Tensor]>,
     deadline: Instant,
 ) -> Result<usize, String> {
+    let columns = here.model.features();
+    if columns > MOST_COLUMNS {
+        return Err(format!(
+            "it has {columns} columns, and no more than {MOST_COLUMNS} are compared"
+        ));
+    }
     let rows = made_up(here, example);
-    let infinite = vec![vec![f64::INFINITY; here.model.features()]];
+    let infinite = vec![vec![f64::INFINITY; columns]];
     for rows in [&rows, &infinite] {
         let unmade = || "no rows could be made for it".to_owned();
         let asked = here.table.request(&here.signature, rows).ok_or_else(unmade)?;

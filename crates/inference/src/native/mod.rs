@@ -19,7 +19,7 @@ use self::table::Table;
 use crate::{Engine, Error, Replica, ReplicaOptions};
 
 /// A longer file is left to Python: it is read as a whole.
-const LONGEST_FILE: u64 = 512 << 20;
+const LONGEST_FILE: u64 = 256 << 20;
 /// Rows that go down the trees together. Between such blocks the deadline is looked at.
 const BLOCK: usize = 64;
 
