@@ -45,21 +45,26 @@ where
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         // Its clock starts here and not when the answer is first asked for: tonic's starts after this.
-        let late = request.headers().get(TIMEOUT).and_then(|value| timeout(value.to_str().ok()?));
-        let late = late.map(|timeout| tokio::time::sleep(timeout.saturating_sub(TICK)));
+        let expired =
+            request.headers().get(TIMEOUT).and_then(|value| timeout(value.to_str().ok()?));
+        let expired = expired.map(|timeout| tokio::time::sleep(timeout.saturating_sub(TICK)));
         let answer = self.0.call(request);
         Box::pin(async move {
-            let Some(late) = late else { return answer.await };
+            let Some(expired) = expired else { return answer.await };
             tokio::select! {
                 biased;
                 answer = answer => answer,
-                () = late => Ok(Status::deadline_exceeded(
-                    "there was no answer before the deadline of the call; give it more time",
-                )
-                .into_http()),
+                () = expired => Ok(late().into_http()),
             }
         })
     }
+}
+
+/// What a call is told whose deadline is over.
+pub(super) fn late() -> Status {
+    Status::deadline_exceeded(
+        "there was no answer before the deadline of the call; give it more time",
+    )
 }
 
 /// When the caller gives up, if they say so.

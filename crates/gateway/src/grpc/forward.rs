@@ -10,13 +10,14 @@ use std::{
 
 use auth::{FORWARDED, Origin};
 use tonic::{
-    ConnectError, Request, Response, Status,
+    ConnectError, Request, Response, Status, TimeoutExpired,
     metadata::MetadataMap,
     transport::{Channel, Endpoint},
 };
 
 use super::{
     call::{Service, put},
+    deadline::late,
     generated::grpc_inference_service_client::GrpcInferenceServiceClient,
     status::status,
 };
@@ -93,7 +94,12 @@ impl Service {
                     elsewhere.counts.count(true);
                     return Ok(answer);
                 }
-                Err(error) if is_unreachable(&error) => {
+                // The connection keeps the call's own deadline too.
+                Err(error) if comes_of::<TimeoutExpired>(&error) => {
+                    elsewhere.counts.count(false);
+                    return Err(late());
+                }
+                Err(error) if comes_of::<ConnectError>(&error) => {
                     tracing::debug!(node = holder.grpc, %error, "a node cannot be reached");
                     elsewhere.pass_over(at);
                 }
@@ -115,14 +121,7 @@ impl Service {
     }
 }
 
-/// Whether no connection was made, so that nothing was sent.
-fn is_unreachable(status: &Status) -> bool {
-    let mut source = status.source();
-    while let Some(error) = source {
-        if error.is::<ConnectError>() {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+/// Whether that is why: that no connection was made, so that nothing was sent, or that it took too long.
+fn comes_of<E: std::error::Error + 'static>(status: &Status) -> bool {
+    std::iter::successors(status.source(), |&error| error.source()).any(|error| error.is::<E>())
 }
