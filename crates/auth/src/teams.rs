@@ -65,10 +65,11 @@ impl Authenticator {
         name: &str,
         isolation: Option<Isolation>,
     ) -> Result<Team> {
-        let before = self.team(name).await?;
         let team = Subject { kind: SubjectKind::Team, name: name.to_owned() };
         let mut change = Change::begin(&self.database).await?;
         let row = subjects::lock(&mut change, &team).await?.ok_or_else(|| absent(&team))?;
+        // Nobody changes it from here on.
+        let before = self.team(name).await?;
         teams::set_isolation(&mut change, row.id, isolation).await?;
         let team = team.to_string();
         let detail = json!({"team": team, "isolation": isolation});
