@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::future::Either;
 use tonic::{
     Status,
     body::Body,
@@ -37,7 +38,7 @@ where
 {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<http::Response<Body>, Infallible>;
+    type Future = Either<S::Future, BoxFuture<http::Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
@@ -49,14 +50,14 @@ where
             request.headers().get(TIMEOUT).and_then(|value| timeout(value.to_str().ok()?));
         let expired = expired.map(|timeout| tokio::time::sleep(timeout.saturating_sub(TICK)));
         let answer = self.0.call(request);
-        Box::pin(async move {
-            let Some(expired) = expired else { return answer.await };
+        let Some(expired) = expired else { return Either::Left(answer) };
+        Either::Right(Box::pin(async move {
             tokio::select! {
                 biased;
                 answer = answer => answer,
                 () = expired => Ok(late().into_http()),
             }
-        })
+        }))
     }
 }
 
@@ -90,7 +91,7 @@ fn timeout(value: &str) -> Option<Duration> {
 mod tests {
     use std::future::{Pending, Ready, pending, ready};
 
-    use futures_util::{FutureExt, future::Either};
+    use futures_util::FutureExt as _;
 
     use super::*;
 
