@@ -10,7 +10,7 @@ mod postgres;
 mod reference;
 mod server;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::Command};
 
 pub use caller::{Caller, Reply};
 pub use platform::{Database, Platform};
@@ -39,4 +39,22 @@ pub fn tool(variable: &str) -> PathBuf {
     std::env::var_os(variable)
         .unwrap_or_else(|| panic!("{variable} is not set: run the tests by ./just test"))
         .into()
+}
+
+/// Runs a script of `tests/clients` against a server, by the Python of this variable, until it ends well.
+///
+/// # Panics
+/// It does not, with what it said.
+pub fn run_client(python: &str, server: &Server, script: &str, arguments: &[&str]) {
+    let output = Command::new(tool(python))
+        .arg("-B")
+        .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients").join(script))
+        .args(arguments)
+        .env("BOTTEGA_URL", &server.url)
+        .env("BOTTEGA_GRPC", &server.grpc)
+        .env("BOTTEGA_TOKEN", server.token)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} {arguments:?}: {said}");
 }

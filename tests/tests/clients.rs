@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use bottega_tests::{Caller, Server, model, tool, wait_until};
+use bottega_tests::{Caller, Server, model, run_client, tool, wait_until};
 use serde_json::json;
 
 fn tests() -> PathBuf {
@@ -14,22 +14,7 @@ fn tests() -> PathBuf {
 
 /// Runs a script against the server, until it ends well.
 fn run(server: &Server, script: &str, arguments: &[&str]) {
-    run_by("BOTTEGA_PYTHON", server, script, arguments);
-}
-
-/// By the Python of this variable.
-fn run_by(python: &str, server: &Server, script: &str, arguments: &[&str]) {
-    let output = Command::new(tool(python))
-        .arg("-B")
-        .arg(tests().join("clients").join(script))
-        .args(arguments)
-        .env("BOTTEGA_URL", &server.url)
-        .env("BOTTEGA_GRPC", &server.grpc)
-        .env("BOTTEGA_TOKEN", server.token)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} {arguments:?}: {said}");
+    run_client("BOTTEGA_PYTHON", server, script, arguments);
 }
 
 fn serving(models: &[&str]) -> Server {
@@ -88,13 +73,13 @@ fn a_script_for_tensorflow_serving_gets_the_answers_that_python_gives() {
 #[test]
 fn what_mlflows_scoring_server_takes_is_answered_as_it_answers() {
     let server = serving(&["breast_cancer", "color_size"]);
-    run_by("BOTTEGA_MLFLOW3", &server, "scoring.py", &[]);
+    run_client("BOTTEGA_MLFLOW3", &server, "scoring.py", &[]);
 }
 
 #[test]
 fn boto3_calls_the_runtime_of_sagemaker() {
     let server = serving(&["breast_cancer"]);
-    run_by("BOTTEGA_MLFLOW3", &server, "sagemaker.py", &[]);
+    run_client("BOTTEGA_MLFLOW3", &server, "sagemaker.py", &[]);
 }
 
 /// The tests of the package in `clients/python`, by a Python that has NumPy and pandas.

@@ -1,8 +1,6 @@
 //! Several nodes that share the models: who holds what, and who answers.
 
 use std::{
-    path::Path,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -11,7 +9,7 @@ use std::{
 };
 
 use bottega_tests::{
-    Caller, Database, Platform, Reply, Server, model, model_json, tool, wait_for, wait_until,
+    Caller, Database, Platform, Reply, Server, model, model_json, run_client, wait_for, wait_until,
 };
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -19,21 +17,6 @@ use serde_json::{Value, json};
 /// A lease, and what comes after its end.
 const PATIENCE: Duration = Duration::from_secs(40);
 const CANCER: &str = "/v2/models/breast-cancer/infer";
-
-/// Runs a script of `tests/clients` against a node, by the Python of this variable.
-fn run(python: &str, server: &Server, script: &str, arguments: &[&str]) {
-    let output = Command::new(tool(python))
-        .arg("-B")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script))
-        .args(arguments)
-        .env("BOTTEGA_URL", &server.url)
-        .env("BOTTEGA_GRPC", &server.grpc)
-        .env("BOTTEGA_TOKEN", server.token)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} {arguments:?}: {said}");
-}
 
 /// A node with so much memory for models.
 fn node(platform: &Platform, role: &'static str, name: &str, bytes: &str) -> Server {
@@ -127,14 +110,14 @@ fn releases_lie_where_there_is_room_and_every_node_answers_for_them() {
     assert_eq!(statuses, [200, 400, 404, 400, 200, 200, 200, 200, 200, 200, 200]);
     assert_eq!(small.get("/v2/models/breast-cancer").0, 401);
     for script in ["plain.py", "tensorflow_serving.py"] {
-        run("BOTTEGA_PYTHON", &small, script, &[]);
+        run_client("BOTTEGA_PYTHON", &small, script, &[]);
     }
     for kind in ["http", "grpc"] {
-        run("BOTTEGA_PYTHON", &small, "triton.py", &[kind]);
+        run_client("BOTTEGA_PYTHON", &small, "triton.py", &[kind]);
     }
-    run("BOTTEGA_PYTHON", &small, "stream.py", &[]);
+    run_client("BOTTEGA_PYTHON", &small, "stream.py", &[]);
     for script in ["scoring.py", "sagemaker.py"] {
-        run("BOTTEGA_MLFLOW3", &small, script, &[]);
+        run_client("BOTTEGA_MLFLOW3", &small, script, &[]);
     }
     // Predictions were counted where they were made, once.
     let caller = Caller::of(&small);
