@@ -15,8 +15,8 @@ use std::{
 use actix_web::web::Bytes;
 use domain::{Signature, Tensor, process::Process};
 use inference::{Engine, Error, OwnOrder, worker};
-use remote::{Asks, Failure, Model, Server, exchange};
-use reqwest::{Client, StatusCode, Url, header::CONTENT_TYPE, redirect::Policy};
+use remote::{Asks, Failure, Model, Server, exchange, posted};
+use reqwest::{Client, StatusCode, Url, redirect::Policy};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -50,12 +50,11 @@ impl Asks for Local {
     async fn post(
         &self,
         server: &Server,
-        (content_type, body): (&'static str, Vec<u8>),
+        body: Vec<u8>,
         most: usize,
         deadline: Instant,
     ) -> Result<Bytes, Failure> {
-        let request = self.0.post(server.url().clone()).header(CONTENT_TYPE, content_type);
-        exchange(request.body(body), most, deadline).await
+        exchange(posted(&self.0, server, body), most, deadline).await
     }
 }
 

@@ -26,7 +26,8 @@ const LEAST: u64 = 32 << 20;
 #[derive(Debug, Clone)]
 pub struct OwnProgram {
     exe: PathBuf,
-    order: OwnOrder,
+    process: Process,
+    signature: Signature,
     folder: PathBuf,
     bytes: u64,
 }
@@ -70,15 +71,15 @@ impl OwnProgram {
                 set => set.map_err(ours)?,
             }
         }
-        let order = OwnOrder { process, signature, output_bytes: 0, threads: 1, loading_ms: 0 };
         let exe = exe.canonicalize().unwrap_or_else(|_| exe.to_owned());
-        Ok(Self { exe, order, folder: folder.path.clone(), bytes: folder.bytes.max(LEAST) })
+        let (folder, bytes) = (folder.path.clone(), folder.bytes.max(LEAST));
+        Ok(Self { exe, process, signature, folder, bytes })
     }
 }
 
 impl Apart for OwnProgram {
     fn signature(&self) -> &Signature {
-        &self.order.signature
+        &self.signature
     }
 
     fn bytes(&self) -> u64 {
@@ -95,11 +96,12 @@ impl Apart for OwnProgram {
         readable.extend(["/etc/ssl", "/etc/alternatives"].map(PathBuf::from));
         readable.push(self.exe.clone());
         let order = OwnOrder {
+            process: self.process.clone(),
+            signature: self.signature.clone(),
             output_bytes: bounds.output_bytes,
             threads: threads.max(1),
             // It is to say itself that it is late.
             loading_ms: u64::try_from(bounds.loading.as_millis()).unwrap_or(u64::MAX) / 10 * 9,
-            ..self.order.clone()
         };
         Program {
             command: self.exe.clone(),

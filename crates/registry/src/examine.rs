@@ -52,6 +52,27 @@ impl Examined {
             not_servable: Some(why),
         }
     }
+
+    /// A file says how whoever answers is asked, and a signature what.
+    fn asked(
+        runtime: Runtime,
+        file: FilePath,
+        signature: Signature,
+        input_example: Option<Value>,
+    ) -> Result<Self> {
+        if let Some(example) = &input_example {
+            example::check(example, Some(&signature))?;
+        }
+        Ok(Self {
+            runtime,
+            model_file: Some(file),
+            facts: None,
+            signature: Some(signature),
+            input_example,
+            packaging: Packaging::default(),
+            not_servable: None,
+        })
+    }
 }
 
 /// Checks that the bytes of all files are here with the sizes that the manifest says. They stay
@@ -144,18 +165,7 @@ async fn elsewhere(
 ) -> Result<Examined> {
     let Given { signature, input_example } = given;
     let signature = external::signature(state, server, signature).await?;
-    if let Some(example) = &input_example {
-        example::check(example, Some(&signature))?;
-    }
-    Ok(Examined {
-        runtime: Runtime::External,
-        model_file: Some(file),
-        facts: None,
-        signature: Some(signature),
-        input_example,
-        packaging: Packaging::default(),
-        not_servable: None,
-    })
+    Examined::asked(Runtime::External, file, signature, input_example)
 }
 
 /// What a program of its author's runs.
@@ -165,18 +175,7 @@ fn by_itself(file: FilePath, Given { signature, input_example }: Given) -> Resul
             .hint("give a signature: {\"inputs\": […], \"outputs\": […]}")
     })?;
     signature.require_distinct_names()?;
-    if let Some(example) = &input_example {
-        example::check(example, Some(&signature))?;
-    }
-    Ok(Examined {
-        runtime: Runtime::Process,
-        model_file: Some(file),
-        facts: None,
-        signature: Some(signature),
-        input_example,
-        packaging: Packaging::default(),
-        not_servable: None,
-    })
+    Examined::asked(Runtime::Process, file, signature, input_example)
 }
 
 /// What runs it, the file that this loads, and why nothing here does.

@@ -17,4 +17,4 @@ mod server;
 pub use failure::Failure;
 pub use lookup::Lookup;
 pub use model::Model;
-pub use server::{Asks, Remote, Server, exchange};
+pub use server::{Asks, Remote, Server, exchange, posted};

@@ -94,7 +94,7 @@ impl Lookup {
         let mut body = Vec::new();
         json::encode_request(&mut body, &sent).map_err(Failure::Input)?;
         let until = deadline.min(Instant::now() + self.timeout);
-        let answer = remote.post(&self.server, ("application/json", body), MOST, until).await?;
+        let answer = remote.post(&self.server, body, MOST, until).await?;
         let answer =
             json::decode_answer(&answer).map_err(|problem| Failure::Wrong(problem.message))?;
         taken(&self.get, answer, rows)

@@ -116,7 +116,6 @@ impl Model {
         };
         encoded.map_err(Failure::Input)?;
         let own = self.timeout.map_or(deadline, |timeout| Instant::now() + timeout);
-        let body = ("application/json", body);
         let answer = by.post(&self.predict, body, most, deadline.min(own)).await?;
         let specs = self.outputs.inputs.as_slice();
         let read = match self.protocol {

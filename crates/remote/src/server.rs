@@ -214,14 +214,14 @@ impl Remote {
 
 /// What asks a server.
 pub trait Asks {
-    /// Sends a body and gives the answer's, which is JSON and has no more bytes than that.
+    /// Sends JSON and gives the answer's body, which is JSON too and has no more bytes than that.
     ///
     /// # Errors
     /// [`Failure`].
     fn post(
         &self,
         server: &Server,
-        body: (&'static str, Vec<u8>),
+        body: Vec<u8>,
         most: usize,
         deadline: Instant,
     ) -> impl Future<Output = Result<Bytes, Failure>> + Send;
@@ -231,14 +231,18 @@ impl Asks for Remote {
     async fn post(
         &self,
         server: &Server,
-        (content_type, body): (&'static str, Vec<u8>),
+        body: Vec<u8>,
         most: usize,
         deadline: Instant,
     ) -> Result<Bytes, Failure> {
-        let request = self.client(&server.url).post(server.url.clone());
-        let request = request.header(CONTENT_TYPE, content_type).body(body);
+        let request = posted(self.client(&server.url), server, body);
         self.answer(server, request, most, deadline).await
     }
+}
+
+/// The request that sends JSON to a server.
+pub fn posted(client: &Client, server: &Server, body: Vec<u8>) -> RequestBuilder {
+    client.post(server.url.clone()).header(CONTENT_TYPE, "application/json").body(body)
 }
 
 /// Sends a request and gives the answer's body, which is JSON and has no more bytes than that. Whether the

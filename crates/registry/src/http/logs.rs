@@ -190,7 +190,8 @@ pub struct PrintedPage {
 
 /// List what an endpoint's versions printed lately, on all gateways, the oldest first: those that run in
 /// processes of their own. Each gateway writes down a bounded number a second; lines are kept for some hours.
-/// They are whatever a model's author has it print, so they are for whoever may deploy.
+/// They are whatever a model's author has it print, and a version prints for all endpoints that it answers for: so
+/// they are for whoever may deploy.
 #[utoipa::path(
     tag = "endpoints",
     extensions(("x-bottega-action" = json!("deploy:endpoint"))),
