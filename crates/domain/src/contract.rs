@@ -130,7 +130,10 @@ impl Signature {
     /// # Errors
     /// A name stands twice on one side.
     pub fn require_distinct_names(&self) -> Result<(), Problem> {
-        for (side, specs) in [("inputs", &self.inputs), ("outputs", &self.outputs)] {
+        // A request names params as it names inputs.
+        let asked: Vec<_> = self.inputs.iter().chain(&self.params).collect();
+        let answered: Vec<_> = self.outputs.iter().collect();
+        for (side, specs) in [("inputs", asked), ("outputs", answered)] {
             for (at, spec) in specs.iter().enumerate() {
                 if specs.iter().take(at).any(|earlier| earlier.name == spec.name) {
                     let message = format!("`{}` stands twice among the {side}", spec.name);
@@ -152,6 +155,14 @@ fn compare(contract: &Signature, version: &Signature) -> Vec<Line> {
         if named(&contract.inputs, &spec.name).is_none() {
             // Who does not know of it leaves it out.
             lines.push(Line { ok: spec.optional, ..line("input", None, Some(spec), takes) });
+        }
+    }
+    for spec in &contract.params {
+        lines.push(line("param", Some(spec), named(&version.params, &spec.name), takes));
+    }
+    for spec in &version.params {
+        if named(&contract.params, &spec.name).is_none() {
+            lines.push(Line { ok: true, ..line("param", None, Some(spec), takes) });
         }
     }
     for spec in &contract.outputs {
@@ -269,7 +280,7 @@ mod tests {
     }
 
     fn signature(inputs: &str, outputs: &str) -> Signature {
-        Signature { inputs: specs(inputs), outputs: specs(outputs) }
+        Signature::new(specs(inputs), specs(outputs))
     }
 
     #[test]
@@ -354,9 +365,7 @@ mod tests {
     fn what_fits_what_fits_fits() {
         let mut sides = pairs();
         // Outputs are compared the other way round: the same shapes there.
-        sides.extend(
-            pairs().into_iter().map(|pair| Signature { inputs: vec![], outputs: pair.inputs }),
-        );
+        sides.extend(pairs().into_iter().map(|pair| Signature::new(vec![], pair.inputs)));
         let mut chains = 0;
         for one in &sides {
             for two in sides.iter().filter(|two| one.is_kept_by(two)) {
@@ -390,7 +399,7 @@ mod tests {
                     })
                     .collect()
             };
-            Signature { inputs: specs(inputs), outputs: specs(outputs) }
+            Signature::new(specs(inputs), specs(outputs))
         })
     }
 

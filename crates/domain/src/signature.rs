@@ -141,9 +141,24 @@ pub struct Signature {
     pub inputs: Vec<TensorSpec>,
     /// In the model's order.
     pub outputs: Vec<TensorSpec>,
+    /// What a request may set besides, for all of its rows: they have no dimension of rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<TensorSpec>,
 }
 
 impl Signature {
+    /// One where requests set nothing besides their inputs.
+    #[must_use]
+    pub const fn new(inputs: Vec<TensorSpec>, outputs: Vec<TensorSpec>) -> Self {
+        Self { inputs, outputs, params: Vec::new() }
+    }
+
+    /// Whether a tensor is one of those that are set besides the inputs.
+    #[must_use]
+    pub fn is_param(&self, tensor: &Tensor) -> bool {
+        self.params.iter().any(|spec| spec.name == tensor.name)
+    }
+
     /// Checks a request's tensors: every input there once, unless it is optional, none unknown, types and
     /// shapes as asked.
     ///
@@ -151,10 +166,13 @@ impl Signature {
     /// The first thing wrong, by the name of the tensor.
     pub fn check(&self, tensors: &[Tensor]) -> Result<(), Problem> {
         let mut sizes = Vec::new();
-        for spec in &self.inputs {
+        let params = self.params.iter().map(|spec| (spec, true));
+        for (spec, is_optional) in
+            self.inputs.iter().map(|spec| (spec, spec.optional)).chain(params)
+        {
             let mut named = tensors.iter().filter(|tensor| tensor.name == spec.name);
             let Some(tensor) = named.next() else {
-                if spec.optional {
+                if is_optional {
                     continue;
                 }
                 let missing = format!("input `{}` is missing", spec.name);
@@ -168,8 +186,10 @@ impl Signature {
             }
             spec.check(tensor, &mut sizes)?;
         }
-        match tensors.iter().find(|tensor| self.inputs.iter().all(|spec| spec.name != tensor.name))
-        {
+        let is_unknown = |tensor: &&Tensor| {
+            self.inputs.iter().chain(&self.params).all(|spec| spec.name != tensor.name)
+        };
+        match tensors.iter().find(is_unknown) {
             Some(tensor) => {
                 Err(self
                     .unexpected(&format!("the model has no input `{}`", tensor.name), &tensor.name))
@@ -182,8 +202,10 @@ impl Signature {
         let expected: Vec<_> = self
             .inputs
             .iter()
-            .map(|spec| {
-                let optional = if spec.optional { " (optional)" } else { "" };
+            .map(|spec| (spec, spec.optional))
+            .chain(self.params.iter().map(|spec| (spec, true)))
+            .map(|(spec, is_optional)| {
+                let optional = if is_optional { " (optional)" } else { "" };
                 format!("`{}` {} {}{optional}", spec.name, spec.datatype, spec.shape_text())
             })
             .collect();
@@ -253,6 +275,21 @@ mod tests {
 
     fn y(rows: usize) -> Tensor {
         Tensor::new("y", vec![rows, 1], TensorData::Bytes(vec![vec![]; rows])).unwrap()
+    }
+
+    #[test]
+    fn params_may_be_set_or_not() {
+        let mut signature = signature();
+        let shape = vec![Dim::Fixed(1)];
+        let param =
+            TensorSpec { name: "t".to_owned(), datatype: DataType::F64, shape, optional: false };
+        signature.params.push(param);
+        let t = |count: usize| Tensor::new("t", vec![count], TensorData::F64(vec![0.5; count]));
+        assert_eq!(signature.check(&[y(3), x(3)]), Ok(()));
+        assert_eq!(signature.check(&[t(1).unwrap(), y(3), x(3)]), Ok(()));
+        let wrong = signature.check(&[y(3), x(3), t(3).unwrap()]).unwrap_err();
+        assert_eq!(wrong.field.as_deref(), Some("t"));
+        assert!(signature.is_param(&t(1).unwrap()) && !signature.is_param(&x(1)));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct ModelFolder {
     pub bytes: u64,
 }
 
-/// Checks a request's tensors and puts them in the signature's order.
+/// Checks a request's tensors and puts them in the signature's order, params behind inputs.
 ///
 /// # Errors
 /// The first tensor that does not fit the signature, by name.
@@ -45,7 +45,7 @@ pub fn arrange(signature: &Signature, mut tensors: Vec<Tensor>) -> Result<Vec<Te
     signature.check(&tensors)?;
     // One that is optional may not be there: then the next one takes its place.
     let mut at = 0;
-    for spec in &signature.inputs {
+    for spec in signature.inputs.iter().chain(&signature.params) {
         if let Some(found) = tensors.iter().skip(at).position(|tensor| tensor.name == spec.name) {
             tensors.swap(at, at + found);
             at += 1;

@@ -152,7 +152,7 @@ mod tests {
             shape: vec![Dim::Fixed(4), Dim::Fixed(2)],
             optional: false,
         };
-        let signature = Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] };
+        let signature = Signature::new(vec![spec("x")], vec![spec("y")]);
         let rows = fixed_rows(&signature).unwrap();
         Padded::new(Box::new(Four(signature, function)), rows)
     }
@@ -218,7 +218,7 @@ mod tests {
                 shape: vec![dim, Dim::Fixed(3)],
                 optional: false,
             };
-            Signature { inputs: vec![spec("x", input)], outputs: vec![spec("y", output)] }
+            Signature::new(vec![spec("x", input)], vec![spec("y", output)])
         };
         assert_eq!(fixed_rows(&signature(Dim::Fixed(8), Dim::Fixed(8))), Some(8));
         for (input, output) in [

@@ -26,7 +26,7 @@ fn signature_of(tensor: &Tensor) -> Signature {
         shape: vec![Dim::Any; tensor.shape.len()],
         optional: false,
     };
-    Signature { inputs: vec![spec.clone()], outputs: vec![spec] }
+    Signature::new(vec![spec.clone()], vec![spec])
 }
 
 /// Elements of any datatype; floats of every bit pattern, strings of any bytes.
@@ -216,7 +216,7 @@ proptest! {
         ], 0..4),
     ) {
         let spec = TensorSpec { name: "x".to_owned(), datatype, shape, optional: false };
-        let signature = Signature { inputs: vec![spec], outputs: vec![] };
+        let signature = Signature::new(vec![spec], vec![]);
         if let Ok(request) = binary::decode(&body, 0, &signature) {
             prop_assert_eq!(signature.check(&request.inputs), Ok(()));
         }
@@ -270,7 +270,7 @@ proptest! {
             shape: vec![Dim::Any; rank],
             optional: false,
         };
-        let signature = Signature { inputs: vec![spec], outputs: vec![] };
+        let signature = Signature::new(vec![spec], vec![]);
         if let Ok(request) = grpc::decode(request, &signature) {
             prop_assert_eq!(signature.check(&request.inputs), Ok(()));
         }

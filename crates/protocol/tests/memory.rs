@@ -37,7 +37,7 @@ fn signature(datatype: DataType) -> Signature {
         shape: vec![Dim::Any, Dim::Any],
         optional: false,
     };
-    Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }
+    Signature::new(vec![spec("x")], vec![spec("y")])
 }
 
 /// V2's JSON of an input of this shape, and what else it says.

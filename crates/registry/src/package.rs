@@ -8,7 +8,7 @@
 use domain::{
     FileEntry, FilePath, Manifest, Problem, Signature,
     mlmodel::{self, MlModel},
-    python::{self, PythonModel},
+    python::{self, Loader, PythonModel},
 };
 use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
@@ -169,10 +169,13 @@ impl Package {
         notes: &mut Vec<String>,
     ) -> Option<Signature> {
         let schemas = self.mlmodel.schemas.as_ref()?;
-        let found = match read {
+        let mut found = match read {
             Some(read) => schemas.signature_of(read),
             None => schemas.signature(),
         };
+        if let Ok(signature) = &mut found {
+            self.add_params(signature, read.is_some(), notes);
+        }
         match found {
             Ok(signature) => {
                 let optional = schemas.optional_inputs();
@@ -192,6 +195,28 @@ impl Package {
                     self.file
                 ));
                 None
+            }
+        }
+    }
+
+    /// Adds what may be set at each prediction, where the model takes it. What cannot be is noted.
+    fn add_params(&self, signature: &mut Signature, is_onnx: bool, notes: &mut Vec<String>) {
+        let Some(schemas) = self.mlmodel.schemas.as_ref().filter(|it| !it.params.is_empty()) else {
+            return;
+        };
+        let takes = !is_onnx && Loader::of(&self.mlmodel).is_ok_and(|it| it.takes_params());
+        let found = match schemas.params() {
+            _ if !takes => Err("this kind of model takes none".to_owned()),
+            Ok(params) => {
+                let with = Signature { params, ..signature.clone() };
+                with.require_distinct_names().map(|()| with).map_err(|problem| problem.message)
+            }
+            Err(why) => Err(why),
+        };
+        match found {
+            Ok(with) => *signature = with,
+            Err(why) => {
+                notes.push(format!("params keep their defaults, no request sets them: {why}"));
             }
         }
     }

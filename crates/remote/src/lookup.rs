@@ -36,7 +36,7 @@ impl Lookup {
             server: Server::new(&ask.url, ask.headers.clone())?,
             send: ask.send.clone(),
             drop: ask.drop.clone(),
-            get: Signature { inputs: ask.get.clone(), outputs: Vec::new() },
+            get: Signature::new(ask.get.clone(), Vec::new()),
             timeout: ask.timeout,
             on_failure: ask.on_failure,
         })

@@ -69,7 +69,7 @@ impl Model {
         Ok(Self {
             protocol: external.protocol,
             predict,
-            outputs: Signature { inputs: signature.outputs.clone(), outputs: Vec::new() },
+            outputs: Signature::new(signature.outputs.clone(), Vec::new()),
             signature: signature.clone(),
             timeout: external.timeout.map(domain::serving::Span::get),
         })

@@ -3,6 +3,7 @@
 Environments are built from the real index, few of them, and shared: what two models list alike is one.
 """
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -266,6 +267,56 @@ def test_a_custom_model_answers_and_its_failures_are_told(name, experiment, tmp_
         if (again := asked(9.0)).status_code == 200:
             break
     assert again.status_code == 200, again.text
+
+
+SCALED = textwrap.dedent('''\
+    import mlflow
+
+    class Scaled(mlflow.pyfunc.PythonModel):
+        def predict(self, context, model_input, params=None):
+            unit = {"m": 1, "km": 1000}[params["unit"]]
+            return model_input["x"].to_numpy() * params["scale"] * unit + sum(params["offsets"])
+
+    mlflow.models.set_model(Scaled())
+''')
+
+
+def test_params_are_set_by_requests(name, experiment, tmp_path):
+    (tmp_path / "scaled.py").write_text(SCALED)
+    frame = pd.DataFrame({"x": [0.5, 2.0]})
+    signature = mlflow.models.infer_signature(frame, np.zeros(2), {"scale": 3.0, "offsets": [1, 2], "unit": "m"})
+    with mlflow.start_run():
+        mlflow.pyfunc.log_model(
+            name="model", python_model=str(tmp_path / "scaled.py"), signature=signature, registered_model_name=name,
+            pip_requirements=PYFUNC)
+    found, endpoint = deployed(name), f"{name}-1"
+    assert [(it["name"], it["datatype"], it["shape"]) for it in found["signature"]["params"]] == [
+        ("scale", "FP64", [1]), ("offsets", "INT64", [-1]), ("unit", "BYTES", [1])]
+    local = mlflow.pyfunc.load_model(f"models:/{name}/1")
+
+    def asked(params):
+        return post(endpoint, "/serve/{}/invocations", {"dataframe_split": frame.to_dict(orient="split"), "params": params})
+
+    for params in ({}, {"scale": 10.0}, {"scale": 2}, {"offsets": [5], "unit": "km"}, {"offsets": []}):
+        answer = asked(params)
+        assert answer.status_code == 200, answer.text
+        assert np.allclose(answer.json()["predictions"], local.predict(frame, params=params)), params
+    # Those who come at once each have their own.
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        scales = [float(at) for at in range(64)]
+        for scale, answer in zip(scales, pool.map(lambda scale: asked({"scale": scale}), scales)):
+            assert np.allclose(answer.json()["predictions"], [0.5 * scale + 3, 2 * scale + 3])
+    for params, told in [({"nothing": 1}, "no param `nothing`"), ({"scale": "much"}, "params.scale"), ({"scale": [1.0, 2.0]}, "scale")]:
+        refused = asked(params)
+        assert refused.status_code == 400 and told in refused.text, refused.text
+    failed = asked({"unit": "mile"})
+    assert failed.status_code == 400 and "KeyError" in failed.text, failed.text
+    # To others they are inputs that may be left out.
+    x = tensor("x", np.array([0.5, 2.0]))
+    [got] = v2(endpoint, [tensor("scale", np.array([4.0])), x]).values()
+    assert np.allclose(got, [5.0, 11.0])
+    metadata = requests.get(f"{URL}/v2/models/{endpoint}", headers=HEADERS, timeout=60).json()
+    assert [it["name"] for it in metadata["inputs"] if it.get("optional")] == ["scale", "offsets", "unit"]
 
 
 def test_what_the_setting_forbids_is_not_loaded_until_it_allows_it(name, experiment, tmp_path):

@@ -105,15 +105,31 @@ impl Schemas {
         optional.filter_map(|field| field.name.as_deref()).collect()
     }
 
-    /// As our signature.
+    /// What may be set at each prediction, as our signature has it: one value, or a list of them.
+    ///
+    /// # Errors
+    /// The first that has no counterpart, in words.
+    pub fn params(&self) -> Result<Vec<TensorSpec>, String> {
+        let spec = |param: &Param| {
+            let Param { name, kind, shape, .. } = param;
+            let strange = || format!("the param `{name}` has the type `{kind}`");
+            let datatype = column(kind).or_else(|| element(kind)).ok_or_else(strange)?;
+            let shape = match shape.as_deref() {
+                None => vec![Dim::Fixed(1)],
+                Some([-1]) => vec![Dim::Any],
+                Some(shape) => return Err(format!("the param `{name}` has the shape {shape:?}")),
+            };
+            Ok(TensorSpec { name: name.clone(), datatype, shape, optional: false })
+        };
+        self.params.iter().map(spec).collect()
+    }
+
+    /// As our signature, without params.
     ///
     /// # Errors
     /// The first column or tensor that has no counterpart, in words.
     pub fn signature(&self) -> Result<Signature, String> {
-        Ok(Signature {
-            inputs: specs("input", &self.inputs)?,
-            outputs: specs("output", &self.outputs)?,
-        })
+        Ok(Signature::new(specs("input", &self.inputs)?, specs("output", &self.outputs)?))
     }
 
     /// What a Python model of this signature is given; none where it is not this one's.

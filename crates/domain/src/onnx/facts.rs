@@ -92,9 +92,8 @@ fn interface(model: &Model) -> Interface {
     let specs = |side, values: &mut dyn Iterator<Item = &Value>| {
         values.map(|value| spec(side, value)).collect::<Result<Vec<_>, String>>()
     };
-    let signature = specs("input", &mut { inputs }).and_then(|inputs| {
-        Ok(Signature { inputs, outputs: specs("output", &mut model.outputs.iter())? })
-    });
+    let signature = specs("input", &mut { inputs })
+        .and_then(|inputs| Ok(Signature::new(inputs, specs("output", &mut model.outputs.iter())?)));
     signature.map_or_else(Interface::Unsupported, Interface::Signature)
 }
 

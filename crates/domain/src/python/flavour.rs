@@ -90,8 +90,17 @@ impl Loader {
         !matches!(self, Self::Pyfunc { .. })
     }
 
+    /// Whether its predictions take what its signature calls `params`.
+    #[must_use]
+    pub const fn takes_params(&self) -> bool {
+        matches!(self, Self::Sklearn { .. } | Self::Pyfunc { .. })
+    }
+
     /// As `MLmodel` says. MLflow's own word, the loader module, decides between flavours.
-    pub(super) fn of(mlmodel: &MlModel) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// It says no such thing, in words.
+    pub fn of(mlmodel: &MlModel) -> Result<Self, String> {
         let module = mlmodel
             .loader_module()
             .ok_or("`flavors.python_function` in `MLmodel` names no `loader_module`")?;

@@ -16,10 +16,7 @@ pub(super) fn read(session: &Session) -> Result<Signature, Error> {
     let read = |kind: &str, outlets: &[Outlet]| {
         outlets.iter().map(|outlet| spec(kind, outlet)).collect::<Result<Vec<_>, _>>()
     };
-    Ok(Signature {
-        inputs: read("input", session.inputs())?,
-        outputs: read("output", session.outputs())?,
-    })
+    Ok(Signature::new(read("input", session.inputs())?, read("output", session.outputs())?))
 }
 
 fn spec(kind: &str, outlet: &Outlet) -> Result<TensorSpec, Error> {

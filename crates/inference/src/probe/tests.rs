@@ -26,7 +26,7 @@ fn engine(
         shape: vec![Dim::Symbolic("n".to_owned())],
         optional: false,
     };
-    Function(Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }, function)
+    Function(Signature::new(vec![spec("x")], vec![spec("y")]), function)
 }
 
 fn probed(

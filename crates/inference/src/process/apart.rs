@@ -138,6 +138,9 @@ fn fits(signature: &Signature, inputs: &[Tensor], outputs: &[Tensor]) -> Result<
         return Err(format!("it answered {got} outputs, but its signature names {expected}"));
     }
     let has_rows = |spec: &TensorSpec| spec.shape.first().is_some_and(Dim::is_dynamic);
+    // Params stand behind the inputs, and have no rows.
+    let params = inputs.iter().position(|tensor| signature.is_param(tensor));
+    let inputs = params.and_then(|at| inputs.get(..at)).unwrap_or(inputs);
     let rows = signature.inputs.iter().all(has_rows).then(|| batch::rows(inputs)).flatten();
     for (spec, output) in signature.outputs.iter().zip(outputs) {
         let TensorSpec { name, datatype, shape, .. } = spec;

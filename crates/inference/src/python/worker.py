@@ -3,7 +3,9 @@
 The frames are those of docs/decisions/0038. Needs Python 3.8, NumPy and what the model needs.
 """
 
+import gc
 import importlib
+import inspect
 import json
 import os
 import pickle
@@ -214,10 +216,30 @@ LOADERS = {
 }
 
 
+def taking(predict, flavour):
+    """The function that predicts, by a model's input and what a request sets besides."""
+    if flavour == "pyfunc":
+        return lambda data, params: predict(data, params=params) if params else predict(data)
+    if flavour != "sklearn":
+        return lambda data, _params: predict(data)
+    # As MLflow does it: what the method does not know is not for it.
+    try:
+        known = inspect.signature(predict).parameters
+    except (ValueError, TypeError):
+        known = {}
+    return lambda data, params: predict(data, **{name: value for name, value in params.items() if name in known})
+
+
+def value_of(spec, array):
+    """A param as Python has it."""
+    values = texts(spec["name"], array) if array.dtype == object else array.ravel().tolist()
+    return values[0] if spec["shape"] == [1] else values
+
+
 def load(order):
     """The function that predicts, and what makes its input."""
     model, signature = order["model"], order["signature"]
-    for spec in signature["inputs"] + signature["outputs"]:
+    for spec in signature["inputs"] + signature.get("params", []) + signature["outputs"]:
         if spec["datatype"] != "BYTES" and spec["datatype"] not in DTYPES:
             raise Refused("load", f"`{spec['name']}` is {spec['datatype']}, which NumPy does not have")
     folder = os.path.join(os.environ["BOTTEGA_MODEL"], model["folder"])
@@ -225,7 +247,18 @@ def load(order):
         sys.path.insert(0, os.path.join(folder, model["code"]))
     loader = model["loader"]
     predict = LOADERS[loader["flavour"]](os.path.join(folder, loader["file"]), loader)
-    return predict, given(model["input"], signature), signature["outputs"], order["output_bytes"]
+    prepare, params = given(model["input"], signature), signature.get("params", [])
+    return taking(predict, loader["flavour"]), prepare, params, signature["outputs"], order["output_bytes"]
+
+
+def trim():
+    """Gives back memory that loading took and nobody needs any more."""
+    gc.collect()
+    try:
+        importlib.import_module("ctypes").CDLL(None).malloc_trim(0)
+    except (ImportError, OSError, AttributeError):
+        # Another libc, or a Python without its functions.
+        pass
 
 
 def outputs(result, specs):
@@ -298,10 +331,12 @@ def array_of_numbers(array, name, datatype):
 
 
 def answer(model, head, body):
-    predict, prepare, specs, limit = model
-    data = prepare(read_all(head, body))
+    predict, prepare, params, specs, limit = model
+    asked = read_all(head, body)
+    data = prepare(asked)
+    params = {spec["name"]: value_of(spec, asked[spec["name"]]) for spec in params if spec["name"] in asked}
     try:
-        result = predict(data)
+        result = predict(data, params)
     except MemoryError:
         raise
     except Exception as error:
@@ -327,6 +362,7 @@ def main():
         try:
             if kind == LOAD:
                 model = load(head)
+                trim()
                 talk.say(LOADED, number, {"signature": None})
             elif kind == INFER:
                 said, parts = answer(model, head, body)

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 
 use domain::{ErrorCode, Problem, Signature, Tensor};
 use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Value, value::RawValue};
 
 use super::{Format, Layout, ScoringRequest, csv, parquet};
 use crate::{
     json::{data::Dialect, explain::explain},
-    table::{Frame, Row, inputs, instances},
+    table::{Frame, Row, inputs, instances, params},
 };
 
 /// Reads the body of a scoring request. What it becomes when it is unpacked has `limit` bytes at most.
@@ -45,7 +45,8 @@ struct Wire<'a> {
     dataframe_split: Option<Split<'a>>,
     #[serde(borrow)]
     dataframe_records: Option<Vec<Row<'a>>>,
-    params: Option<Map<String, Value>>,
+    #[serde(borrow)]
+    params: Option<Row<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -75,23 +76,24 @@ fn json(body: &[u8], signature: &Signature) -> Result<(Vec<Tensor>, Layout), Pro
     }
     let wire: Wire<'_> =
         serde_json::from_slice(body).map_err(|error| explain::<Wire<'_>>(&error, body))?;
-    if wire.params.is_some_and(|params| !params.is_empty()) {
-        return Err(Problem::invalid("params", "the model takes no `params`"));
-    }
-    match (wire.inputs, wire.instances, wire.dataframe_split, wire.dataframe_records) {
-        (Some(it), None, None, None) => {
-            Ok((inputs(it, signature, Dialect::DataFrame)?, Layout::Tensors))
-        }
-        (None, Some(it), None, None) => {
-            Ok((instances(it, signature, Dialect::DataFrame)?, Layout::Tensors))
-        }
-        (None, None, Some(it), None) => Ok((split(it, signature)?, Layout::Records)),
-        (None, None, None, Some(it)) => Ok((records(&it, signature)?, Layout::Records)),
-        _ => {
-            Err(Problem::new(ErrorCode::Invalid, "the body has none of the four forms, or several")
-                .hint(EXPECTED))
-        }
-    }
+    let params = wire.params.map(|given| params(&given, &signature.params)).transpose()?;
+    let (mut tensors, layout) =
+        match (wire.inputs, wire.instances, wire.dataframe_split, wire.dataframe_records) {
+            (Some(it), None, None, None) => {
+                (inputs(it, signature, Dialect::DataFrame)?, Layout::Tensors)
+            }
+            (None, Some(it), None, None) => {
+                (instances(it, signature, Dialect::DataFrame)?, Layout::Tensors)
+            }
+            (None, None, Some(it), None) => (split(it, signature)?, Layout::Records),
+            (None, None, None, Some(it)) => (records(&it, signature)?, Layout::Records),
+            _ => {
+                let message = "the body has none of the four forms, or several";
+                return Err(Problem::new(ErrorCode::Invalid, message).hint(EXPECTED));
+            }
+        };
+    tensors.extend(params.unwrap_or_default());
+    Ok((tensors, layout))
 }
 
 const EXPECTED: &str =
@@ -282,6 +284,38 @@ mod tests {
             assert!(format!("{problem:?}").contains(told), "{body}: {problem:?}");
         }
         assert!(decode(Format::Csv, b"age\n\xff\n", &columns(), 0).is_err());
+    }
+
+    #[test]
+    fn params_are_read_by_their_types_and_named_where_they_are_wrong() {
+        let with = |params: Value| -> Signature {
+            let inputs = json!([{"name": "X", "datatype": "FP32", "shape": ["batch", 2]}]);
+            serde_json::from_value(json!({"inputs": inputs, "outputs": [], "params": params}))
+                .unwrap()
+        };
+        let signature = with(json!([
+            {"name": "t", "datatype": "FP64", "shape": [1]},
+            {"name": "stop", "datatype": "BYTES", "shape": [-1]},
+        ]));
+        let body = |params: &str| format!(r#"{{"inputs": [[1, 2]], "params": {params}}}"#);
+        let given = read(&body(r#"{"stop": ["a", "b"], "t": 2}"#), &signature).unwrap();
+        let t = Tensor::new("t", vec![1], TensorData::F64(vec![2.0])).unwrap();
+        let stop = TensorData::Bytes(vec![b"a".to_vec(), b"b".to_vec()]);
+        let stop = Tensor::new("stop", vec![2], stop).unwrap();
+        assert_eq!(given.inputs.get(1..), Some([t, stop].as_slice()));
+        for none in [r#"{"t": null}"#, "{}", "null"] {
+            assert_eq!(read(&body(none), &signature).unwrap().inputs.len(), 1, "{none}");
+        }
+        for (params, told) in [
+            (r#"{"u": 1}"#, "no param `u`: its params are `t`, `stop`"),
+            (r#"{"t": "hot"}"#, "params.t"),
+            (r#"{"t": [1, 2]}"#, "shape"),
+            (r#"{"t": 1, "t": 2}"#, "twice"),
+            ("[1]", "params"),
+        ] {
+            let problem = read(&body(params), &signature).expect_err(params);
+            assert!(format!("{problem:?}").contains(told), "{params}: {problem:?}");
+        }
     }
 
     #[test]

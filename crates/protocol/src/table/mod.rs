@@ -13,7 +13,7 @@ use crate::json::data::Data;
 
 pub use example::example;
 pub(crate) use frame::{Cell, Frame};
-pub(crate) use named::{answered, answered_rows, inputs, instances};
+pub(crate) use named::{answered, answered_rows, inputs, instances, params};
 pub(crate) use row::Row;
 pub use schema::{answer_schema, schema};
 

@@ -36,6 +36,24 @@ pub(crate) fn inputs(
     specs.iter().enumerate().filter_map(|spec| each(spec).transpose()).collect()
 }
 
+/// What a request sets besides its inputs, by name. What is null is not set.
+///
+/// # Errors
+/// The first thing wrong, by its place.
+pub(crate) fn params(given: &Row<'_>, specs: &[TensorSpec]) -> Result<Vec<Tensor>, Problem> {
+    const FIELD: &str = "params";
+    let Row(fields) = given;
+    if specs.is_empty() && !fields.is_empty() {
+        return Err(Problem::invalid(FIELD, "the model takes no `params`"));
+    }
+    check(given, specs, FIELD, "param")?;
+    let set = specs.iter().enumerate().filter_map(|(at, spec)| {
+        let json = given.get(&spec.name, at).filter(|json| json.get() != "null")?;
+        Some(whole(spec, json, Dialect::DataFrame, &format!("{FIELD}.{}", spec.name)))
+    });
+    set.collect()
+}
+
 /// A list of rows: an object with a value for each input, or the value for the input of a model that
 /// has one.
 ///
@@ -163,12 +181,17 @@ fn inside(problem: Problem, field: &str) -> Problem {
 }
 
 fn check_names(row: &Row<'_>, specs: &[TensorSpec], field: &str) -> Result<(), Problem> {
+    check(row, specs, field, "input")
+}
+
+/// Checks that each name is known, and there once.
+fn check(row: &Row<'_>, specs: &[TensorSpec], field: &str, kind: &str) -> Result<(), Problem> {
     let Row(fields) = row;
     for (at, (name, _)) in fields.iter().enumerate() {
         let name = name.0.as_ref();
         if specs.iter().all(|spec| spec.name != name) {
             let message =
-                format!("the model has no input `{name}`: its inputs are {}", names(specs));
+                format!("the model has no {kind} `{name}`: its {kind}s are {}", names(specs));
             return Err(Problem::invalid(field, message));
         }
         if fields.iter().take(at).any(|(before, _)| before.0 == name) {

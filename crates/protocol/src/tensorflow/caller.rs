@@ -69,7 +69,7 @@ pub fn decode_metadata(body: &[u8]) -> Result<Signature, Problem> {
         let tensors = tensors.ok_or_else(|| wrong(format!("there are no `{side}`")))?;
         tensors.iter().map(|(name, told)| spec(name, told)).collect()
     };
-    Ok(Signature { inputs: specs("inputs")?, outputs: specs("outputs")? })
+    Ok(Signature::new(specs("inputs")?, specs("outputs")?))
 }
 
 fn spec(name: &str, told: &Value) -> Result<TensorSpec, Problem> {

@@ -54,11 +54,14 @@ impl ModelMetadata {
         platform: impl Into<String>,
         signature: &Signature,
     ) -> Self {
+        // V2 knows them as inputs that may be left out.
+        let params =
+            signature.params.iter().map(|spec| TensorMetadata { optional: true, ..spec.into() });
         Self {
             name: name.into(),
             versions,
             platform: platform.into(),
-            inputs: signature.inputs.iter().map(TensorMetadata::from).collect(),
+            inputs: signature.inputs.iter().map(TensorMetadata::from).chain(params).collect(),
             outputs: signature.outputs.iter().map(TensorMetadata::from).collect(),
         }
     }
@@ -90,7 +93,7 @@ impl ModelMetadata {
     #[must_use]
     pub fn signature(&self) -> Signature {
         let specs = |tensors: &[TensorMetadata]| tensors.iter().map(TensorSpec::from).collect();
-        Signature { inputs: specs(&self.inputs), outputs: specs(&self.outputs) }
+        Signature::new(specs(&self.inputs), specs(&self.outputs))
     }
 }
 

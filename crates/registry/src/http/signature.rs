@@ -16,6 +16,10 @@ pub struct Signature {
     inputs: Vec<TensorSpec>,
     /// In the model's order.
     outputs: Vec<TensorSpec>,
+    /// What a request may set besides, for all of its rows; MLflow's `params`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    params: Vec<TensorSpec>,
 }
 
 /// One input or output.
@@ -46,7 +50,11 @@ pub enum Dimension {
 impl From<domain::Signature> for Signature {
     fn from(signature: domain::Signature) -> Self {
         let specs = |specs: Vec<domain::TensorSpec>| specs.into_iter().map(Into::into).collect();
-        Self { inputs: specs(signature.inputs), outputs: specs(signature.outputs) }
+        Self {
+            inputs: specs(signature.inputs),
+            outputs: specs(signature.outputs),
+            params: specs(signature.params),
+        }
     }
 }
 
@@ -79,6 +87,7 @@ impl TryFrom<Signature> for domain::Signature {
         Ok(Self {
             inputs: specs("inputs", signature.inputs)?,
             outputs: specs("outputs", signature.outputs)?,
+            params: specs("params", signature.params)?,
         })
     }
 }

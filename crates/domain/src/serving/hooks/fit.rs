@@ -73,7 +73,8 @@ impl Hooks {
             );
             return Err(Problem::invalid(format!("{FIELD}.after"), message));
         }
-        let callers = Signature { inputs: inputs.specs, outputs: outputs.specs };
+        let params = model.params.clone();
+        let callers = Signature { params, ..Signature::new(inputs.specs, outputs.specs) };
         Ok(Fitted { callers, before: inputs.steps, after: outputs.steps })
     }
 

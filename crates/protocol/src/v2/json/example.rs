@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_schema_of_a_model_without_inputs_takes_none() {
-        let nothing = Signature { inputs: vec![], outputs: vec![] };
+        let nothing = Signature::new(vec![], vec![]);
         let schema = schema(&nothing);
         assert_eq!(schema["properties"]["inputs"]["items"], json!(false));
         assert_eq!(schema["properties"]["inputs"]["maxItems"], 0);
