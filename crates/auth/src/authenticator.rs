@@ -1,7 +1,6 @@
 //! Tells who calls, out of memory.
 
 use std::{
-    collections::HashMap,
     net::IpAddr,
     sync::{
         Arc,
@@ -11,6 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use domain::{Actor, ActorKind, Problem, SubjectId, Timestamp, TokenId, TrustId};
+use foldhash::HashMap;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use store::{Change, Database, access, identities, logins, oidc, sessions, tokens};

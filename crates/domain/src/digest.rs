@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use ring::digest::{Context, SHA256, digest};
 use serde::{Deserialize, Serialize, de};
-use sha2::{Digest as _, Sha256};
 
 use crate::Problem;
 
@@ -15,7 +15,13 @@ impl Digest {
     /// The digest of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha256::digest(bytes).into())
+        Self::from_ring(&digest(&SHA256, bytes))
+    }
+
+    fn from_ring(digest: &ring::digest::Digest) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        Self(bytes)
     }
 
     /// From its 32 bytes.
@@ -79,8 +85,14 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// Makes a [`Digest`] of bytes that pass by.
-#[derive(Default, Clone)]
-pub struct Hasher(Sha256);
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
 
 impl Hasher {
     /// Takes the next bytes in.
@@ -91,7 +103,7 @@ impl Hasher {
     /// The digest of all that was taken in.
     #[must_use]
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        Digest::from_ring(&self.0.finish())
     }
 }
 

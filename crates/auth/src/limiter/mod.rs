@@ -14,7 +14,7 @@ mod count;
 mod link;
 mod tap;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use domain::{
@@ -22,6 +22,7 @@ use domain::{
     access::{Subject, SubjectKind},
     quota::{Key, Tenant},
 };
+use foldhash::HashMap;
 use store::{Database, quotas};
 use tokio::{time::timeout, try_join};
 

@@ -7,21 +7,21 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
+use crate::Hasher;
 
 /// Between the parts of what is hashed: no name of an endpoint has it.
 const END: u8 = 0;
 
 /// Takes a key, in parts, and says whose it is.
-pub struct Chooser(Sha256);
+pub struct Chooser(Hasher);
 
 impl Chooser {
     /// For keys of this endpoint.
     #[must_use]
     pub fn new(endpoint: &str) -> Self {
-        let mut hash = Sha256::new();
+        let mut hash = Hasher::default();
         hash.update(endpoint.as_bytes());
-        hash.update([END]);
+        hash.update(&[END]);
         Self(hash)
     }
 
@@ -34,8 +34,8 @@ impl Chooser {
     /// none has a weight.
     #[must_use]
     pub fn choose(self, shares: impl IntoIterator<Item = (i32, i32)>) -> Option<usize> {
-        let digest: [u8; 32] = self.0.finalize().into();
-        let (first, _) = digest.split_first_chunk::<8>()?;
+        let digest = self.0.finish();
+        let (first, _) = digest.as_bytes().split_first_chunk::<8>()?;
         let key = u64::from_be_bytes(*first);
         let mut best: Option<(f64, usize)> = None;
         for (at, (number, weight)) in shares.into_iter().enumerate() {
