@@ -46,16 +46,20 @@ pub fn cpu(root: u32) -> Result<f64> {
     Ok(ticks as f64 / 100.0)
 }
 
-/// How much of them all is in memory, in MiB. What several share counts for each.
+/// How much of them all is in memory, in MiB: what is theirs, and their share of what several have.
 pub fn resident_mib(root: u32) -> Result<f64> {
-    let mut kib = 0.0;
-    for pid in tree(root)? {
-        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-        let value = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-        kib += value.unwrap_or(0.0);
-    }
-    Ok(kib / 1024.0)
+    // One may have ended since.
+    Ok(tree(root)?.into_iter().filter_map(rolled_up).map(|(_, share)| share).sum())
+}
+
+/// What of a process is in memory, and how much of that is its own or its share, in MiB.
+fn rolled_up(pid: u32) -> Option<(f64, f64)> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let mib = |name: &str| {
+        let line = maps.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
+    };
+    Some((mib("Rss:")?, mib("Pss:")?))
 }
 
 /// Of those with this in their command lines: how much is in memory, in MiB, and how much of it is theirs or
@@ -67,15 +71,7 @@ pub fn memory(root: u32, command: &str) -> Result<Vec<(f64, f64)>> {
         if !String::from_utf8_lossy(&line).contains(command) {
             continue;
         }
-        let Ok(maps) = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")) else {
-            continue;
-        };
-        let mib = |name: &str| {
-            let line = maps.lines().find(|line| line.starts_with(name));
-            let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<f64>().ok());
-            kib.unwrap_or(0.0) / 1024.0
-        };
-        found.push((mib("Rss:"), mib("Pss:")));
+        found.extend(rolled_up(pid));
     }
     Ok(found)
 }
