@@ -41,7 +41,6 @@ mod python;
 mod refusal;
 mod repository;
 mod routing;
-mod sharded;
 mod spans;
 mod stages;
 mod state;

@@ -1,7 +1,7 @@
 //! What this node answers with now: one table, swapped whole.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -15,6 +15,7 @@ use domain::{
     capture::{self, Source},
     serving::Isolation,
 };
+use foldhash::HashMap;
 use inference::{CachedFolder, Replica};
 use serde_json::Value;
 

@@ -15,13 +15,14 @@ use std::{
 
 use chrono::TimeDelta;
 use domain::{EndpointId, Streak};
+use inference::Sharded;
 use store::{
     prediction_log::{self, Entry},
     printed,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{State, sharded::Sharded};
+use crate::State;
 
 /// How often is written down.
 const EVERY: Duration = Duration::from_secs(1);

@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 use domain::{ErrorCode, capture::Protocol};
+use inference::Sharded;
 use prometheus_client::registry::Registry;
 
 use crate::{
     elsewhere::Forwarded,
     hooks::Lookups,
     routing::Detours,
-    sharded::Sharded,
     stages::{Histogram, Told, nanos},
 };
 

@@ -104,31 +104,34 @@ pub async fn predict<T>(
     Box::pin(predicted(state, asked, decode, encode)).await
 }
 
-async fn predicted<T>(
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn predicted<T>(
     state: &State,
     asked: &Asked<'_>,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
     encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
-) -> Result<T, Problem> {
-    let begun = Instant::now();
-    let (route, refused) = entered(state, asked, begun).await?;
-    let is_admitted = refused.is_none();
-    let mut pick = match pick(&route, asked, refused) {
-        Ok(pick) => pick,
-        Err(problem) => {
-            over(state, asked, (&route, None), begun, Err(&problem), is_admitted);
-            return Err(problem);
+) -> impl Future<Output = Result<T, Problem>> {
+    async move {
+        let begun = Instant::now();
+        let (route, refused) = entered(state, asked, begun).await?;
+        let is_admitted = refused.is_none();
+        let mut pick = match pick(&route, asked, refused) {
+            Ok(pick) => pick,
+            Err(problem) => {
+                over(state, asked, (&route, None), begun, Err(&problem), is_admitted);
+                return Err(problem);
+            }
+        };
+        let mut watched = Watched::by(&pick.share.source);
+        let result =
+            answer(state, (&route, &mut pick), asked, decode, encode, (begun, &mut watched)).await;
+        if let Err(problem) = &result {
+            watched.failed(state, &pick.share.source, asked, problem, begun);
         }
-    };
-    let mut watched = Watched::by(&pick.share.source);
-    let result =
-        answer(state, (&route, &mut pick), asked, decode, encode, (begun, &mut watched)).await;
-    if let Err(problem) = &result {
-        watched.failed(state, &pick.share.source, asked, problem, begun);
+        let outcome = result.as_ref().map(|(_, done)| done);
+        over(state, asked, (&route, Some(pick.share)), begun, outcome, is_admitted);
+        result.map(|(value, _)| value)
     }
-    let outcome = result.as_ref().map(|(_, done)| done);
-    over(state, asked, (&route, Some(pick.share)), begun, outcome, is_admitted);
-    result.map(|(value, _)| value)
 }
 
 /// The route that a request takes, and why it is not let in, if it is not.
@@ -139,26 +142,26 @@ async fn entered(
     state: &State,
     asked: &Asked<'_>,
     now: Instant,
-) -> Result<(Arc<Route>, Option<Problem>), Problem> {
+) -> Result<(Arc<Route>, Option<Box<Problem>>), Problem> {
     let permit = asked.permit;
     let (route, waking) = settled(state, route(state, permit.resource().name())?).await;
     if let Some(on_demand) = &route.on_demand {
         on_demand.touch(now);
     }
     if waking.is_some() {
-        return Ok((route, waking));
+        return Ok((route, waking.map(Box::new)));
     }
     let refused = within_quotas(state, permit, route.target.team).await.err();
-    Ok((route, refused))
+    Ok((route, refused.map(Box::new)))
 }
 
 /// The version that a request goes to, if it was let in.
 fn pick<'r>(
     route: &'r Route,
     asked: &Asked<'_>,
-    refused: Option<Problem>,
+    refused: Option<Box<Problem>>,
 ) -> Result<Pick<'r>, Problem> {
-    refused.map_or(Ok(()), Err)?;
+    refused.map_or(Ok(()), |problem| Err(*problem))?;
     route.choose(asked.version.of(route)?, asked.headers)
 }
 
@@ -228,14 +231,24 @@ impl Done {
     }
 }
 
-async fn answer<'r, T>(
+/// A request that was decoded.
+struct Read {
+    /// Without its inputs.
+    request: InferRequest,
+    inputs: Vec<Tensor>,
+    rows: usize,
+    took: Duration,
+    ask: Ask,
+}
+
+/// Decodes a request, if it would be taken in.
+fn read<'r>(
     state: &State,
     (route, pick): (&'r Route, &mut Pick<'r>),
     asked: &Asked<'_>,
     decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
-    encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
     (begun, watched): (Instant, &mut Watched),
-) -> Result<(T, Done), Problem> {
+) -> Result<Read, Problem> {
     let tenant = state.given.limiter.tenant(asked.permit.caller());
     let ask = Ask { tenant, max_queue: route.max_queue, ..Ask::from(begun) };
     if pick.is_final() {
@@ -244,50 +257,95 @@ async fn answer<'r, T>(
     }
     let at = Instant::now();
     let mut request = decode(pick.share.signature())?;
-    let decoded = at.elapsed();
+    let took = at.elapsed();
     let inputs = std::mem::take(&mut request.inputs);
-    let rows = inputs.first().and_then(|input| input.shape.first()).copied().unwrap_or(1);
+    let signature = pick.share.signature();
+    let first = inputs.iter().find(|tensor| !signature.is_param(tensor));
+    let rows = first.and_then(|input| input.shape.first()).copied().unwrap_or(1);
     watched.decoded(rows, &inputs, request.id.as_deref());
     pick.settle(route, &inputs);
     let longest = begun + route.deadline;
     let theirs = request.timeout().and_then(|timeout| begun.checked_add(timeout));
     let deadline = [asked.until, theirs].into_iter().flatten().fold(longest, Instant::min);
     let ask = Ask { deadline, priority: Priority::of_level(request.priority()), ..ask };
-    // What is captured is the callers' side of hooks. Boxed, so that who has none does not carry it.
-    let (inputs, sent) = match &pick.share.hooks {
-        None => (inputs, None),
-        Some(hooks) => {
-            let sent = watched.wanted().map(|_| inputs.clone()).unwrap_or_default();
-            (Box::pin(hooks.before(state, inputs, rows, deadline)).await?, Some(sent))
+    Ok(Read { request, inputs, rows, took, ask })
+}
+
+/// What is known of a request once its model has answered.
+struct Computed {
+    request: InferRequest,
+    rows: usize,
+    decoded: Duration,
+    answer: Answer,
+    at: Instant,
+    id: Arc<str>,
+}
+
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn answer<'r, T>(
+    state: &State,
+    (route, pick): (&'r Route, &mut Pick<'r>),
+    asked: &Asked<'_>,
+    decode: impl FnOnce(&Signature) -> Result<InferRequest, Problem>,
+    encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
+    (begun, watched): (Instant, &mut Watched),
+) -> impl Future<Output = Result<(T, Done), Problem>> {
+    async move {
+        let Read { request, mut inputs, rows, took: decoded, ask } =
+            read(state, (route, &mut *pick), asked, decode, (begun, &mut *watched))?;
+        // What is captured is the callers' side of hooks. Boxed, so that who has none does not carry it.
+        let mut sent = None;
+        if let Some(hooks) = &pick.share.hooks {
+            sent = Some(watched.wanted().map(|_| inputs.clone()).unwrap_or_default());
+            inputs = Box::pin(hooks.before(state, inputs, rows, ask.deadline)).await?;
         }
-    };
-    let (answer, copied) = pick.infer(state, route, inputs, ask).await?;
+        let (mut answer, copied) = match pick.routing {
+            None => (pick.share.served.replica.infer(inputs, ask).await?, None),
+            Some(routing) => Box::pin(pick.detour(state, (route, routing), inputs, ask)).await?,
+        };
+        let at = Instant::now();
+        let id = inference_id(asked.id, request.id.as_deref());
+        if let Some(copied) = copied {
+            let about = About::of(asked, Arc::clone(&id));
+            // A shadow gets the model's side of hooks, of which nothing is captured.
+            let wanted = watched.wanted().filter(|_| sent.is_none());
+            copied.answered(&answer.outputs, &state.shadows, wanted.map(|wanted| (wanted, about)));
+        }
+        if let Some(hooks) = &pick.share.hooks {
+            let outputs = std::mem::take(&mut answer.outputs);
+            answer.outputs = Box::pin(hooks.after(state, outputs, rows, ask.deadline)).await?;
+        }
+        if let Some(sent) = sent {
+            answer.inputs = sent;
+        }
+        let computed = Computed { request, rows, decoded, answer, at, id };
+        written(state, pick.share, asked, computed, encode, (begun, watched))
+    }
+}
+
+/// Writes an answer, and hands on what is captured of it.
+fn written<T>(
+    state: &State,
     // The route's, which is the caller's until they are done: whoever drains the version waits for that.
-    let served = pick.share.served.as_ref();
+    share: &Share,
+    asked: &Asked<'_>,
+    computed: Computed,
+    encode: impl FnOnce(Answered<'_>) -> Result<(T, usize), Problem>,
+    (begun, watched): (Instant, &Watched),
+) -> Result<(T, Done), Problem> {
+    let Computed { request, rows, decoded, answer, at: computed, id } = computed;
     let Answer { mut outputs, inputs, queued, batch, run, leads } = answer;
-    let computed = Instant::now();
-    let id = inference_id(asked.id, request.id.as_deref());
-    if let Some(copied) = copied {
-        let about = About::of(asked, Arc::clone(&id));
-        // A shadow gets the model's side of hooks, of which nothing is captured.
-        let wanted = watched.wanted().filter(|_| sent.is_none());
-        copied.answered(&outputs, &state.shadows, wanted.map(|wanted| (wanted, about)));
-    }
-    if let Some(hooks) = &pick.share.hooks {
-        outputs = Box::pin(hooks.after(state, outputs, rows, deadline)).await?;
-    }
-    let inputs = sent.unwrap_or(inputs);
     let all = match watched.wanted() {
         Some(_) => Cow::Borrowed(outputs.as_slice()),
         None => Cow::Owned(std::mem::take(&mut outputs)),
     };
-    let chosen = select(all, &request.outputs);
+    let (served, chosen) = (share.served.as_ref(), select(all, &request.outputs));
     let (value, bytes_out) = encode(Answered { served, id: &id, request, outputs: chosen })?;
     let (at, end) = (state.given.database.now(), Instant::now());
     let (took, encoded) = (end - begun, end - computed);
     if let Some(taken) = watched.take(rows, inputs, outputs) {
         let about = About::of(asked, Arc::clone(&id));
-        taken.offer(state, &pick.share.source, about, false, Ended { at, took, code: None });
+        taken.offer(state, &share.source, about, false, Ended { at, took, code: None });
     }
     let times = Times { rows: rows as u64, decoded, queued, run, leads, encoded };
     Ok((value, Done { id, at, took, times, bytes_out, batch }))

@@ -7,12 +7,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::Timestamp;
-use inference::Run;
+use inference::{Run, Sharded};
 use protocol::v2::statistics::{BatchStatistics, InferStatistics, ModelStatistics};
 
 use crate::{
     metrics::{End, Ends},
-    sharded::Sharded,
     stages::Stages,
 };
 

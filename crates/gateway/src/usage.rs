@@ -4,13 +4,15 @@
 //! so that it counts once however often it is sent; what a process that is killed had not written is
 //! lost, that of [`EVERY`] at most.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use domain::{Actor, EndpointId, ModelName, Streak, SubjectId, VersionId};
+use foldhash::HashMap;
+use inference::Sharded;
 use store::usage::{self, Counts, Used};
 use tokio_util::sync::CancellationToken;
 
-use crate::{State, sharded::Sharded};
+use crate::State;
 
 /// How often what was used is written down.
 const EVERY: Duration = Duration::from_secs(2);
@@ -49,7 +51,7 @@ impl Usage {
             let (_, actors) = counted.entry(place).or_insert_with(|| {
                 let (endpoint, model, team) = names;
                 let endpoint = endpoint.to_owned();
-                (Names { endpoint, model: model.clone(), team }, HashMap::new())
+                (Names { endpoint, model: model.clone(), team }, HashMap::default())
             });
             match actors.get_mut(actor) {
                 Some(sum) => sum.add(counts),

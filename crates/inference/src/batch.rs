@@ -29,9 +29,12 @@ pub(crate) fn rows(inputs: &[Tensor]) -> Option<usize> {
 
 /// Whether two arranged requests differ in nothing but their rows.
 pub(crate) fn fit(one: &[Tensor], other: &[Tensor]) -> bool {
-    one.iter().zip(other).all(|(one, other)| {
-        one.shape.get(1..) == other.shape.get(1..) && one.datatype() == other.datatype()
-    })
+    one.len() == other.len()
+        && one.iter().zip(other).all(|(one, other)| {
+            one.shape.get(1..) == other.shape.get(1..)
+                && one.datatype() == other.datatype()
+                && one.name == other.name
+        })
 }
 
 /// Runs `$body!(Kind, elements)` for the kind of elements that the data has.
@@ -183,17 +186,14 @@ mod tests {
     #[test]
     fn only_one_dynamic_first_dimension_allows_joining() {
         let join = |input: &[Dim], output: &[Dim]| {
-            may_join(&Signature {
-                inputs: vec![spec("x", input)],
-                outputs: vec![spec("y", output)],
-            })
+            may_join(&Signature::new(vec![spec("x", input)], vec![spec("y", output)]))
         };
         assert!(join(&[named("n"), Dim::Fixed(2)], &[named("n")]));
         assert!(join(&[Dim::Any, Dim::Fixed(2)], &[named("n")]));
         assert!(!join(&[named("n")], &[named("m")]));
         assert!(!join(&[Dim::Fixed(1)], &[named("n")]));
         assert!(!join(&[named("n")], &[]));
-        assert!(!may_join(&Signature { inputs: vec![], outputs: vec![spec("y", &[named("n")])] }));
+        assert!(!may_join(&Signature::new(vec![], vec![spec("y", &[named("n")])])));
     }
 
     #[test]

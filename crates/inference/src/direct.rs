@@ -1,12 +1,8 @@
-//! When a caller may run its request on its own thread.
+//! When callers may run requests on their own threads.
 //!
-//! Without company the hop to an inference thread and back only costs time; in company running
-//! alone gives batches away, and a long run holds up whoever else needs the thread. Which holds is
-//! seen from the runs themselves: after [`SETTLED`] short runs of one request each, callers run on
-//! their own threads; two that meet, a batch of several or a long run send all of them to the
-//! queue again. A single HTTP thread that serves many callers runs them one after the other and
-//! never meets anybody: so every [`CYCLE`] runs the queue is tried again for [`SETTLED`] runs, and
-//! if a batch forms, it stays.
+//! The hop to an inference thread and back costs more than a short run; a long one would hold up whoever
+//! else needs the thread. Which it is, is seen from the runs themselves: after [`SETTLED`] short ones callers
+//! run on their own threads, after a long one they do not.
 //!
 //! How long a run takes may depend on what is asked: a model that was fast so far is slow for the next
 //! request. So a run that takes longer than [`LONGEST`] is ended and goes to the queue, and each time it
@@ -18,7 +14,8 @@ use std::{
 };
 
 const SETTLED: u32 = 32;
-const CYCLE: u32 = 4096;
+/// After so many short runs half of what is held against a model is forgotten.
+const FORGIVEN: u32 = 4096;
 /// As many short runs it takes at most.
 const MOST_SETTLED: u32 = 1 << 20;
 /// Longer runs are not for HTTP threads.
@@ -29,41 +26,44 @@ pub(crate) const LONGEST: Duration = Duration::from_millis(20);
 pub(crate) struct Direct {
     /// Not for models that were slow when they were looked at.
     enabled: bool,
-    /// Short runs of one request since company was last seen.
-    alone: AtomicU32,
+    /// Short runs since the last long one.
+    short: AtomicU32,
     /// How many of them it takes.
     needed: AtomicU32,
 }
 
 impl Direct {
     pub(crate) fn new(enabled: bool) -> Self {
-        let (alone, needed) = (AtomicU32::new(SETTLED), AtomicU32::new(SETTLED));
-        Self { enabled, alone, needed }
+        let (short, needed) = (AtomicU32::new(SETTLED), AtomicU32::new(SETTLED));
+        Self { enabled, short, needed }
     }
 
-    /// Whether the caller may run its request itself.
+    /// Whether callers may run their requests themselves.
     pub(crate) fn is_allowed(&self) -> bool {
-        let alone = self.alone.load(Relaxed);
-        self.enabled && alone % CYCLE >= SETTLED && alone >= self.needed.load(Relaxed)
+        self.enabled && self.short.load(Relaxed) >= self.needed.load(Relaxed)
     }
 
     /// A run was ended as it held up its caller's thread.
     pub(crate) fn cut(&self) {
-        self.met();
+        self.short.store(0, Relaxed);
         let needed = self.needed.load(Relaxed).saturating_mul(4);
         self.needed.store(needed.min(MOST_SETTLED), Relaxed);
     }
 
-    /// Two callers met.
-    pub(crate) fn met(&self) {
-        self.alone.store(0, Relaxed);
-    }
-
-    /// A run of so many requests took so long.
-    pub(crate) fn ran(&self, requests: usize, took: Duration) {
-        if requests > 1 || took > LONG {
-            self.met();
-        } else if self.alone.fetch_add(1, Relaxed) % CYCLE == CYCLE - 1 {
+    /// A run took so long.
+    pub(crate) fn ran(&self, took: Duration) {
+        if took > LONG {
+            self.short.store(0, Relaxed);
+            return;
+        }
+        let short = self.short.load(Relaxed) + 1;
+        // By then all is forgiven.
+        if short > MOST_SETTLED {
+            return;
+        }
+        // Another thread's run may be lost by that, which does no harm.
+        self.short.store(short, Relaxed);
+        if short % FORGIVEN == 0 {
             let needed = self.needed.load(Relaxed) / 2;
             self.needed.store(needed.max(SETTLED), Relaxed);
         }
@@ -77,29 +77,15 @@ mod tests {
     const SHORT: Duration = Duration::from_micros(10);
 
     #[test]
-    fn company_sends_callers_to_the_queue_until_they_are_alone_for_a_while() {
+    fn a_long_run_sends_callers_to_the_queue_until_runs_are_short_for_a_while() {
         let direct = Direct::new(true);
-        let causes: [fn(&Direct); 3] =
-            [Direct::met, |direct| direct.ran(2, SHORT), |direct| direct.ran(1, 2 * LONG)];
-        for cause in causes {
-            assert!(direct.is_allowed());
-            cause(&direct);
-            for _ in 0..SETTLED {
-                assert!(!direct.is_allowed());
-                direct.ran(1, SHORT);
-            }
+        assert!(direct.is_allowed());
+        direct.ran(2 * LONG);
+        for _ in 0..SETTLED {
+            assert!(!direct.is_allowed());
+            direct.ran(SHORT);
         }
         assert!(direct.is_allowed());
-    }
-
-    #[test]
-    fn the_queue_is_tried_again_now_and_then() {
-        let direct = Direct::new(true);
-        let queued = (0..2 * CYCLE).filter(|_| {
-            direct.ran(1, SHORT);
-            !direct.is_allowed()
-        });
-        assert_eq!(queued.count(), 2 * SETTLED as usize);
     }
 
     #[test]
@@ -107,7 +93,7 @@ mod tests {
         let direct = Direct::new(true);
         let until_allowed = || {
             let runs = (0..MOST_SETTLED * 2).take_while(|_| {
-                direct.ran(1, SHORT);
+                direct.ran(SHORT);
                 !direct.is_allowed()
             });
             runs.count() as u32 + 1
@@ -117,16 +103,16 @@ mod tests {
             assert!(!direct.is_allowed());
             assert_eq!(until_allowed(), SETTLED * times);
         }
-        direct.met();
-        (0..4 * CYCLE).for_each(|_| direct.ran(1, SHORT));
-        direct.met();
+        direct.ran(2 * LONG);
+        (0..4 * FORGIVEN).for_each(|_| direct.ran(SHORT));
+        direct.ran(2 * LONG);
         assert_eq!(until_allowed(), SETTLED * 4, "long ago counts less");
     }
 
     #[test]
     fn a_slow_model_never_runs_on_its_callers_threads() {
         let direct = Direct::new(false);
-        direct.ran(1, SHORT);
+        direct.ran(SHORT);
         assert!(!direct.is_allowed());
     }
 }

@@ -43,36 +43,57 @@ pub(crate) struct Job {
     pub(crate) reply: oneshot::Sender<Result<Reply, Error>>,
 }
 
-/// What the inference thread says to whoever waits.
-pub(crate) struct Reply {
-    answer: Answer,
-    /// Where its outputs are, if others' are there too.
-    part: Option<Part>,
+/// What whoever runs a request says to whoever waits for it.
+pub(crate) enum Reply {
+    /// An answer of a run of its own.
+    Alone(Answer),
+    /// An answer whose outputs are a part of those of its run.
+    AmongOthers(Answer, Part),
+    /// The request itself: it was not run.
+    Back(Vec<Tensor>),
 }
 
+/// Where a request's reply is waited for.
+pub(crate) type Waiting = oneshot::Receiver<Result<Reply, Error>>;
+
 impl Reply {
-    pub(crate) fn alone(answer: Answer) -> Self {
-        Self { answer, part: None }
-    }
-
-    /// An answer whose outputs are a part of those of its run.
-    pub(crate) fn among_others(answer: Answer, part: Part) -> Self {
-        Self { answer, part: Some(part) }
-    }
-
-    /// The answer with its outputs.
-    pub(crate) fn answer(self) -> Answer {
-        let Self { mut answer, part } = self;
-        if let Some(part) = part {
-            let at = Instant::now();
-            answer.outputs = part.take();
-            answer.run.split = at.elapsed();
+    /// The answer with its outputs, or the request's inputs.
+    pub(crate) fn answer(self) -> Result<Answer, Vec<Tensor>> {
+        match self {
+            Self::Alone(answer) => Ok(answer),
+            Self::AmongOthers(mut answer, part) => {
+                let at = Instant::now();
+                answer.outputs = part.take();
+                answer.run.split = at.elapsed();
+                Ok(answer)
+            }
+            Self::Back(inputs) => Err(inputs),
         }
-        answer
     }
 }
 
 impl Job {
+    /// A request with its rows, if it may share a run with others; one without runs alone and weighs so much.
+    pub(crate) fn new(
+        inputs: Vec<Tensor>,
+        rows: Option<usize>,
+        alone: usize,
+        ask: &Ask,
+        queued_at: Instant,
+    ) -> (Self, Waiting) {
+        let (reply, waiting) = oneshot::channel();
+        let Ask { deadline, priority, .. } = *ask;
+        let weight = rows.unwrap_or(alone);
+        (Self { inputs, rows, deadline, priority, queued_at, weight, reply }, waiting)
+    }
+
+    /// Whether it may share the run of another one that has so many rows so far.
+    pub(crate) fn joins(&self, first: &Self, rows: usize, max_rows: usize) -> bool {
+        self.rows.is_some_and(|more| rows + more <= max_rows)
+            && first.rows.is_some()
+            && batch::fit(&first.inputs, &self.inputs)
+    }
+
     /// Whether anybody still wants the answer: the caller is there, and would not be too late with a
     /// run that takes so long.
     pub(crate) fn is_wanted(&self, now: Instant, takes: Duration) -> bool {
@@ -83,10 +104,19 @@ impl Job {
     pub(crate) fn answer(self, result: Result<Reply, Error>) -> bool {
         let Self { inputs, reply, .. } = self;
         let result = result.map(|mut reply| {
-            reply.answer.inputs = inputs;
+            if let Reply::Alone(answer) | Reply::AmongOthers(answer, _) = &mut reply {
+                answer.inputs = inputs;
+            }
             reply
         });
         reply.send(result).is_ok()
+    }
+
+    /// Gives the request back to the caller.
+    pub(crate) fn give_back(self) {
+        let Self { inputs, reply, .. } = self;
+        // Who has left needs it no more.
+        let _left = reply.send(Ok(Reply::Back(inputs)));
     }
 }
 
@@ -97,6 +127,8 @@ pub(crate) struct Queue {
     full: Condvar,
     /// Whether the last one who came was refused, or there is overload: else nobody need ask before.
     refuses: AtomicBool,
+    /// Whether somebody waits.
+    waits: AtomicBool,
     pub(crate) limits: Limits,
 }
 
@@ -140,8 +172,13 @@ impl Queue {
             closed: false,
         };
         let state = Mutex::new(state);
-        let refuses = AtomicBool::new(false);
-        Self { state, something: Condvar::new(), full: Condvar::new(), refuses, limits }
+        let (refuses, waits) = Default::default();
+        Self { state, something: Condvar::new(), full: Condvar::new(), refuses, waits, limits }
+    }
+
+    /// Whether nobody waits, as far as can be told without looking closely.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.waits.load(Relaxed)
     }
 
     /// Whether anybody was refused lately.
@@ -178,18 +215,16 @@ impl Queue {
         rows: Option<usize>,
         ask: &Ask,
         now: Instant,
-    ) -> Result<oneshot::Receiver<Result<Reply, Error>>, Error> {
+    ) -> Result<Waiting, Error> {
         let max_batch = self.limits.max_batch();
-        let weight = rows.unwrap_or(max_batch);
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Error::Draining);
         }
-        self.make_room(&mut state, ask, weight, now)?;
-        let (reply, answer) = oneshot::channel();
-        let Ask { deadline, priority, tenant, .. } = *ask;
-        let job = Job { inputs, rows, deadline, priority, queued_at: now, weight, reply };
-        state.lanes.push(tenant, job);
+        self.make_room(&mut state, ask, rows.unwrap_or(max_batch), now)?;
+        let (job, answer) = Job::new(inputs, rows, max_batch, ask, now);
+        state.lanes.push(ask.tenant, job);
+        self.waits.store(true, Relaxed);
         // A thread that is busy looks here before it sleeps: waking costs a system call, so only
         // who sleeps is woken, and only once.
         if let Some(left) = state.sleeping.checked_sub(1) {
@@ -320,17 +355,10 @@ impl Queue {
                 continue;
             }
             let until = earliest.map_or(job.deadline, |earliest| earliest.min(job.deadline));
-            let room = match (job.rows, taken.first()) {
-                (_, None) => true,
-                (Some(more), Some(first)) => {
-                    rows + more <= max_rows
-                        && first.rows.is_some()
-                        && now + limits.pace.run(rows + more) < until
-                        && batch::fit(&first.inputs, &job.inputs)
-                }
-                (None, Some(_)) => false,
-            };
-            if !room {
+            let has_room = taken.first().is_none_or(|first| {
+                job.joins(first, rows, max_rows) && now + limits.pace.run(rows + job.weight) < until
+            });
+            if !has_room {
                 break;
             }
             (rows, earliest) = (rows + job.weight, Some(until));
@@ -340,6 +368,7 @@ impl Queue {
             }
         }
         state.gauge.goes(rows);
+        self.waits.store(!state.lanes.is_empty(), Relaxed);
         taken
     }
 

@@ -1,10 +1,11 @@
 //! One loaded version: queue, engines and the threads that run them.
 //!
-//! A fast model has one engine, shared by its inference thread and, while requests come one at a
-//! time, by the callers' own threads ([`direct`](crate::direct)). A slow one has as many engines as
-//! cores and always the hop, so that no run holds up an HTTP thread. Inference threads take what
-//! is queued and wait for more only where that is wished.
+//! A fast model has one engine, shared by its inference thread and the callers' own threads, where those
+//! who come at once run together ([`gathering`]). A slow one has as many engines as cores and always the
+//! hop, so that no run holds up an HTTP thread. Inference threads take what is queued and wait for more
+//! only where that is wished.
 
+mod gathering;
 mod serving;
 
 use std::{
@@ -28,7 +29,8 @@ use crate::{
     padded::{Padded, with_any_rows},
     plan::Plan,
     probe::{Prepared, prepare},
-    queue::{Limits, Queue, Reply},
+    queue::{Limits, Queue},
+    sharded::Sharded,
 };
 
 /// How a version is run. The default lets the model's own speed decide.
@@ -186,6 +188,7 @@ impl Replica {
             signature: first.signature().clone(),
             queue: Queue::new(limits),
             direct: Direct::new(first.ends_runs_early() && Plan::runs_on_callers_threads(&profile)),
+            gathered: Sharded::default(),
             may_join: AtomicBool::new(profile.batchable),
             profile,
             engines: engines.into_iter().map(|engine| Mutex::new(Some(engine))).collect(),
@@ -286,17 +289,27 @@ impl Replica {
         self.answer(inputs, ask.into())
     }
 
-    async fn answer(&self, inputs: Vec<Tensor>, ask: Ask) -> Result<Answer, Error> {
-        let inputs = arrange(&self.shared.signature, inputs)?;
-        if let Some(result) = self.shared.run_here(&inputs, ask.deadline) {
-            return result.map(|answer| Answer { inputs, ..answer });
-        }
-        let rows = self.shared.may_join.load(Relaxed).then(|| batch::rows(&inputs)).flatten();
-        let answer = self.shared.queue.push(inputs, rows, &ask, Instant::now())?;
-        match tokio::time::timeout_at(ask.deadline.into(), answer).await {
-            Ok(Ok(result)) => result.map(Reply::answer),
-            // The thread drops a job unanswered only when it came too late.
-            Ok(Err(_)) | Err(_) => Err(Error::Timeout),
+    #[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+    fn answer(&self, inputs: Vec<Tensor>, ask: Ask) -> impl Future<Output = Result<Answer, Error>> {
+        async move {
+            let shared = &*self.shared;
+            let mut inputs = arrange(&shared.signature, inputs)?;
+            let joins = shared.may_join.load(Relaxed) && !sets_params(&shared.signature, &inputs);
+            let rows = joins.then(|| batch::rows(&inputs)).flatten();
+            let now = Instant::now();
+            if shared.runs_here(&ask, now) {
+                match shared.run_here(inputs, rows, &ask, now).await?.answer() {
+                    Ok(answer) => return Ok(answer),
+                    Err(back) => inputs = back,
+                }
+            }
+            let answer = shared.queue.push(inputs, rows, &ask, Instant::now())?;
+            match tokio::time::timeout_at(ask.deadline.into(), answer).await {
+                // Nothing that was queued comes back.
+                Ok(Ok(result)) => result?.answer().map_err(|_| Error::Draining),
+                // The thread drops a job unanswered only when it came too late.
+                Ok(Err(_)) | Err(_) => Err(Error::Timeout),
+            }
         }
     }
 
@@ -306,6 +319,11 @@ impl Replica {
         // An error means that the last thread is gone, which is what is waited for.
         let _ = self.running.clone().wait_for(|count| *count == 0).await;
     }
+}
+
+/// Whether a request sets what holds for all rows of a run.
+fn sets_params(signature: &Signature, inputs: &[Tensor]) -> bool {
+    !signature.params.is_empty() && inputs.iter().any(|tensor| signature.is_param(tensor))
 }
 
 impl Drop for Replica {

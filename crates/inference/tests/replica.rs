@@ -55,10 +55,10 @@ impl Summing {
             shape,
             optional: false,
         };
-        let signature = Signature {
-            inputs: vec![spec("x", vec![Dim::Any, Dim::Any])],
-            outputs: vec![spec("y", vec![Dim::Any])],
-        };
+        let signature = Signature::new(
+            vec![spec("x", vec![Dim::Any, Dim::Any])],
+            vec![spec("y", vec![Dim::Any])],
+        );
         Self {
             signature,
             gate: Arc::default(),
@@ -314,8 +314,7 @@ async fn a_caller_that_is_alone_runs_a_fast_model_on_its_own_thread() {
         let engine = Summing::new();
         engine.open();
         let replica = engine.replica_of_speed(single, &ReplicaOptions::default());
-        let answer = replica.infer(row(&[1.0]), soon()).await.unwrap();
-        assert_eq!(answer.queued.is_zero(), own);
+        replica.infer(row(&[1.0]), soon()).await.unwrap();
         let ran_on = *engine.ran_on.lock().unwrap();
         assert_eq!(ran_on == Some(std::thread::current().id()), own);
         replica.drain().await;
@@ -358,6 +357,89 @@ async fn a_fast_model_that_turns_slow_holds_its_callers_thread_up_once() {
         assert!(replica.infer(row(&[1.0]), soon()).await.is_ok());
     }
     assert_eq!(cut.load(SeqCst), 1);
+}
+
+/// A fast replica of an open gate, and requests that all come at once on this thread.
+fn fast(engine: &Summing, max_batch: usize) -> Replica {
+    engine.open();
+    let options = ReplicaOptions { max_batch: Some(max_batch), ..Default::default() };
+    engine.replica_of_speed(Duration::from_micros(9), &options)
+}
+
+#[tokio::test]
+async fn those_who_come_at_once_on_one_thread_run_together_there() {
+    let engine = Summing::new();
+    let replica = fast(&engine, 64);
+    let callers = (0..20).map(|number| replica.infer(row(&[number as f32, 1.0]), soon()));
+    let answers = futures_util::future::try_join_all(callers).await.unwrap();
+    for (number, answer) in answers.iter().enumerate() {
+        assert_eq!((answer.batch, sum(answer)), (20, number as f32 + 1.0));
+        assert_eq!(answer.inputs, row(&[number as f32, 1.0]));
+    }
+    assert_eq!(answers.iter().filter(|answer| answer.leads).count(), 1);
+    assert_eq!(engine.runs.load(SeqCst), 1);
+    assert_eq!(*engine.ran_on.lock().unwrap(), Some(std::thread::current().id()));
+}
+
+#[tokio::test]
+async fn what_does_not_fit_into_a_run_has_the_next_one() {
+    let engine = Summing::new();
+    let replica = fast(&engine, 4);
+    let callers = (0..10).map(|number| {
+        let width = if number == 5 { 3 } else { 2 };
+        replica.infer(row(&vec![number as f32; width]), soon())
+    });
+    let answers = futures_util::future::try_join_all(callers).await.unwrap();
+    let batches: Vec<_> = answers.iter().map(|answer| answer.batch).collect();
+    assert_eq!(batches, [4, 4, 4, 4, 1, 1, 4, 4, 4, 4]);
+    assert_eq!(sum(&answers[5]), 15.0);
+}
+
+#[tokio::test]
+async fn whoever_goes_away_leaves_the_others_their_answers() {
+    let engine = Summing::new();
+    let replica = fast(&engine, 64);
+    let mut callers: Vec<_> =
+        (0..10).map(|number| Box::pin(replica.infer(row(&[number as f32]), soon()))).collect();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    for caller in &mut callers {
+        assert!(caller.as_mut().poll(&mut context).is_pending());
+    }
+    // The first was to run for all of them.
+    drop(callers.remove(0));
+    drop(callers.remove(4));
+    let answers = futures_util::future::try_join_all(callers).await.unwrap();
+    let sums: Vec<_> = answers.iter().map(sum).collect();
+    assert_eq!(sums, [1.0, 2.0, 3.0, 4.0, 6.0, 7.0, 8.0, 9.0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_of_a_thread_queue_while_another_has_the_engine() {
+    let engine = Summing::new();
+    let replica = Arc::new(engine.replica_of_speed(Duration::from_micros(9), &Default::default()));
+    let first = start(&replica, row(&[1.0]), |_| engine.begun.load(SeqCst) > 0).await;
+    let waiting = queue(&replica, row(&[2.0])).await;
+    engine.open();
+    let (first, waiting) = (first.await.unwrap().unwrap(), waiting.await.unwrap().unwrap());
+    assert_eq!((sum(&first), sum(&waiting)), (1.0, 2.0));
+}
+
+#[tokio::test]
+async fn a_bad_row_among_those_of_a_thread_fails_alone() {
+    let engine = Summing::new();
+    let replica = fast(&engine, 64);
+    let callers = (0..10).map(|number| {
+        let value = if number == 3 { -1.0 } else { number as f32 };
+        replica.infer(row(&[value]), soon())
+    });
+    let answers = futures_util::future::join_all(callers).await;
+    for (number, answer) in answers.iter().enumerate() {
+        match answer {
+            Ok(answer) => assert_eq!(sum(answer), number as f32),
+            Err(error) => assert!(number == 3 && matches!(error, Error::Run(_)), "{error}"),
+        }
+    }
+    assert!(answers[3].is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

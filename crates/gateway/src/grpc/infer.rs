@@ -64,8 +64,10 @@ pub(super) async fn infer(
         traced,
         priority,
     };
-    let read = |signature: &Signature| {
-        decode(request, signature)
+    // What is waited with is kept small: see `predict`.
+    let request = Box::new(request);
+    let read = move |signature: &Signature| {
+        decode(*request, signature)
             .map_err(|problem| with_example(problem, name, || json::example(signature)))
     };
     predict(call.state, &asked, read, |answered| {

@@ -19,18 +19,18 @@ const FIRST_CAPACITY: usize = 1 << 20;
 ///
 /// # Errors
 /// As for [`read`].
-pub(super) async fn read_for(
+pub(super) fn read_for<'r>(
     state: &State,
     endpoint: &str,
-    request: &HttpRequest,
+    request: &'r HttpRequest,
     payload: Payload,
-) -> Result<Bytes, Problem> {
+) -> impl Future<Output = Result<Bytes, Problem>> + use<'r> {
     let headers = request.headers();
     let is_small = length(headers).is_some_and(|length| length as u64 <= BodyLimit::MIN)
         && !headers.contains_key(CONTENT_ENCODING);
     let limit =
         if is_small { state.given.settings.body_limit } else { body_limit(state, endpoint) };
-    read(request, payload, limit).await
+    read(request, payload, limit)
 }
 
 fn length(headers: &HeaderMap) -> Option<usize> {
@@ -42,35 +42,41 @@ fn length(headers: &HeaderMap) -> Option<usize> {
 /// # Errors
 /// An encoding that is not known, a body that is larger than the limit, packed or unpacked, is cut
 /// off, or is not what its encoding says.
-pub(super) async fn read(
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+pub(super) fn read(
     request: &HttpRequest,
     payload: Payload,
     limit: usize,
-) -> Result<Bytes, Problem> {
-    let headers = request.headers();
-    let encoding = Encoding::of_body(headers)?;
-    let length = length(headers);
-    if length.is_some_and(|length| length > limit) {
-        return Err(too_large(limit));
+) -> impl Future<Output = Result<Bytes, Problem>> + use<'_> {
+    async move {
+        let headers = request.headers();
+        let encoding = Encoding::of_body(headers)?;
+        let length = length(headers);
+        if length.is_some_and(|length| length > limit) {
+            return Err(too_large(limit));
+        }
+        let patience = request.app_data().copied().unwrap_or_default();
+        let mut payload = Paced::new(payload, patience);
+        let body = match payload.next().await.transpose().map_err(|_| broken_off())? {
+            None => Bytes::new(),
+            Some(all) if Some(all.len()) == length => all,
+            // Boxed, as most bodies are small and come in one piece.
+            Some(first) => Box::pin(whole(first, payload, length, limit)).await?,
+        };
+        let Some(encoding) = encoding else { return Ok(body) };
+        // It takes longer than other requests on this thread should wait.
+        let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(&body, limit));
+        unpacked.await.map_err(|_| Problem::internal())?.map(Bytes::from)
     }
-    let patience = request.app_data().copied().unwrap_or_default();
-    let body = whole(Paced::new(payload, patience), length, limit).await?;
-    let Some(encoding) = encoding else { return Ok(body) };
-    // It takes longer than other requests on this thread should wait.
-    let unpacked = tokio::task::spawn_blocking(move || encoding.unpack(&body, limit));
-    unpacked.await.map_err(|_| Problem::internal())?.map(Bytes::from)
 }
 
+/// The whole body, of which this is the first piece.
 async fn whole(
+    first: Bytes,
     mut payload: Paced<Payload>,
     length: Option<usize>,
     limit: usize,
 ) -> Result<Bytes, Problem> {
-    let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
-    let first = first.map_err(|_| broken_off())?;
-    if Some(first.len()) == length {
-        return Ok(first);
-    }
     let mut body = BytesMut::with_capacity(length.unwrap_or(0).min(FIRST_CAPACITY));
     let mut next = Some(Ok(first));
     while let Some(chunk) = next {

@@ -154,7 +154,7 @@ pub(crate) struct Pick<'r> {
     /// The input whose first row decides, once it is read.
     by_input: Option<&'r str>,
     /// Absent where the caller insists on the version, or weights alone decide.
-    routing: Option<&'r Routing>,
+    pub(crate) routing: Option<&'r Routing>,
 }
 
 impl Route {

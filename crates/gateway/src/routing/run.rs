@@ -14,21 +14,7 @@ impl<'r> Pick<'r> {
     ///
     /// # Errors
     /// What the picked version said, whatever the fallback says.
-    pub(crate) async fn infer(
-        &mut self,
-        state: &State,
-        route: &'r Route,
-        inputs: Vec<Tensor>,
-        ask: Ask,
-    ) -> Result<(Answer, Option<Copied>), Error> {
-        match self.routing {
-            None => Ok((self.share.served.replica.infer(inputs, ask).await?, None)),
-            // Boxed, so that who has none does not carry it.
-            Some(routing) => Box::pin(self.detour(state, (route, routing), inputs, ask)).await,
-        }
-    }
-
-    async fn detour(
+    pub(crate) async fn detour(
         &mut self,
         state: &State,
         (route, routing): (&'r Route, &'r Routing),

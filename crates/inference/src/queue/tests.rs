@@ -7,8 +7,6 @@ use domain::{Batching, TensorData};
 use super::*;
 use crate::{Profile, pace::Pace};
 
-type Waiting = oneshot::Receiver<Result<Reply, Error>>;
-
 const MS: Duration = Duration::from_millis(1);
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -90,43 +90,48 @@ pub(super) async fn infer_version(
     answer(&request, payload, &caller, &state, endpoint, version).await
 }
 
-async fn answer(
+#[expect(clippy::manual_async_fn, reason = "an async fn keeps its arguments twice")]
+fn answer(
     request: &HttpRequest,
     payload: Payload,
     caller: &Caller,
     state: &State,
     endpoint: String,
     version: Version,
-) -> Result<HttpResponse, V2Error> {
-    let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
-    let name = permit.resource().name();
-    let json_length = json_length(request.headers())?;
-    let body = body::read_for(state, name, request, payload).await?;
-    let asked = Asked {
-        permit: &permit,
-        version,
-        headers: Headers::Http(request.headers()),
-        bytes_in: body.len(),
-        until: None,
-        protocol: Protocol::V2,
-        id: body::asked_id(request.headers()),
-        traced: traced(request, state),
-        priority: Foreseen::In(json_length.and_then(|length| body.get(..length)).unwrap_or(&body)),
-    };
-    let decode = |signature: &Signature| {
-        let read = match json_length {
-            Some(length) => binary::decode(&body, length, signature),
-            None => json::decode(&body, signature),
+) -> impl Future<Output = Result<HttpResponse, V2Error>> {
+    async move {
+        let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
+        let name = permit.resource().name();
+        let json_length = json_length(request.headers())?;
+        let body = body::read_for(state, name, request, payload).await?;
+        let asked = Asked {
+            permit: &permit,
+            version,
+            headers: Headers::Http(request.headers()),
+            bytes_in: body.len(),
+            until: None,
+            protocol: Protocol::V2,
+            id: body::asked_id(request.headers()),
+            traced: traced(request, state),
+            priority: Foreseen::In(
+                json_length.and_then(|length| body.get(..length)).unwrap_or(&body),
+            ),
         };
-        read.map_err(|problem| with_example(problem, name, || json::example(signature)))
-    };
-    let (response, body) = predict(state, &asked, decode, |answered| {
-        let written = write(name, &answered)?;
-        let size = written.1.len();
-        Ok((written, size))
-    })
-    .await?;
-    Ok(send(request, response, body).await?)
+        let decode = |signature: &Signature| {
+            let read = match json_length {
+                Some(length) => binary::decode(&body, length, signature),
+                None => json::decode(&body, signature),
+            };
+            read.map_err(|problem| with_example(problem, name, || json::example(signature)))
+        };
+        let (response, body) = predict(state, &asked, decode, |answered| {
+            let written = write(name, &answered)?;
+            let size = written.1.len();
+            Ok((written, size))
+        })
+        .await?;
+        Ok(send(request, response, body).await?)
+    }
 }
 
 /// How many bytes at the beginning of the body are JSON, if the caller says that others follow.

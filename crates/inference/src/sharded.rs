@@ -1,12 +1,14 @@
-//! A value in as many parts as keep threads apart, for counts that every request adds to.
+//! A value in as many parts as keep threads apart, for what every request changes.
 
 use std::{
     cell::Cell,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
 };
+
+use crate::sync::lock;
 
 /// Threads share as few of these as is worth the memory.
 const SHARDS: usize = 16;
@@ -19,20 +21,24 @@ thread_local! {
 
 /// The parts: a thread takes a lock that only few others share.
 #[derive(Debug, Default)]
-pub(crate) struct Sharded<T>([Mutex<T>; SHARDS]);
+pub struct Sharded<T>([Mutex<T>; SHARDS]);
 
 impl<T> Sharded<T> {
+    /// This thread's part.
+    pub(crate) fn mine(&self) -> &Mutex<T> {
+        let [first, ..] = &self.0;
+        self.0.get(SHARD.get()).unwrap_or(first)
+    }
+
     /// Changes this thread's part.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut T)) {
-        if let Some(part) = self.0.get(SHARD.get()) {
-            change(&mut part.lock().unwrap_or_else(PoisonError::into_inner));
-        }
+    pub fn change(&self, change: impl FnOnce(&mut T)) {
+        change(&mut lock(self.mine()));
     }
 
     /// Looks at all parts, one after the other.
-    pub(crate) fn each(&self, mut look: impl FnMut(&mut T)) {
+    pub fn each(&self, mut look: impl FnMut(&mut T)) {
         for part in &self.0 {
-            look(&mut part.lock().unwrap_or_else(PoisonError::into_inner));
+            look(&mut lock(part));
         }
     }
 }
