@@ -98,9 +98,7 @@ def answers_as_mlflow(name, rows):
     assert got.shape == wanted.shape and np.allclose(got, wanted, atol=1e-6), (got, wanted)
     answer = post(f"{name}-1", "/serve/{}/invocations", {"inputs": rows.tolist()})
     assert answer.status_code == 200, answer.text
-    predictions = answer.json()["predictions"]
-    predictions = predictions["output-0"] if isinstance(predictions, dict) else predictions
-    assert np.allclose(predictions, wanted, atol=1e-6), answer.text
+    assert np.allclose(answer.json()["predictions"], wanted, atol=1e-6), answer.text
 
 
 @pytest.mark.parametrize("form", ["skops", "pickle", "cloudpickle"])
@@ -129,8 +127,7 @@ def test_sklearn_answers_tables(name, experiment):
     body = json.loads(table.to_json(orient="split"))
     answer = post(f"{name}-1", "/serve/{}/invocations", {"dataframe_split": {"columns": body["columns"], "data": body["data"]}})
     assert answer.status_code == 200, answer.text
-    got = [next(iter(row.values())) if isinstance(row, dict) else row for row in answer.json()["predictions"]]
-    assert got == wanted, answer.text
+    assert answer.json()["predictions"] == wanted, answer.text
     columns = [tensor(column, table[column].to_numpy()) for column in table]
     [labels] = v2(f"{name}-1", columns).values()
     assert list(labels) == wanted
@@ -297,15 +294,17 @@ def test_params_are_set_by_requests(name, experiment, tmp_path):
     def asked(params):
         return post(endpoint, "/serve/{}/invocations", {"dataframe_split": frame.to_dict(orient="split"), "params": params})
 
-    for params in ({}, {"scale": 10.0}, {"scale": 2}, {"offsets": [5], "unit": "km"}, {"offsets": []}):
-        answer = asked(params)
+    def answered(answer):
         assert answer.status_code == 200, answer.text
-        assert np.allclose(answer.json()["predictions"], local.predict(frame, params=params)), params
+        return answer.json()["predictions"]
+
+    for params in ({}, {"scale": 10.0}, {"scale": 2}, {"offsets": [5], "unit": "km"}, {"offsets": []}):
+        assert np.allclose(answered(asked(params)), local.predict(frame, params=params)), params
     # Those who come at once each have their own.
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         scales = [float(at) for at in range(64)]
         for scale, answer in zip(scales, pool.map(lambda scale: asked({"scale": scale}), scales)):
-            assert np.allclose(answer.json()["predictions"], [0.5 * scale + 3, 2 * scale + 3])
+            assert np.allclose(answered(answer), [0.5 * scale + 3, 2 * scale + 3])
     for params, told in [({"nothing": 1}, "no param `nothing`"), ({"scale": "much"}, "params.scale"), ({"scale": [1.0, 2.0]}, "scale")]:
         refused = asked(params)
         assert refused.status_code == 400 and told in refused.text, refused.text

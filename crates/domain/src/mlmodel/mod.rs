@@ -20,6 +20,8 @@ use crate::{FilePath, Problem, json::holds_nul};
 
 /// The file's name, in the model's folder.
 pub const FILE: &str = "MLmodel";
+/// What the first output is called of a model whose signature names none: what it answers is an array.
+pub const UNNAMED_OUTPUT: &str = "output-0";
 /// A longer file is refused.
 pub const MAX_BYTES: u64 = 1 << 20;
 /// A longer text that is no signature is refused.

@@ -99,7 +99,8 @@ impl Service {
             return Err(problem);
         }
         match text(metadata, "x-bottega-on-behalf-of") {
-            Some(for_whom) => caller.speaking_for(&given.access, for_whom).await,
+            // Boxed, as few do.
+            Some(for_whom) => Box::pin(caller.speaking_for(&given.access, for_whom)).await,
             None => Ok(caller),
         }
     }

@@ -65,7 +65,7 @@ impl Service {
         if !is_asked || metadata.contains_key(FORWARDED) {
             return None;
         }
-        at_hand(&self.state, endpoint).await
+        Box::pin(at_hand(&self.state, endpoint)).await
     }
 
     /// Makes a call at a node that holds its endpoint: at the next one where one cannot be reached.

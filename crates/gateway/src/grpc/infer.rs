@@ -29,7 +29,8 @@ const FINAL: &str = "triton_final_response";
 
 pub(super) async fn infer(
     call: &mut Call<'_>,
-    mut request: ModelInferRequest,
+    // Boxed, so that what is waited with is small: see `predict`.
+    mut request: Box<ModelInferRequest>,
     metadata: &MetadataMap,
     asked_id: Option<&str>,
     until: Option<Instant>,
@@ -64,8 +65,6 @@ pub(super) async fn infer(
         traced,
         priority,
     };
-    // What is waited with is kept small: see `predict`.
-    let request = Box::new(request);
     let read = move |signature: &Signature| {
         decode(*request, signature)
             .map_err(|problem| with_example(problem, name, || json::example(signature)))

@@ -102,9 +102,10 @@ impl GrpcInferenceService for Service {
     ) -> Result<Response<ModelInferResponse>, Status> {
         elsewhere!(self, request, "ModelInfer", model_name, model_infer);
         let mut call = self.call("ModelInfer", &request).await;
-        let (metadata, _, request) = request.into_parts();
+        let (metadata, _, message) = request.into_parts();
         let (until, asked_id) = (deadline::until(&metadata), text(&metadata, ASKED_ID));
-        let answer = infer::infer(&mut call, request, &metadata, asked_id, until).await;
+        let message = Box::new(message);
+        let answer = infer::infer(&mut call, message, &metadata, asked_id, until).await;
         call.answer(answer)
     }
 

@@ -44,7 +44,7 @@ pub(super) fn answers(service: Service, request: Request<Streaming<ModelInferReq
                 }
                 None => {
                     let mut call = service.call_from("ModelStreamInfer", &metadata, address).await;
-                    let answer = infer(&mut call, request, &metadata, None, until).await;
+                    let answer = infer(&mut call, Box::new(request), &metadata, None, until).await;
                     answer.map_err(|problem| text(&problem))
                 }
             };

@@ -1,16 +1,22 @@
 //! Tensors, to an answer's body.
 
-use domain::{Problem, Tensor};
+use domain::{Problem, Tensor, mlmodel::UNNAMED_OUTPUT};
 use serde::{Serialize, Serializer};
 
 use super::Layout;
 use crate::nested::{Nested, append, rows};
 
-/// Appends the body of an answer to `out`. A failure leaves it as it was.
+/// Appends the body of an answer to `out`. A failure leaves it as it was. The only output of a model that
+/// names none is a plain list, as MLflow's server writes an array.
 ///
 /// # Errors
 /// BYTES that are not UTF-8, or, for records, outputs without rows or with different numbers of them.
 pub fn encode(out: &mut Vec<u8>, layout: Layout, outputs: &[Tensor]) -> Result<(), Problem> {
+    if let [only] = outputs
+        && only.name == UNNAMED_OUTPUT
+    {
+        return append(out, &Answer { predictions: Nested::whole(only) }, outputs);
+    }
     match layout {
         Layout::Tensors => append(out, &Answer { predictions: Tensors(outputs) }, outputs),
         Layout::Records => {
@@ -89,6 +95,24 @@ mod tests {
                 r#"{"label":0,"p":["NaN",1.0],"score":2.5}]}"#
             )
         );
+    }
+
+    #[test]
+    fn the_only_output_without_a_name_is_a_plain_list() {
+        let data = TensorData::F32(vec![0.5, f32::NAN]);
+        for (shape, expected) in [
+            (vec![2], r#"{"predictions":[0.5,"NaN"]}"#),
+            (vec![2, 1], r#"{"predictions":[[0.5],["NaN"]]}"#),
+        ] {
+            let output = [Tensor::new(UNNAMED_OUTPUT, shape, data.clone()).unwrap()];
+            for layout in [Layout::Tensors, Layout::Records] {
+                assert_eq!(written(layout, &output).unwrap(), expected);
+            }
+        }
+        let first = Tensor::new(UNNAMED_OUTPUT, vec![2], data).unwrap();
+        let several = [vec![first], outputs()].concat();
+        let written = written(Layout::Tensors, &several).unwrap();
+        assert!(written.starts_with(r#"{"predictions":{"output-0":[0.5,"NaN"],"#), "{written}");
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! for a model of one input they are its columns, in their order, as MLflow's ONNX flavour has it.
 //!
 //! The answer is `{"predictions": …}`: an object with a tensor for each output, for `inputs` and
-//! `instances`; a list with an object for each row, for data frames. Floats that are no numbers are
+//! `instances`; a list with an object for each row, for data frames; of a model that answers one array, that
+//! array. Floats that are no numbers are
 //! the strings of [V2](crate::v2::json).
 //!
 //! What MLflow drops in silence is refused here: unknown columns and fields. A data frame's `index`
