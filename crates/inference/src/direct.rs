@@ -63,7 +63,7 @@ impl Direct {
         }
         // Another thread's run may be lost by that, which does no harm.
         self.short.store(short, Relaxed);
-        if short % FORGIVEN == 0 {
+        if short.is_multiple_of(FORGIVEN) {
             let needed = self.needed.load(Relaxed) / 2;
             self.needed.store(needed.max(SETTLED), Relaxed);
         }

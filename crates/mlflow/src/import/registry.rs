@@ -238,7 +238,7 @@ async fn put_version(
     let mut stage_kept = None;
     if let Some(stage) = &body.stage {
         let permits = (&view, &promote);
-        let moved = import::stage(&state, permits, source, (&name, version), stage).await;
+        let moved = Box::pin(import::stage(&state, permits, source, (&name, version), stage)).await;
         stage_kept = kept(moved)?;
     }
     Ok(Json(CarriedVersion { created, files: count, bytes, stage_kept }))

@@ -115,7 +115,7 @@ async fn an_answer_is_never_older_than_the_last_write_that_was_acknowledged() {
     const WRITES: u32 = 40;
     let platform = fraud(8).await;
     let state = &platform.state;
-    watched(&[state], async {
+    Box::pin(watched(&[state], async {
         // Each writer has an alias and two versions of its own, and numbers its writes.
         let acknowledged: Vec<_> = (0..WRITERS).map(|_| Arc::new(AtomicU32::new(0))).collect();
         for writer in 0..WRITERS {
@@ -153,7 +153,7 @@ async fn an_answer_is_never_older_than_the_last_write_that_was_acknowledged() {
             }
         };
         join(join_all((0..WRITERS).map(write)), join_all((0..WRITERS).map(read))).await;
-    })
+    }))
     .await;
 }
 
@@ -208,7 +208,7 @@ async fn a_process_that_is_cut_off_forgets() {
     let platform = fraud(1).await;
     let (proxy, url) = ChaosProxy::to(platform.url()).await;
     let theirs = platform.another(&url).await;
-    watched(&[&theirs], async {
+    Box::pin(watched(&[&theirs], async {
         for n in 0..3 {
             remember(&platform, &theirs, ("fraud", "champion")).await;
             proxy.cut();
@@ -216,6 +216,6 @@ async fn a_process_that_is_cut_off_forgets() {
             proxy.restore();
             until(&platform, &theirs, &n.to_string()).await;
         }
-    })
+    }))
     .await;
 }
