@@ -159,6 +159,19 @@ impl Signature {
         self.params.iter().any(|spec| spec.name == tensor.name)
     }
 
+    /// Refuses params, for models that take none: requests that set them would fail in their runs.
+    ///
+    /// # Errors
+    /// It has some.
+    pub fn require_no_params(&self) -> Result<(), Problem> {
+        if self.params.is_empty() {
+            return Ok(());
+        }
+        let message = "requests set nothing besides the inputs of such a model";
+        Err(Problem::invalid("signature.params", message)
+            .hint("leave `params` out: models of MLflow's pyfunc and scikit-learn have them"))
+    }
+
     /// Checks a request's tensors: every input there once, unless it is optional, none unknown, types and
     /// shapes as asked.
     ///
@@ -218,6 +231,7 @@ impl Signature {
     /// # Errors
     /// The first tensor that does not fit.
     pub fn overridden_by(&self, given: Self) -> Result<Self, Problem> {
+        given.require_no_params()?;
         for (side, read, given) in
             [("inputs", &self.inputs, &given.inputs), ("outputs", &self.outputs, &given.outputs)]
         {
@@ -350,5 +364,10 @@ mod tests {
         let mut loosened = signature();
         loosened.inputs[0].shape[1] = Dim::Any;
         assert!(signature().overridden_by(loosened).is_err());
+        // A file takes nothing besides its inputs: a request that set it would fail in its run.
+        let mut more = signature();
+        more.params = more.inputs.clone();
+        let refused = signature().overridden_by(more).unwrap_err();
+        assert_eq!(refused.field.as_deref(), Some("signature.params"));
     }
 }

@@ -60,6 +60,7 @@ impl Examined {
         signature: Signature,
         input_example: Option<Value>,
     ) -> Result<Self> {
+        signature.require_no_params()?;
         if let Some(example) = &input_example {
             example::check(example, Some(&signature))?;
         }
@@ -213,7 +214,12 @@ fn signature(
     };
     let told = match (given, read) {
         (Some(given), Some(read)) => Some(read.overridden_by(given)?),
-        (Some(given), None) => Some(given),
+        (Some(given), None) => {
+            if !package.is_some_and(Package::takes_params) {
+                given.require_no_params()?;
+            }
+            Some(given)
+        }
         (None, read) => package.and_then(|package| package.signature(read, notes)),
     };
     Ok((told.or_else(|| read.cloned()), None))

@@ -199,14 +199,18 @@ impl Package {
         }
     }
 
+    /// Whether a Python process that loads it takes what requests set besides its inputs.
+    pub fn takes_params(&self) -> bool {
+        Loader::of(&self.mlmodel).is_ok_and(|it| it.takes_params())
+    }
+
     /// Adds what may be set at each prediction, where the model takes it. What cannot be is noted.
     fn add_params(&self, signature: &mut Signature, is_onnx: bool, notes: &mut Vec<String>) {
         let Some(schemas) = self.mlmodel.schemas.as_ref().filter(|it| !it.params.is_empty()) else {
             return;
         };
-        let takes = !is_onnx && Loader::of(&self.mlmodel).is_ok_and(|it| it.takes_params());
         let found = match schemas.params() {
-            _ if !takes => Err("this kind of model takes none".to_owned()),
+            _ if is_onnx || !self.takes_params() => Err("this kind of model takes none".to_owned()),
             Ok(params) => {
                 let with = Signature { params, ..signature.clone() };
                 with.require_distinct_names().map(|()| with).map_err(|problem| problem.message)
