@@ -155,6 +155,11 @@ impl Authenticator {
         Ok(())
     }
 
+    /// As of which revision it is known who may call.
+    pub(crate) fn revision(&self) -> i64 {
+        self.known.load().revision
+    }
+
     /// Writes down when tokens were last used, and forgets what is over. Called every minute.
     ///
     /// # Errors

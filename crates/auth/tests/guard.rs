@@ -191,9 +191,9 @@ async fn a_request_is_handed_on_once_and_only_nodes_say_where_it_came_from() {
     let origin = |address: &str| Origin { address: Some(address.parse().unwrap()), https: true };
     let claim = known.forward("GET", origin("2001:db8::7"));
     assert_eq!(ask("/x", Some(&claim)).await, ok(r#"here, from Some("2001:db8::7")"#));
-    assert_eq!(known.forwarded("GET", &claim).unwrap(), origin("2001:db8::7"));
+    assert_eq!(known.forwarded("GET", &claim).await.unwrap(), origin("2001:db8::7"));
     let none = known.forward("GET", Origin::from(None));
-    assert_eq!(known.forwarded("GET", &none).unwrap(), Origin::from(None));
+    assert_eq!(known.forwarded("GET", &none).await.unwrap(), Origin::from(None));
 
     // Of another key, of another method, changed, and old.
     let other = SecretKey::new("o".repeat(32).into()).unwrap();
@@ -209,7 +209,8 @@ async fn a_request_is_handed_on_once_and_only_nodes_say_where_it_came_from() {
         &old,
         "",
         "  ",
-        "1 http - x y",
+        "1 0 http - x y",
+        "1 http - 00",
     ] {
         let (status, told) = ask("/x", Some(forged)).await;
         assert_eq!(status, 400, "{forged}: {told}");
@@ -225,7 +226,7 @@ async fn what_a_node_vouches_for_is_worth_nothing_after_a_minute() {
     let known = Authenticator::new(key, test.database().clone());
     let claim = known.forward("GET", Origin::from(None));
     clock.advance(TimeDelta::seconds(60));
-    assert!(known.forwarded("GET", &claim).is_ok());
+    assert!(known.forwarded("GET", &claim).await.is_ok());
     clock.advance(TimeDelta::seconds(1));
-    assert!(known.forwarded("GET", &claim).is_err());
+    assert!(known.forwarded("GET", &claim).await.is_err());
 }

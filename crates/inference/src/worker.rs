@@ -12,7 +12,7 @@ mod serve;
 
 pub use self::{
     program::{answer, engine, folder},
-    serve::{Inside, serve},
+    serve::{Inside, Serve, serve},
 };
 
 use std::{

@@ -22,7 +22,7 @@ use inference::{
     Engine, ModelFolder,
     onnx::{OnnxEngine, OnnxOptions},
     process::{Bounds, Host, ProcessEngine, Program},
-    worker::{self, Inside},
+    worker::{self, Inside, Serve},
 };
 use libtest_mimic::{Arguments, Trial};
 use model::{Graph, identity, node, value};
@@ -32,10 +32,14 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["worker", "--engine"] => return worker::engine(),
-        ["worker", "--serve"] => return worker::serve(None),
+        ["worker", "--serve"] => return worker::serve(Serve::Keep(None)),
+        ["worker", "--serve", "--group", group] => {
+            return worker::serve(Serve::Keep(Some(group.into())));
+        }
         ["worker", "--serve", "--seat", seat, rest @ ..] => {
             let (left, with_users) = (rest.contains(&"--left"), rest.contains(&"--with-users"));
-            return worker::serve(Some(Inside { seat: seat.parse().unwrap(), left, with_users }));
+            let seat = seat.parse().unwrap();
+            return worker::serve(Serve::Become(Inside { seat, left, with_users }));
         }
         ["host"] => hostile::host(),
         _ => {}

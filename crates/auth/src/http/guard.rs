@@ -131,11 +131,11 @@ impl Gate {
     }
 
     /// Where a request comes from, and whether another process handed it on.
-    fn origin(&self, request: &ServiceRequest) -> Result<(Origin, bool), Problem> {
+    async fn origin(&self, request: &ServiceRequest) -> Result<(Origin, bool), Problem> {
         let handed_on = self.elsewhere.as_ref().and_then(|_| request.headers().get(&HANDED_ON));
         if let Some(claim) = handed_on {
             let claim = claim.to_str().unwrap_or_default();
-            let origin = self.authenticator.forwarded(request.method().as_str(), claim)?;
+            let origin = self.authenticator.forwarded(request.method().as_str(), claim).await?;
             return Ok((origin, true));
         }
         let peer = request.peer_addr().map(|peer| peer.ip());
@@ -145,7 +145,7 @@ impl Gate {
     /// Lets a request through, with who sends it; nobody does where the path is open. Or answers it, if
     /// another process does.
     async fn admit(&self, request: &mut ServiceRequest) -> Result<Option<HttpResponse>, Problem> {
-        let (origin, is_handed_on) = self.origin(request)?;
+        let (origin, is_handed_on) = self.origin(request).await?;
         if let Some(elsewhere) = &self.elsewhere
             && elsewhere.is_asked()
             && !is_handed_on

@@ -1,5 +1,6 @@
 //! API tokens.
 
+use auth::Origin;
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -41,6 +42,19 @@ async fn a_revoked_token_is_worth_nothing_here_at_once_and_elsewhere_after_a_loo
     let said = here.get("/me", As::Token(&token)).await.refusal(401);
     assert!(said.contains("revoked"), "{said}");
     there.authenticator.refresh().await.unwrap();
+    there.get("/me", As::Token(&token)).await.expect(401);
+    // A request that is handed on takes along what is known here, so that nobody has to look.
+    let (token, id) = here.token(ana, json!({"name": "desk"})).await;
+    let hand_on = async || {
+        let claim = here.authenticator.forward("POST", Origin::from(None));
+        there.authenticator.forwarded("POST", &claim).await.unwrap();
+    };
+    there.get("/me", As::Token(&token)).await.expect(401);
+    hand_on().await;
+    there.get("/me", As::Token(&token)).await.expect(200);
+    here.delete(&format!("/tokens/{id}"), ana).await.expect(204);
+    there.get("/me", As::Token(&token)).await.expect(200);
+    hand_on().await;
     there.get("/me", As::Token(&token)).await.expect(401);
     // Again changes nothing, and what is nobody's is not found.
     here.delete(&format!("/tokens/{id}"), ana).await.expect(204);

@@ -1,9 +1,9 @@
 //! `bottega worker`: one model, in a process that may be thrown away.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use inference::worker::{self, Inside};
+use inference::worker::{self, Inside, Serve};
 
 #[derive(Args)]
 #[group(id = "work", required = true, multiple = false, args = ["trial", "serve", "engine", "own"])]
@@ -20,6 +20,9 @@ pub struct Options {
     /// Start the program of a version and answer by it; standard input is the socket to its node
     #[arg(long)]
     own: bool,
+    /// The control group that `--serve` joins
+    #[arg(long, hide = true, requires = "serve", conflicts_with = "seat")]
+    group: Option<PathBuf>,
     #[command(flatten)]
     inside: InsideOptions,
 }
@@ -44,6 +47,7 @@ pub fn run(options: &Options) -> ExitCode {
     } else if options.own {
         gateway::own::main()
     } else {
-        worker::serve(seat.map(|seat| Inside { seat, left, with_users }))
+        let inside = seat.map(|seat| Inside { seat, left, with_users });
+        worker::serve(inside.map_or_else(|| Serve::Keep(options.group.clone()), Serve::Become))
     }
 }

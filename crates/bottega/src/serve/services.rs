@@ -151,6 +151,9 @@ impl Services {
                 .map_err(|error| refused("data_dir", &error))?;
         let cache = Arc::new(cache);
         let environments = python::environments(settings)?;
+        // This very program, even when another one lies at its path by now: an upgrade replaces the file
+        // under running processes.
+        let host = Host::new("/proc/self/exe".into()).in_groups();
         let gateway = if let Some(watcher) = &watcher {
             let library = onnxruntime::find(settings)?;
             let runtime =
@@ -163,8 +166,7 @@ impl Services {
                 runtime,
                 library,
                 journal: journal(&settings.data_dir),
-                // This very program, as for trials.
-                host: Host::new("/proc/self/exe".into()),
+                host: host.clone(),
                 environments: Arc::clone(&environments),
                 cache: Arc::clone(&cache),
                 remote: Arc::clone(&remote),
@@ -200,7 +202,10 @@ impl Services {
             gateway.register(&mut metrics);
         }
         let deployer = match roles.deployer {
-            true => Some(deployer_state(platform, settings, &cache, (environments, &remote))?),
+            true => {
+                let given = (environments, host, &remote);
+                Some(deployer_state(platform, settings, &cache, given)?)
+            }
             false => None,
         };
         Ok(Self {
@@ -333,16 +338,14 @@ fn deployer_state(
     platform: &Platform,
     settings: &Settings,
     cache: &Arc<ModelCache>,
-    (environments, remote): (Arc<Environments>, &Arc<Remote>),
+    (environments, host, remote): (Arc<Environments>, Host, &Arc<Remote>),
 ) -> Result<deployer::State, Failure> {
     Ok(deployer::State {
         database: platform.database.clone(),
         access: platform.access.clone(),
         trials: deployer::Trials {
             cache: Arc::clone(cache),
-            // This very program, even when another one lies at its path by now: an upgrade replaces the
-            // file under running processes.
-            exe: "/proc/self/exe".into(),
+            exe: host.exe().to_owned(),
             library: onnxruntime::find(settings)?,
             limits: TrialLimits {
                 time: settings.trial_timeout,
@@ -350,7 +353,7 @@ fn deployer_state(
                 ..TrialLimits::default()
             },
             environments,
-            host: Host::new("/proc/self/exe".into()),
+            host,
             at_once: TRIALS_AT_ONCE,
             workers: Arc::new(Semaphore::new(1)),
             remote: Arc::clone(remote),

@@ -57,7 +57,7 @@ impl Service {
     ) -> Call<'_> {
         let id = text(metadata, REQUEST_ID).and_then(RequestId::from_caller).unwrap_or_default();
         let mut limited = None;
-        let caller = match origin(&self.state, method, metadata, address) {
+        let caller = match origin(&self.state, method, metadata, address).await {
             Ok(origin) => self.caller(metadata, origin, id.clone(), &mut limited).await,
             Err(problem) => Err(problem),
         };
@@ -107,7 +107,7 @@ impl Service {
 }
 
 /// Where a call comes from: from the connection's other end, or from where the node says that handed it on.
-fn origin(
+async fn origin(
     state: &State,
     method: &str,
     metadata: &MetadataMap,
@@ -117,7 +117,8 @@ fn origin(
         None => Ok(Origin::from(address)),
         Some(claim) => {
             let claim = claim.to_str().unwrap_or_default();
-            state.given.authenticator.forwarded(method, claim)
+            // Boxed, as few carry one.
+            Box::pin(state.given.authenticator.forwarded(method, claim)).await
         }
     }
 }

@@ -41,7 +41,8 @@ impl Onnx {
                 }
                 Self::Apart(host, library, bounds) => {
                     let program = Program::onnx(host.exe(), library, model, &onnx);
-                    Box::new(ProcessEngine::start(host, program, bounds.clone(), None)?)
+                    let bounds = bounds.clone().on_processors(threads);
+                    Box::new(ProcessEngine::start(host, program, bounds, None)?)
                 }
             })
         };

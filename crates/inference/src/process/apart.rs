@@ -49,6 +49,7 @@ pub trait Apart {
     /// # Errors
     /// As for [`ProcessEngine::start`].
     fn start(&self, host: &Host, threads: usize, bounds: Bounds) -> Result<ApartEngine, Error> {
+        let bounds = bounds.on_processors(threads);
         let signature = Some(self.signature().clone());
         let process =
             ProcessEngine::start(host, self.program(threads, &bounds), bounds, signature)?;

@@ -18,7 +18,8 @@ use std::{
 use domain::Signature;
 
 use super::{
-    Bounds, Host, Order, death,
+    Host, Order, death,
+    group::Group,
     link::{Link, Trouble},
     printed::Printed,
     tree,
@@ -205,7 +206,7 @@ fn run(shared: &Shared, host: &Host, order: &Order, first: First) {
                         state.phase = Phase::Up(link);
                     }
                 });
-                worker.watch(shared, &order.bounds, || false).unwrap_or_default()
+                worker.watch(shared, || false).unwrap_or_default()
             }
             Err(error) => {
                 if let Some(first) = first.take() {
@@ -245,6 +246,9 @@ fn run(shared: &Shared, host: &Host, order: &Order, first: First) {
 struct Worker {
     child: Child,
     printed: Printed,
+    /// What it may have.
+    memory_bytes: u64,
+    group: Option<Group>,
 }
 
 impl Worker {
@@ -256,11 +260,15 @@ impl Worker {
         let ours = |error: io::Error| Error::Worker(error.to_string());
         let (stream, theirs) = UnixStream::pair().map_err(ours)?;
         let (reader, writer) = io::pipe().map_err(ours)?;
-        let child = spawn(host, theirs, writer).map_err(ours)?;
-        let mut worker = Self { child, printed: Printed::listen(host, reader)? };
+        let bounds = &order.bounds;
+        let group = host.groups.as_ref().map(|groups| groups.group(bounds)).transpose();
+        let group = group.map_err(ours)?;
+        let child = spawn(host, group.as_ref(), theirs, writer).map_err(ours)?;
+        let printed = Printed::listen(host, reader)?;
+        let mut worker = Self { child, printed, memory_bytes: bounds.memory_bytes, group };
         let cut = stream.try_clone().map_err(ours)?;
         shared.change(|state| state.socket = Some(cut));
-        let mut link = Link::new(stream, order.bounds.output_bytes).map_err(ours)?;
+        let mut link = Link::new(stream, bounds.output_bytes).map_err(ours)?;
         // It is watched while it loads as well.
         let is_loaded = AtomicBool::new(false);
         let (loaded, ended) = thread::scope(|scope| {
@@ -270,7 +278,7 @@ impl Worker {
                 shared.change(|_| {});
                 loaded
             });
-            let ended = worker.watch(shared, &order.bounds, || is_loaded.load(SeqCst));
+            let ended = worker.watch(shared, || is_loaded.load(SeqCst));
             if ended.is_some() {
                 shared.change(|state| state.cut());
             }
@@ -292,7 +300,7 @@ impl Worker {
             (_, Some(cause)) => cause,
             (Trouble::Broken(why), _) => why,
             (Trouble::Silent, _) => {
-                format!("it was not done within {} s", order.bounds.loading.as_secs_f64())
+                format!("it was not done within {} s", bounds.loading.as_secs_f64())
             }
             (Trouble::Went | Trouble::WasGone, None) => "it closed its socket".to_owned(),
         };
@@ -300,12 +308,7 @@ impl Worker {
     }
 
     /// Stays with it till it ends, is to be ended, or this is so. Tells why it ended.
-    fn watch(
-        &mut self,
-        shared: &Shared,
-        bounds: &Bounds,
-        is_done: impl Fn() -> bool,
-    ) -> Option<String> {
+    fn watch(&mut self, shared: &Shared, is_done: impl Fn() -> bool) -> Option<String> {
         let (mut looked, mut was_stopped) = (Instant::now(), false);
         loop {
             if let Some(cause) = self.cause() {
@@ -321,10 +324,10 @@ impl Worker {
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
                 let processes = tree::below(self.child.id());
-                let limit = bounds.memory_bytes;
                 let is_stopped = processes.iter().skip(1).any(|&it| tree::is_stopped(it));
-                let why = if tree::memory(&processes) > limit {
-                    Some(format!("it took more than {} MiB of memory", limit >> 20))
+                let is_looked_after = self.group.as_ref().is_some_and(Group::bounds_memory);
+                let why = if !is_looked_after && tree::memory(&processes) > self.memory_bytes {
+                    Some(self.too_much())
                 } else if is_stopped && was_stopped {
                     Some("it was made to stand still".to_owned())
                 } else {
@@ -343,7 +346,14 @@ impl Worker {
     /// Why it ended, if it has.
     fn cause(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
+        if self.group.as_ref().is_some_and(Group::is_out_of_memory) {
+            return Some(self.too_much());
+        }
         Some(death::cause(status, &self.printed.all()))
+    }
+
+    fn too_much(&self) -> String {
+        format!("it took more than {} MiB of memory", self.memory_bytes >> 20)
     }
 
     /// Why it ended, which it is about to.
@@ -387,10 +397,18 @@ fn load(link: &mut Link, host: &Host, order: &Order) -> Result<Option<Signature>
     link.load(&order.program.load, until).map_err(|trouble| (true, trouble))
 }
 
-fn spawn(host: &Host, socket: UnixStream, output: io::PipeWriter) -> io::Result<Child> {
+fn spawn(
+    host: &Host,
+    group: Option<&Group>,
+    socket: UnixStream,
+    output: io::PipeWriter,
+) -> io::Result<Child> {
     let mut command = Command::new(&host.exe);
+    command.args(["worker", "--serve"]);
+    if let Some(group) = group {
+        command.arg("--group").arg(group.folder());
+    }
     command
-        .args(["worker", "--serve"])
         .env_clear()
         .current_dir("/")
         .stdin(OwnedFd::from(socket))

@@ -12,6 +12,7 @@ mod apart;
 mod death;
 mod engine;
 pub(crate) mod frame;
+mod group;
 mod keeper;
 mod link;
 mod printed;
@@ -32,6 +33,7 @@ pub use self::{
 };
 pub(crate) use self::{death::is_out_of_memory, program::Order};
 
+use self::group::Groups;
 use crate::sync::lock;
 
 /// What a node gives to the processes that it starts.
@@ -41,6 +43,8 @@ pub struct Host {
     printed: Arc<dyn Fn(&str) + Send + Sync>,
     /// What this machine did not allow, as far as that was told.
     missing: Arc<Mutex<BTreeSet<String>>>,
+    /// Where each process gets a group of its own.
+    groups: Option<Arc<Groups>>,
 }
 
 impl Host {
@@ -49,7 +53,24 @@ impl Host {
     #[must_use]
     pub fn new(exe: PathBuf) -> Self {
         let printed = Arc::new(|line: &str| tracing::info!(target: "model", "{line}"));
-        Self { exe, printed, missing: Arc::default() }
+        Self { exe, printed, missing: Arc::default(), groups: None }
+    }
+
+    /// Bounds each process by a control group of its own as well, where the machine gives this one a group
+    /// that it may divide. This process moves into one of its own for that.
+    #[must_use]
+    pub fn in_groups(mut self) -> Self {
+        match Groups::make() {
+            Ok(groups) => {
+                self.note_missing(groups.without());
+                self.groups = Some(Arc::new(groups));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "control groups are not possible here");
+                self.note_missing(["control groups".to_owned()]);
+            }
+        }
+        self
     }
 
     /// The same for a version whose lines are told to somebody else, one by one and without their ends;
@@ -65,8 +86,14 @@ impl Host {
         &self.exe
     }
 
+    /// What workers are confined without, as far as that was seen.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        lock(&self.missing).iter().cloned().collect()
+    }
+
     /// Says once what workers are confined without.
-    fn note_missing(&self, without: Vec<String>) {
+    fn note_missing(&self, without: impl IntoIterator<Item = String>) {
         let mut missing = lock(&self.missing);
         for what in without {
             if !missing.contains(&what) {

@@ -56,6 +56,8 @@ pub struct Bounds {
     pub memory_bytes: u64,
     /// Threads and processes.
     pub processes: u64,
+    /// How many processors' time all of them may take together, where the machine has control groups.
+    pub processors: u32,
     /// Open files in each process.
     pub files: u64,
     /// What it may write, into a folder that ends with it.
@@ -67,16 +69,25 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// 2 GiB, 64 threads, 256 files, 64 MiB to write, answers of 256 MiB, 60 s.
+    /// 2 GiB, 64 threads on one processor, 256 files, 64 MiB to write, answers of 256 MiB, 60 s.
     fn default() -> Self {
         Self {
             memory_bytes: 2 << 30,
             processes: 64,
+            processors: 1,
             files: 256,
             scratch_bytes: 64 << 20,
             output_bytes: 256 << 20,
             loading: Duration::from_secs(60),
         }
+    }
+}
+
+impl Bounds {
+    /// As many processors as threads that compute.
+    #[must_use]
+    pub fn on_processors(self, threads: usize) -> Self {
+        Self { processors: u32::try_from(threads.max(1)).unwrap_or(u32::MAX), ..self }
     }
 }
 

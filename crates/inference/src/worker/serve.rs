@@ -12,7 +12,7 @@ use std::{
         fd::AsFd as _,
         unix::{net::UnixStream, process::CommandExt as _},
     },
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     time::Duration,
 };
@@ -38,6 +38,15 @@ use crate::process::{
 /// and none may touch another's. No process has a number above 4,194,304.
 const FIRST_USER: u32 = 0x6000_0000;
 
+/// Which of the two processes this one is.
+#[derive(Debug)]
+pub enum Serve {
+    /// The keeper, which joins this control group, if there is one.
+    Keep(Option<PathBuf>),
+    /// The second one.
+    Become(Inside),
+}
+
 /// What the second process is told by its keeper.
 #[derive(Debug, Clone, Copy)]
 pub struct Inside {
@@ -51,10 +60,10 @@ pub struct Inside {
 
 /// The whole worker.
 #[must_use]
-pub fn serve(inside: Option<Inside>) -> ExitCode {
-    let result = match inside {
-        None => keep(),
-        Some(inside) => match become_program(inside) {
+pub fn serve(which: Serve) -> ExitCode {
+    let result = match which {
+        Serve::Keep(group) => keep(group.as_deref()),
+        Serve::Become(inside) => match become_program(inside) {
             Ok(never) => match never {},
             Err(error) => Err(error),
         },
@@ -85,8 +94,14 @@ fn tell(head: &impl serde::Serialize, kind: Kind) -> io::Result<()> {
 }
 
 /// The keeper's life.
-fn keep() -> io::Result<ExitCode> {
+fn keep(group: Option<&Path>) -> io::Result<ExitCode> {
     let parent = getppid();
+    if let Some(group) = group {
+        // Before there is anything that would stay outside.
+        fs::write(group.join("cgroup.procs"), "0").map_err(|error| {
+            io::Error::new(error.kind(), format!("joining its control group: {error}"))
+        })?;
+    }
     close_others()?;
     // A group of its own, which also has its own share of the processor where the kernel has them.
     setsid()?;

@@ -2,6 +2,8 @@
 
 use std::{
     net::TcpListener,
+    path::Path,
+    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
@@ -36,6 +38,7 @@ pub fn tests() -> Vec<Trial> {
         what_it_says_is_checked,
         one_that_does_not_load_says_why,
         it_dies_with_its_host,
+        a_group_bounds_all_its_processes,
     ]
 }
 
@@ -77,6 +80,12 @@ fn bounds() -> Bounds {
 
 fn start() -> ProcessEngine {
     hostile(&onnx_host(), "", bounds()).unwrap()
+}
+
+/// As a node has it: in control groups, where this machine has them.
+fn grouped() -> &'static Host {
+    static HOST: LazyLock<Host> = LazyLock::new(|| onnx_host().in_groups());
+    &HOST
 }
 
 fn question(code: &str) -> Vec<Tensor> {
@@ -210,7 +219,12 @@ fn it_may_not_ask_the_kernel_for_much() {
 }
 
 fn memory_is_bounded_for_one_process_and_for_all() {
-    let mut engine = start();
+    for host in [&onnx_host(), grouped()] {
+        memory_is_bounded(hostile(host, "", bounds()).unwrap());
+    }
+}
+
+fn memory_is_bounded(mut engine: ProcessEngine) {
     let why = fails(&mut engine, "len(bytearray(50 << 30))");
     assert!(why.contains("MemoryError"), "{why}");
     assert_eq!(ask(&mut engine, "1 + 1").unwrap(), "2");
@@ -417,4 +431,46 @@ fn it_dies_with_its_host() {
     host.kill().unwrap();
     host.wait().unwrap();
     eventually("it is gone", || process_in(&space).is_none());
+}
+
+/// What is without control groups is told, and whoever is bounded by them lives in one that ends with it.
+fn a_group_bounds_all_its_processes() {
+    let host = grouped();
+    let missing = host.missing();
+    let mut engine = hostile(host, "", bounds()).unwrap();
+    let process = process_in(&space(&mut engine)).unwrap();
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap();
+    let ours = format!("/bottega.{}/", std::process::id());
+    let group = groups.lines().find(|line| line.starts_with("0::") && line.contains(&ours));
+    if missing.iter().any(|what| what == "control groups") {
+        assert_eq!(group, None, "{groups}");
+        return;
+    }
+    let (_, name) = group.unwrap().rsplit_once('/').unwrap();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find(|line| line.contains(" - cgroup2 ")).unwrap();
+    let top = Path::new(mount.split(' ').nth(4).unwrap());
+    let found = Command::new("find").arg(top).args(["-path", &format!("*{ours}{name}")]).output();
+    let found = String::from_utf8(found.unwrap().stdout).unwrap();
+    let folder = Path::new(found.trim_end());
+    let lacking = missing.iter().find_map(|what| what.strip_prefix("control groups' "));
+    let lacking: Vec<_> = lacking.unwrap_or_default().split(", ").collect();
+    for (controller, file, expected) in [
+        ("memory", "memory.max", (264 << 20).to_string()),
+        ("memory", "memory.oom.group", "1".to_owned()),
+        ("cpu", "cpu.max", "100000 100000".to_owned()),
+        ("pids", "pids.max", "18".to_owned()),
+    ] {
+        let limit = fs::read_to_string(folder.join(file)).ok();
+        let expected = (!lacking.contains(&controller)).then_some(expected);
+        assert_eq!(limit.as_deref().map(str::trim_end), expected.as_deref(), "{file}");
+    }
+    // What it starts is there too, and it sees nothing of this.
+    ask(&mut engine, "os.fork() or __import__('time').sleep(600)").unwrap();
+    let processes = fs::read_to_string(folder.join("cgroup.procs")).unwrap();
+    assert_eq!(processes.lines().count(), 3, "{processes}");
+    assert!(fails(&mut engine, "open('/sys/fs/cgroup/cgroup.procs')").contains("No such file"));
+    drop(engine);
+    eventually("its group is gone", || !folder.exists());
+    assert!(folder.parent().unwrap().exists());
 }
