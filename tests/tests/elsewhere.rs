@@ -167,11 +167,19 @@ fn servers_of_every_protocol_answer_and_fail_in_words() {
     }
     elsewhere.answers("well");
     assert_eq!(ask("mlflow").expect(200)["outputs"][0]["data"], json!([3.0, -4.0]));
+    // What did not answer at its trial is tried again.
+    elsewhere.answers("html");
+    let anew = || push("mlflow", &["--signature", signature, "--force"]);
+    assert_ne!(anew().code, 0);
+    let again = || server.cli(["versions", "try", "mlflow/2"]);
+    assert_ne!(again().code, 0);
+    elsewhere.answers("well");
+    assert_eq!(again().json()["servable"], "yes");
+    assert!(again().error(1)["message"].as_str().unwrap().contains("servable already"));
     elsewhere.stop();
     assert!(ask("mlflow").v2_refusal(502).contains("cannot be reached"));
-    let rejected = push("mlflow", &["--signature", signature, "--force"]);
-    assert_ne!(rejected.code, 0);
-    let shown = server.cli(["versions", "show", "mlflow/2"]).json();
+    assert_ne!(anew().code, 0);
+    let shown = server.cli(["versions", "show", "mlflow/3"]).json();
     assert_eq!(shown["servable"], "no");
     assert!(shown["reason"].as_str().unwrap().contains("cannot be reached"), "{shown}");
 }

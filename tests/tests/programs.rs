@@ -68,10 +68,19 @@ fn programs_answer_by_either_contract_once_they_may_be_started() {
     assert_eq!((&pushed["status"], &pushed["servable"]), (&json!("ready"), &json!("no")));
     let why = pushed["reason"].as_str().unwrap();
     assert!(why.contains("starts a program of its author's") && why.contains("safe-only"), "{why}");
+    // This one alone, for a reason.
+    let trusted = server.cli(["versions", "trust", "container/1", "--reason", "read by us"]).json();
+    assert_eq!(trusted["servable"], "yes", "{trusted}");
+    let shown = server.cli(["versions", "show", "container/1"]).json();
+    assert_eq!(
+        (&shown["runtime"], &shown["trust"]["by"]),
+        (&json!("process"), &json!("user:admin"))
+    );
+    let other = push(&server, "other", &says).json();
+    assert_eq!(other["servable"], "no", "{other}");
     server.cli(["settings", "set", "pickle", "allow"]).json();
-    let show = || server.cli(["versions", "show", "container/1"]).json();
+    let show = || server.cli(["versions", "show", "other/1"]).json();
     wait_until("it is tried", PATIENCE, || show()["servable"] == "yes");
-    assert_eq!(show()["runtime"], "process");
     let v2 = "command: [python3, program.py, well]\nprotocol: v2\nmodel: double\nport: 9001\nenvironment: {SAGEMAKER_BIND_TO_PORT: '9001'}";
     assert_eq!(push(&server, "v2", v2).json()["servable"], "yes");
     for name in ["container", "v2"] {

@@ -36,19 +36,26 @@ pub(crate) fn replica(
     let content = std::fs::read(&file)
         .map_err(|error| Error::Cache { folder: folder.path.clone(), reason: error.to_string() })?;
     let external = External::read(&content)?;
-    let model = Model::new(&external, signature).map_err(|it| Error::Model(it.to_string()))?;
-    let engine = || -> Box<dyn Engine> {
-        Box::new(RemoteEngine {
-            model: model.clone(),
-            remote: Arc::clone(remote),
-            handle: Handle::current(),
-            max_output_bytes: options.max_output_bytes,
-        })
-    };
-    let engines = (0..external.connections()).map(|_| engine()).collect();
+    let engine = || engine(&external, signature, remote, options.max_output_bytes);
+    let engines = (0..external.connections()).map(|_| engine()).collect::<Result<_, _>>()?;
     // Its server puts requests together, if anybody does.
     let profile = Profile { batchable: false, single: UNKNOWN, max_batch: 1, per_row: UNKNOWN };
     Replica::start(engines, profile, options)
+}
+
+/// One connection's worth of questions to a server. In tokio's runtime, where they are asked.
+///
+/// # Errors
+/// It has no address.
+pub fn engine(
+    external: &External,
+    signature: &Signature,
+    remote: &Arc<Remote>,
+    max_output_bytes: usize,
+) -> Result<Box<dyn Engine>, Error> {
+    let model = Model::new(external, signature).map_err(|it| Error::Model(it.to_string()))?;
+    let (remote, handle) = (Arc::clone(remote), Handle::current());
+    Ok(Box::new(RemoteEngine { model, remote, handle, max_output_bytes }))
 }
 
 impl Engine for RemoteEngine {
@@ -78,9 +85,9 @@ pub(crate) fn failed(failure: Failure, model: &Model, who: &str) -> Error {
         Failure::Status { status: 400 | 422, told } => {
             Error::Run(format!("{who} refuses it{told}"))
         }
-        Failure::TooLarge(limit) => {
-            let first = model.signature().outputs.first();
-            let name = first.map(|spec| spec.name.clone()).unwrap_or_default();
+        Failure::TooLarge { output, limit } => {
+            let first = || Some(model.signature().outputs.first()?.name.clone());
+            let name = output.or_else(first).unwrap_or_default();
             Error::OutputTooLarge { name, limit }
         }
         failure @ (Failure::Unreachable(_)

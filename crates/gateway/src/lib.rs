@@ -22,7 +22,7 @@ mod capture;
 mod collector;
 mod demand;
 mod elsewhere;
-mod external;
+pub mod external;
 pub mod grpc;
 mod hooks;
 pub mod http;

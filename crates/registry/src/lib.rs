@@ -48,6 +48,7 @@ pub mod search;
 pub mod settings;
 pub mod stages;
 pub mod text;
+pub mod trust;
 pub mod versions;
 
 pub use error::{Error, Result};

@@ -69,7 +69,7 @@ pub async fn set(
     let before = settings::get(&mut change, key).await?.map_or(json!(default), |it| it.value);
     let set = settings::set(&mut change, key, &json!(value), permit.actor()).await?;
     // Those that were not even tried may be tried now.
-    trials::again(&mut change).await?;
+    trials::again(&mut change, None).await?;
     let event =
         permit.event("setting.changed", json!({"setting": key, "from": before, "to": value}));
     publish(change, event.changed(Some(&before), Some(&set.value))).await?;

@@ -26,8 +26,13 @@ pub enum Failure {
     #[error("its answer is none: {0}")]
     Wrong(String),
     /// Its answer is larger than allowed.
-    #[error("its answer has more than {0} bytes")]
-    TooLarge(usize),
+    #[error("its answer has more than {limit} bytes")]
+    TooLarge {
+        /// The tensor that was too much, where that is known.
+        output: Option<String>,
+        /// What is allowed.
+        limit: usize,
+    },
     /// What was to be sent to it cannot be.
     #[error(transparent)]
     Input(Problem),
@@ -46,7 +51,7 @@ impl Failure {
             | Self::Redirect(_)
             | Self::Status { .. }
             | Self::Wrong(_)
-            | Self::TooLarge(_)
+            | Self::TooLarge { .. }
             | Self::Credential(_) => ErrorCode::ModelFailed,
             Self::Input(problem) => return problem.clone(),
         };

@@ -18,6 +18,11 @@ use crate::{Asks, Failure, Remote, Server};
 /// The most bytes that a server says of its model.
 const MOST_SAID: usize = 1 << 20;
 
+/// How many bytes of JSON an answer may have for each byte of its tensors: a small number takes that.
+const TEXT: usize = 8;
+/// So many more than its tensors at most: an answer is held in memory while it is read.
+const MORE_TEXT: usize = 256 << 20;
+
 /// A model, ready to be asked.
 #[derive(Debug, Clone)]
 pub struct Model {
@@ -96,7 +101,7 @@ impl Model {
         json::decode(body.as_bytes(), &self.signature).map(|request| request.inputs)
     }
 
-    /// Asks for a prediction: the outputs in the signature's order, in an answer of at most so many bytes.
+    /// Asks for a prediction: the outputs in the signature's order, of at most so many bytes together.
     ///
     /// # Errors
     /// The server did not answer as it should.
@@ -116,7 +121,12 @@ impl Model {
         };
         encoded.map_err(Failure::Input)?;
         let own = self.timeout.map_or(deadline, |timeout| Instant::now() + timeout);
-        let answer = by.post(&self.predict, body, most, deadline.min(own)).await?;
+        let text = most.saturating_mul(TEXT).min(most.saturating_add(MORE_TEXT));
+        let mut answer = by.post(&self.predict, body, text, deadline.min(own)).await;
+        if let Err(Failure::TooLarge { limit, .. }) = &mut answer {
+            *limit = most;
+        }
+        let answer = answer?;
         let specs = self.outputs.inputs.as_slice();
         let read = match self.protocol {
             Protocol::V2 => json::decode_answer(&answer),
@@ -124,7 +134,15 @@ impl Model {
             Protocol::MlFlow | Protocol::SageMaker => scoring::decode_answer(&answer, specs),
         };
         let read = read.map_err(|problem| Failure::Wrong(problem.message))?;
-        self.taken(read)
+        let taken = self.taken(read)?;
+        let mut left = most;
+        for tensor in &taken {
+            left = left.checked_sub(tensor.data.bytes()).ok_or_else(|| Failure::TooLarge {
+                output: Some(tensor.name.clone()),
+                limit: most,
+            })?;
+        }
+        Ok(taken)
     }
 
     /// The outputs of the signature, in its order, if they are what it says.

@@ -269,7 +269,7 @@ pub async fn exchange(
             let kind: String = kind.chars().take(60).collect();
             return Err(Failure::Wrong(format!("it is `{kind}`, and not JSON")));
         }
-        body(response, most).await?.ok_or(Failure::TooLarge(most))
+        body(response, most).await?.ok_or(Failure::TooLarge { output: None, limit: most })
     };
     let left = deadline.saturating_duration_since(Instant::now());
     tokio::time::timeout(left, asked).await.map_err(|_| Failure::Late)?

@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::{counter::Counter, family::Family, histogram::Histogram};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::{MetricType, TypedMetric, counter::Counter, family::Family};
 use prometheus_client::registry::Registry;
 
 /// In seconds: from a cached answer to a slow model.
@@ -35,17 +38,14 @@ struct RequestLabels {
 /// make new label values.
 #[derive(Debug, Clone)]
 pub struct HttpMetrics {
-    durations: Family<RouteLabels, Histogram>,
+    durations: Family<RouteLabels, Durations>,
     requests: Family<RequestLabels, Counter>,
 }
 
 impl HttpMetrics {
     /// Makes the metrics known to a registry, which has no prefix of its own.
     pub fn register(registry: &mut Registry) -> Self {
-        let metrics = Self {
-            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
-            requests: Family::default(),
-        };
+        let metrics = Self { durations: Family::default(), requests: Family::default() };
         registry.register(
             "bottega_http_request_duration_seconds",
             "Time from a request's head to its answer's head",
@@ -61,15 +61,72 @@ impl HttpMetrics {
             let labels = RequestLabels { method, route: route.clone(), status };
             self.requests.get_or_create_owned(&labels)
         });
-        let duration = self.durations.get_or_create_owned(&RouteLabels { method, route });
-        RouteMetrics { method, duration, requests }
+        let durations = self.durations.get_or_create_owned(&RouteLabels { method, route });
+        RouteMetrics { method, times: durations.part(), requests }
+    }
+}
+
+/// How long the requests of a route took. Each worker counts by itself, so that none waits for another;
+/// that is put together when somebody asks.
+#[derive(Debug, Clone, Default)]
+struct Durations(Arc<Mutex<Vec<Arc<Times>>>>);
+
+/// What one worker counted: requests up to each bound and above them all, and their nanoseconds.
+#[derive(Debug, Default)]
+struct Times {
+    counts: [AtomicU64; BUCKETS.len() + 1],
+    nanos: AtomicU64,
+}
+
+impl Durations {
+    /// What one more worker counts in.
+    fn part(&self) -> Arc<Times> {
+        let part = Arc::<Times>::default();
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&part));
+        part
+    }
+}
+
+impl Times {
+    fn add(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let at = BUCKETS.partition_point(|bound| *bound < seconds);
+        if let Some(count) = self.counts.get(at) {
+            count.fetch_add(1, Relaxed);
+        }
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.fetch_add(nanos, Relaxed);
+    }
+}
+
+impl TypedMetric for Durations {
+    const TYPE: MetricType = MetricType::Histogram;
+}
+
+impl EncodeMetric for Durations {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let bounds = BUCKETS.into_iter().chain([f64::INFINITY]);
+        let mut buckets: Vec<_> = bounds.map(|bound| (bound, 0)).collect();
+        let mut nanos = 0;
+        for part in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for ((_, sum), count) in buckets.iter_mut().zip(&part.counts) {
+                *sum += count.load(Relaxed);
+            }
+            nanos += part.nanos.load(Relaxed);
+        }
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        encoder.encode_histogram::<NoLabelSet>(nanos as f64 / 1e9, count, &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        Self::TYPE
     }
 }
 
 /// The metrics of one method on one route.
 struct RouteMetrics {
     method: &'static str,
-    duration: Histogram,
+    times: Arc<Times>,
     requests: [Counter; STATUS_CLASSES.len()],
 }
 
@@ -108,7 +165,7 @@ impl Recorder {
 
 impl RouteMetrics {
     fn record(&self, status: StatusCode, duration: Duration) {
-        self.duration.observe(duration.as_secs_f64());
+        self.times.add(duration);
         let class = usize::from(status.as_u16() / 100).saturating_sub(1);
         if let Some(requests) = self.requests.get(class) {
             requests.inc();
@@ -143,7 +200,7 @@ mod tests {
         let invented = Method::from_bytes(b"BREW").unwrap();
         one.record(&Method::GET, Some("/a/{b}"), StatusCode::OK, millisecond);
         one.record(&Method::GET, Some("/a/{b}"), StatusCode::CREATED, millisecond);
-        other.record(&Method::GET, Some("/a/{b}"), StatusCode::NOT_FOUND, millisecond);
+        other.record(&Method::GET, Some("/a/{b}"), StatusCode::NOT_FOUND, 20 * millisecond);
         other.record(&invented, None, StatusCode::NOT_FOUND, millisecond);
 
         let mut text = String::new();
@@ -154,7 +211,10 @@ mod tests {
             r#"bottega_http_requests_total{method="GET",route="/a/{b}",status="5xx"} 0"#,
             r#"bottega_http_requests_total{method="other",route="unmatched",status="4xx"} 1"#,
             r#"bottega_http_request_duration_seconds_count{method="GET",route="/a/{b}"} 3"#,
-            r#"bottega_http_request_duration_seconds_bucket{le="0.001",method="GET",route="/a/{b}"} 3"#,
+            r#"bottega_http_request_duration_seconds_sum{method="GET",route="/a/{b}"} 0.022"#,
+            r#"bottega_http_request_duration_seconds_bucket{le="0.0005",method="GET",route="/a/{b}"} 0"#,
+            r#"bottega_http_request_duration_seconds_bucket{le="0.001",method="GET",route="/a/{b}"} 2"#,
+            r#"bottega_http_request_duration_seconds_bucket{le="+Inf",method="GET",route="/a/{b}"} 3"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }

@@ -103,20 +103,42 @@ pub async fn progress(database: &Database, claimed: &Claimed, progress: &str) ->
     Ok(())
 }
 
-/// Queues again the versions with code of their own that nothing here could run, as the setting that forbade
-/// it is another one now.
+/// Queues again the versions with code of their own that nothing here could run, or this one of them, as what
+/// forbade it is another now.
 ///
 /// # Errors
 /// The database is away.
-pub async fn again(change: &mut Change) -> Result<()> {
+pub async fn again(change: &mut Change, only: Option<VersionId>) -> Result<()> {
     let now = change.now();
     sqlx::query!(
         "WITH again AS (
              UPDATE model_versions SET status = 'pending', servable = 'checking', reason = NULL, updated_at = $1
              WHERE runtime IN ('python', 'process') AND status = 'ready' AND servable = 'no' AND deleted_at IS NULL
+                 AND ($2::uuid IS NULL OR id = $2)
              RETURNING id)
          INSERT INTO trials (version_id, queued_at) SELECT id, $1 FROM again ON CONFLICT DO NOTHING",
-        now
+        now,
+        only.map(|version| version.0)
+    )
+    .execute(change.connection())
+    .await?;
+    Ok(())
+}
+
+/// Queues a version again whose trial is over, whatever it found.
+///
+/// # Errors
+/// The database is away.
+pub async fn retry(change: &mut Change, version: VersionId) -> Result<()> {
+    let now = change.now();
+    sqlx::query!(
+        "WITH again AS (
+             UPDATE model_versions SET status = 'pending', servable = 'checking', reason = NULL, updated_at = $1
+             WHERE id = $2
+             RETURNING id)
+         INSERT INTO trials (version_id, queued_at) SELECT id, $1 FROM again ON CONFLICT DO NOTHING",
+        now,
+        version.0
     )
     .execute(change.connection())
     .await?;

@@ -304,6 +304,9 @@ fn versions() -> Vec<Row> {
             .param("version", "2")
             .undo("POST /api/v1/models/{model}/versions/2/restore", "{}"),
         send("POST /api/v1/models/{name}/versions/{version}/restore", "{}"),
+        send("PUT /api/v1/models/{name}/versions/{version}/trust", r#"{"reason": "x"}"#),
+        ask("DELETE /api/v1/models/{name}/versions/{version}/trust"),
+        send("POST /api/v1/models/{name}/versions/{version}/trial", "{}"),
         ask("GET /api/v1/models/{name}/versions/{version}/files"),
         ask("GET /api/v1/models/{name}/versions/{version}/files/{path}")
             .param("path", "breast_cancer.onnx"),

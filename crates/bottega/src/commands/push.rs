@@ -103,6 +103,20 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
     Ok(tell(&version, output))
 }
 
+/// Waits until a version that is there was tried, if it is to be, and tells what came of it.
+pub(super) async fn tried(
+    server: &Connection,
+    version: Value,
+    patience: Duration,
+    output: &Output,
+) -> Done {
+    let bar = output.progress();
+    bar.waiting("trying the model");
+    let version = wait(server, version, patience).await?;
+    drop(bar);
+    Ok(tell(&version, output))
+}
+
 fn body(options: &Options) -> Result<Map<String, Value>, Failure> {
     let mut body = Map::new();
     let mut put = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));

@@ -1,6 +1,6 @@
 //! `bottega versions …`
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Subcommand;
 use client::{Connection, path};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     Done,
     graph::{self, Dependents},
-    version_reference,
+    push, version_reference,
 };
 use crate::output::{Column, Failure, Output};
 
@@ -44,6 +44,33 @@ pub enum Verb {
         /// Where it runs: in the node's process, in one of its own, confined, or as the node says
         #[arg(long, value_name = "in-process|process|default", value_parser = ["in-process", "process", "default"])]
         isolation: Option<String>,
+    },
+    /// Let a version's pickles and code run although the setting `pickle` is `safe-only`: for administrators
+    Trust {
+        /// The version
+        #[arg(value_name = "NAME/VERSION")]
+        version: String,
+        /// Why; it is told with the version, and recorded
+        #[arg(long)]
+        reason: String,
+        /// How long to wait for its trial, if it was not tried so far
+        #[arg(long, default_value = "120s", value_parser = domain::parse_duration)]
+        timeout: Duration,
+    },
+    /// Take that back; what serves it goes on
+    Distrust {
+        /// The version
+        #[arg(value_name = "NAME/VERSION")]
+        version: String,
+    },
+    /// Try a version again that is not servable, and wait for what comes of it
+    Try {
+        /// The version
+        #[arg(value_name = "NAME/VERSION")]
+        version: String,
+        /// How long to wait
+        #[arg(long, default_value = "120s", value_parser = domain::parse_duration)]
+        timeout: Duration,
     },
     /// Show where a version comes from and what serves it
     Lineage {
@@ -93,6 +120,8 @@ pub const FIELDS: &[Column<'_>] = &[
     ("reason", "/reason"),
     ("pickles", "/findings/verdict"),
     ("pickled files", "/findings/files"),
+    ("trusted by", "/trust/by"),
+    ("trusted, why", "/trust/reason"),
     ("aliases", "/aliases"),
     ("stage", "/stage"),
     ("as of", "/as_of"),
@@ -160,6 +189,21 @@ pub async fn run(server: &Connection, verb: Verb, output: &Output) -> Done {
             }
             let version: Value = server.patch(&path, &edit).await?;
             Ok(output.object(&version, FIELDS))
+        }
+        Verb::Trust { version, reason, timeout } => {
+            let path = below(&version, &["trust"])?;
+            let version: Value = server.put(&path, &json!({"reason": reason})).await?;
+            push::tried(server, version, timeout, output).await
+        }
+        Verb::Distrust { version } => {
+            server.delete(&below(&version, &["trust"])?).await?;
+            let gone = json!({"version": version, "trusted": false});
+            Ok(output.done(&gone, &format!("version {version} is trusted by nobody")))
+        }
+        Verb::Try { version, timeout } => {
+            let path = below(&version, &["trial"])?;
+            let version: Value = server.post(&path, &json!({})).await?;
+            push::tried(server, version, timeout, output).await
         }
         Verb::Lineage { version, depth } => {
             let query = [("depth", depth.to_string())];

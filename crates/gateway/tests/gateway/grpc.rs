@@ -5,6 +5,7 @@ use protocol::v2::grpc::messages::{
     ServerLiveRequest, ServerMetadataRequest, ServerReadyRequest,
     model_infer_request::{InferInputTensor, InferRequestedOutputTensor},
 };
+use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::{
@@ -105,6 +106,30 @@ async fn raw_tensors_are_answered_raw() {
     let answer = client.model_infer(signed(request)).await.unwrap().into_inner();
     assert_eq!(answer.raw_output_contents, [raw]);
     assert!(answer.outputs[0].contents.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoints_own_limit_holds_for_each_message() {
+    let world = World::new().await;
+    let (_node, mut client, _serving) = serving(&world, 1 << 20).await;
+    let version = world.version("identity/fp32.onnx").await;
+    let deployer = world.deployer().await;
+    world.deploy_with("small", &[(&version, 100)], json!({"body_limit": "5KiB"})).await;
+    let mut ask = async |endpoint: &str, values: usize| {
+        let mut request = infer(&vec![0.5; values]);
+        request.model_name = endpoint.to_owned();
+        client.model_infer(signed(request)).await
+    };
+    while let Err(early) = ask("small", 2).await {
+        assert!([Code::NotFound, Code::Unavailable].contains(&early.code()), "{early}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    drop(deployer);
+    let refused = ask("small", 1400).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("larger than 5120 bytes"), "{}", refused.message());
+    assert!(ask("small", 1200).await.is_ok());
+    assert!(ask("fraud", 1400).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,6 +28,7 @@ mod serving;
 mod settings;
 mod signature;
 mod stages;
+mod trust;
 mod versions;
 mod wait;
 
@@ -58,6 +59,7 @@ pub fn routes(config: &mut ServiceConfig<'_>) {
         .configure(stages::routes)
         .configure(history::routes)
         .configure(deleted::routes)
+        .configure(trust::routes)
         .configure(rules::routes)
         .configure(settings::routes)
         .configure(resolve::routes)

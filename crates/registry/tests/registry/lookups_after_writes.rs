@@ -160,6 +160,9 @@ async fn what_is_known_of_a_version_is_told_at_once() {
         it.after("fraud: a version's tag goes", gone).await.unwrap();
         it.after("fraud: a trial", it.platform.end_trial("fraud", 1, ready())).await;
         it.after("all: findings", find(&it.platform)).await;
+        let trust = format!("{FIRST}/trust");
+        it.put("fraud: a version is trusted", &trust, json!({"reason": "read"})).await;
+        it.delete("fraud: a version is trusted no more", &trust).await;
         it.put("all: the setting", "/settings/pickle", json!({"value": "deny"})).await;
 
         it.patch("fraud: its description", "/models/fraud", json!({"description": "cards"})).await;

@@ -113,6 +113,56 @@ async fn a_rollback_brings_back_nothing_that_the_setting_forbids_by_now() {
 }
 
 #[actix_web::test]
+async fn one_version_is_trusted_for_a_reason_while_the_setting_takes_known_constructors() {
+    let platform = Platform::start().await;
+    platform.servable("fraud", 1).await;
+    found(&platform, 1, "ours", "Scaler").await;
+    let (trust, deploy) = ("/models/fraud/versions/1/trust", json!({"model": "fraud/1"}));
+    let refused = platform.put("/endpoints/fraud", deploy.clone()).await;
+    let refused = refused.refusal(409, Some("model"));
+    assert!(refused.contains("ours.Scaler"), "{refused}");
+    for wrong in [json!({"reason": " "}), json!({"reason": "x".repeat(2001)})] {
+        platform.put(trust, wrong).await.refusal(400, Some("reason"));
+    }
+    platform.put(trust, json!({})).await.refusal(400, Some("reason"));
+    let there_is_none = platform.put("/models/fraud/versions/9/trust", json!({"reason": "x"}));
+    there_is_none.await.refusal(404, Some("version"));
+    let version = platform.put(trust, json!({"reason": " read by Ana "})).await.expect(200);
+    assert_eq!(version["trust"]["by"], "user:admin");
+    assert_eq!(version["trust"]["reason"], "read by Ana");
+    assert_eq!(version["status"], "ready", "it was tried before: {version}");
+    assert!(platform.put("/endpoints/fraud", deploy.clone()).await.status.is_success());
+    // Nothing is trusted where nothing is taken, and it holds again when that changes.
+    platform.put(PICKLE, json!({"value": "deny"})).await.expect(200);
+    let other = json!({"model": "fraud/1"});
+    platform.put("/endpoints/other", other.clone()).await.refusal(409, Some("model"));
+    platform.put(PICKLE, json!({"value": "safe-only"})).await.expect(200);
+    assert!(platform.put("/endpoints/other", other.clone()).await.status.is_success());
+    platform.delete(trust).await.expect(204);
+    platform.delete(trust).await.expect(204);
+    platform.put("/endpoints/third", other).await.refusal(409, Some("model"));
+    assert_eq!(platform.get("/models/fraud/versions/1").await.expect(200).get("trust"), None);
+    let recorded = platform.recorded().await;
+    for change in ["version.trusted model:fraud", "version.distrusted model:fraud"] {
+        let times = recorded.iter().filter(|event| *event == change).count();
+        assert_eq!(times, 1, "{change}: {recorded:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_version_is_tried_again_where_that_may_help() {
+    let platform = Platform::start().await;
+    platform.register("fraud", 1).await;
+    let trial = "/models/fraud/versions/1/trial";
+    let told = platform.post(trial, json!({})).await.refusal(409, Some("version"));
+    assert!(told.contains("not over"), "{told}");
+    platform.servable("fraud", 2).await;
+    let told = platform.post("/models/fraud/versions/2/trial", json!({})).await;
+    assert!(told.refusal(409, Some("version")).contains("servable already"));
+    platform.post("/models/fraud/versions/9/trial", json!({})).await.refusal(404, Some("version"));
+}
+
+#[actix_web::test]
 async fn a_restored_version_is_what_it_was() {
     let platform = Platform::start().await;
     platform.servable("fraud", 1).await;

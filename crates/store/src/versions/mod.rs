@@ -26,7 +26,7 @@ pub use self::{
     },
     write::{
         TrialOutcome, delete, delete_tag, finish_trial, insert, restore, set_batching,
-        set_findings, set_isolation, set_native, set_tag, update,
+        set_findings, set_isolation, set_native, set_tag, set_trust, update,
     },
 };
 use crate::{Error, Result, models::Tags};
@@ -105,8 +105,10 @@ pub struct Version {
     pub input_example: Option<Value>,
     /// What its pickles would do; absent where it has none, or they are not scanned yet.
     pub findings: Option<Findings>,
-    /// Which pickles may be deployed, as the platform's setting stands.
+    /// Which pickles may be deployed, as the platform's setting stands and for this version.
     pub policy: Policy,
+    /// Who lets its code run, if anybody does.
+    pub trust: Option<Box<Trust>>,
     /// Whether rows of several requests may be run together, as the trial found.
     pub batchable: bool,
     /// Whether nodes run its trees by themselves, as the trial found; absent where it has none.
@@ -173,8 +175,20 @@ impl Version {
             "model": self.model, "version": self.number, "digest": self.digest, "status": self.status,
             "servable": self.servable, "stage": self.stage, "description": self.description, "tags": self.tags,
             "batching": self.batching, "isolation": self.isolation,
+            "trust": self.trust.as_ref().map(|trust| json!({"by": trust.by, "reason": trust.reason})),
         })
     }
+}
+
+/// Why a version's own code may run while the platform's setting takes known constructors alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trust {
+    /// Who says so.
+    pub by: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
 }
 
 /// What a new version is made of.

@@ -6,9 +6,10 @@ use domain::{
     AliasName, Cursor, Digest, FileEntry, Limit, Manifest, ModelId, ModelName, Page, Stage,
     Timestamp, VersionId, pickle::Policy, tracking::LoggedModelId,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Lineage, Origin, Packaging, Version, batching, isolation};
+use super::{Lineage, Origin, Packaging, Trust, Version, batching, isolation};
 use crate::{Change, Database, Error, Result, audit::digest, models::tags};
 
 struct Row {
@@ -28,6 +29,9 @@ struct Row {
     input_example: Option<Value>,
     findings: Option<Value>,
     policy: Option<Value>,
+    trusted_by: Option<String>,
+    trusted_at: Option<Timestamp>,
+    trust_reason: Option<String>,
     batchable: bool,
     native: Option<Value>,
     max_batch: Option<i32>,
@@ -56,13 +60,29 @@ struct Row {
     updated_at: Timestamp,
 }
 
+/// What a column holds as JSON.
+fn read<T: DeserializeOwned>(
+    id: uuid::Uuid,
+    column: &'static str,
+    value: Option<Value>,
+) -> Result<Option<T>> {
+    let read = value.map(serde_json::from_value).transpose();
+    read.map_err(|_| Error::inconsistent("model_versions", column, id))
+}
+
 impl TryFrom<Row> for Version {
     type Error = Error;
 
     fn try_from(row: Row) -> Result<Self> {
         const TABLE: &str = "model_versions";
         let wrong = |column| move |_| Error::inconsistent(TABLE, column, row.id);
-        let broken = |column| move |_| Error::inconsistent(TABLE, column, row.id);
+        let policy = match row.policy {
+            Some(policy) => serde_json::from_value(policy)
+                .map_err(|_| Error::inconsistent("platform_settings", "value", "pickle"))?,
+            None => Policy::default(),
+        };
+        let trust = row.trusted_by.zip(row.trusted_at).zip(row.trust_reason);
+        let trust = trust.map(|((by, at), reason)| Box::new(Trust { by, at, reason }));
         Ok(Self {
             id: VersionId(row.id),
             model_id: ModelId(row.model_id),
@@ -76,25 +96,14 @@ impl TryFrom<Row> for Version {
             runtime: row.runtime.parse().map_err(wrong("runtime"))?,
             reason: row.reason.or(row.progress),
             model_file: row.model_file,
-            facts: row.facts.map(serde_json::from_value).transpose().map_err(broken("facts"))?,
-            signature: row
-                .signature
-                .map(serde_json::from_value)
-                .transpose()
-                .map_err(broken("signature"))?,
+            facts: read(row.id, "facts", row.facts)?,
+            signature: read(row.id, "signature", row.signature)?,
             input_example: row.input_example,
-            findings: row
-                .findings
-                .map(serde_json::from_value)
-                .transpose()
-                .map_err(broken("findings"))?,
-            policy: match row.policy {
-                Some(policy) => serde_json::from_value(policy)
-                    .map_err(|_| Error::inconsistent("platform_settings", "value", "pickle"))?,
-                None => Policy::default(),
-            },
+            findings: read(row.id, "findings", row.findings)?,
+            policy: if trust.is_some() { policy.for_trusted() } else { policy },
+            trust,
             batchable: row.batchable,
-            native: row.native.map(serde_json::from_value).transpose().map_err(broken("native"))?,
+            native: read(row.id, "native", row.native)?,
             batching: batching(row.id, row.max_batch, row.batch_wait_micros)?,
             isolation: isolation("model_versions", row.id, row.isolation.as_deref())?,
             stage: row.stage.parse().map_err(wrong("stage"))?,
@@ -114,16 +123,8 @@ impl TryFrom<Row> for Version {
             packaging: Packaging {
                 flavors: row.flavors,
                 loader_module: row.loader_module,
-                mlmodel: row
-                    .mlmodel
-                    .map(serde_json::from_value)
-                    .transpose()
-                    .map_err(broken("mlmodel"))?,
-                python: row
-                    .python
-                    .map(serde_json::from_value)
-                    .transpose()
-                    .map_err(broken("python"))?,
+                mlmodel: read(row.id, "mlmodel", row.mlmodel)?,
+                python: read(row.id, "python", row.python)?,
                 notes: row.notes,
             },
             tags: tags("version_tags", row.id, row.tags)?,
@@ -148,6 +149,7 @@ macro_rules! select_version {
                       v.reason, v.model_file, v.facts, v.signature, v.input_example, v.batchable, v.native, v.max_batch, v.batch_wait_micros, v.isolation, v.stage,
                       v.description, v.run_id, v.dataset_digest, v.git_commit, v.source_url, v.source, v.is_external,
                       v.logged_model_id, v.run_link, v.flavors, v.loader_module, v.mlmodel, v.python, v.notes, v.findings, v.created_by,
+                      v.trusted_by, v.trusted_at, v.trust_reason,
                       v.created_at, v.updated_at,
                       (SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM version_tags WHERE version_id = v.id) AS "tags!",
                       (SELECT value FROM platform_settings WHERE key = 'pickle') AS policy,

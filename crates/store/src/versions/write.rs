@@ -208,6 +208,30 @@ pub async fn set_isolation(
     one("model_versions", done.rows_affected())
 }
 
+/// Sets who lets a version's own code run, and why; absent: nobody.
+///
+/// # Errors
+/// The version is gone; the database is away.
+pub async fn set_trust(
+    change: &mut Change,
+    id: VersionId,
+    trust: Option<(&Actor, &str)>,
+) -> Result<()> {
+    let now = change.now();
+    let (by, reason) = trust.map(|(by, reason)| (by.to_string(), reason)).unzip();
+    let done = sqlx::query!(
+        "UPDATE model_versions SET trusted_by = $2, trusted_at = $3, trust_reason = $4, updated_at = $5 WHERE id = $1",
+        id.0,
+        by,
+        trust.map(|_| now),
+        reason,
+        now
+    )
+    .execute(change.connection())
+    .await?;
+    one("model_versions", done.rows_affected())
+}
+
 /// Sets one tag of a version.
 ///
 /// # Errors

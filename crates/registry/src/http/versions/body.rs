@@ -83,6 +83,9 @@ pub struct Version {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     findings: Option<Findings>,
+    /// Who lets its pickles and code run by themselves, while the setting `pickle` is `safe-only`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust: Option<Trust>,
     /// Whether rows of several requests may be run together.
     batchable: bool,
     batching: Batching,
@@ -135,6 +138,21 @@ impl Version {
     /// The same, told as of a moment.
     pub fn told_of(self, at: DateTime<Utc>) -> Self {
         Self { as_of: Some(at), ..self }
+    }
+}
+
+/// Why a version's own code may run.
+#[derive(Serialize, ToSchema)]
+#[schema(example = json!({"by": "user:admin", "at": "2026-01-02T03:04:05Z", "reason": "Read by Ana, ticket R-12"}))]
+pub struct Trust {
+    by: String,
+    at: DateTime<Utc>,
+    reason: String,
+}
+
+impl From<store::versions::Trust> for Trust {
+    fn from(store::versions::Trust { by, at, reason }: store::versions::Trust) -> Self {
+        Self { by, at, reason }
     }
 }
 
@@ -257,6 +275,7 @@ impl From<store::versions::Version> for Version {
             onnx: version.facts.map(Into::into),
             input_example: version.input_example,
             findings: version.findings,
+            trust: version.trust.map(|trust| (*trust).into()),
             batchable: version.batchable,
             batching: version.batching.into(),
             isolation: version.isolation,
