@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(Path::new(&out).join("inference.binpb"), files.encode_to_vec())?;
     tonic_prost_build::configure()
         .server_mod_attribute("inference", GENERATED)
+        .codec_path("::gateway::grpc::Codec")
         .extern_path(".inference", "::protocol::v2::grpc::messages")
         .compile_fds(files)?;
     Ok(())

@@ -8,7 +8,11 @@ use crate::KeyId;
 
 /// A key that is never in the clear in the database: who steals that cannot test guesses of tokens.
 #[derive(Clone)]
-pub struct SecretKey(SecretString);
+pub struct SecretKey {
+    key: SecretString,
+    /// What hashes under it begin with, which is as long to compute as a token's.
+    begun: Hmac<Sha256>,
+}
 
 impl SecretKey {
     /// The fewest characters that a key may have.
@@ -17,7 +21,12 @@ impl SecretKey {
     /// A key of at least [`SecretKey::MIN_LEN`] characters; absent if it is shorter.
     #[must_use]
     pub fn new(key: SecretString) -> Option<Self> {
-        (key.expose_secret().len() >= Self::MIN_LEN).then_some(Self(key))
+        if key.expose_secret().len() < Self::MIN_LEN {
+            return None;
+        }
+        // HMAC takes keys of any length: this cannot fail.
+        let begun = Hmac::new_from_slice(key.expose_secret().as_bytes()).ok()?;
+        Some(Self { key, begun })
     }
 
     /// A fresh key: 256 random bits, in hex.
@@ -41,16 +50,12 @@ impl SecretKey {
 
     /// For the one place that keeps a key sealed under another.
     pub(crate) const fn secret(&self) -> &SecretString {
-        &self.0
+        &self.key
     }
 
     pub(crate) fn hash_bytes(&self, token: &[u8]) -> [u8; 32] {
-        // HMAC takes keys of any length: this cannot fail, and if it did, no token would match.
-        Hmac::<Sha256>::new_from_slice(self.0.expose_secret().as_bytes())
-            .map(|mut mac| {
-                mac.update(token);
-                mac.finalize().into_bytes().into()
-            })
-            .unwrap_or_default()
+        let mut mac = self.begun.clone();
+        mac.update(token);
+        mac.finalize().into_bytes().into()
     }
 }

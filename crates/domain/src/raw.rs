@@ -2,6 +2,8 @@
 //! before it, in 4 bytes. This is the form of the Open Inference Protocol's binary tensors, and of
 //! tensors on their way to a worker.
 
+use std::fmt::Display;
+
 use half::{bf16, f16};
 
 use crate::{DataType, ErrorCode, Problem, TensorData};
@@ -17,13 +19,13 @@ pub fn read(
     datatype: DataType,
     elements: usize,
     bytes: &[u8],
-    field: &str,
+    field: impl Display + Copy,
 ) -> Result<TensorData, Problem> {
     if let Some(size) = datatype.size() {
         let (got, expected) = (bytes.len(), elements.checked_mul(size));
         if expected != Some(got) {
             return Err(Problem::invalid(
-                field,
+                field.to_string(),
                 format!(
                     "`{field}` has {got} bytes, but {elements} elements of {datatype} take {size} bytes each"
                 ),
@@ -52,17 +54,21 @@ fn read_fixed<const N: usize, T>(bytes: &[u8], element: fn([u8; N]) -> T) -> Vec
     bytes.as_chunks().0.iter().map(|&chunk| element(chunk)).collect()
 }
 
-fn read_bools(bytes: &[u8], field: &str) -> Result<Vec<bool>, Problem> {
+fn read_bools(bytes: &[u8], field: impl Display + Copy) -> Result<Vec<bool>, Problem> {
     match bytes.iter().position(|&byte| byte > 1) {
         Some(index) => Err(Problem::invalid(
-            field,
+            field.to_string(),
             format!("element {index} of `{field}` is not a BOOL: expected the byte 0 or 1"),
         )),
         None => Ok(bytes.iter().map(|&byte| byte == 1).collect()),
     }
 }
 
-fn read_strings(elements: usize, mut bytes: &[u8], field: &str) -> Result<Vec<Vec<u8>>, Problem> {
+fn read_strings(
+    elements: usize,
+    mut bytes: &[u8],
+    field: impl Display + Copy,
+) -> Result<Vec<Vec<u8>>, Problem> {
     let mut strings = Vec::new();
     while let Some((length, rest)) = bytes.split_first_chunk() {
         let length = usize::try_from(u32::from_le_bytes(*length)).ok();
@@ -78,7 +84,7 @@ fn read_strings(elements: usize, mut bytes: &[u8], field: &str) -> Result<Vec<Ve
     }
     let left = bytes.len();
     Err(Problem::invalid(
-        field,
+        field.to_string(),
         format!("`{field}` has {got} whole elements and {left} bytes more, but the shape asks for {elements}"),
     )
     .hint("before each BYTES element stands its length, in 4 bytes, little-endian"))

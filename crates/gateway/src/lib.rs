@@ -16,6 +16,9 @@
 //! Not here: when a release is complete (`deployer`), how a model is run (`inference`), bytes on
 //! the wire (`protocol`).
 
+// What is generated names what it uses by this crate's name, in its tests as well.
+extern crate self as gateway;
+
 mod admission;
 mod batching;
 mod capture;

@@ -76,7 +76,7 @@ impl Service {
             return call.answer(Err(problem.clone()));
         }
         let mut status = Status::unimplemented(text_of(&what.problem()));
-        put(status.metadata_mut(), REQUEST_ID, call.id.as_str());
+        put_new(status.metadata_mut(), REQUEST_ID, call.id.as_str());
         Err(status)
     }
 
@@ -198,9 +198,9 @@ impl Call<'_> {
             Ok(answer) => answer.metadata_mut(),
             Err(status) => status.metadata_mut(),
         };
-        put(metadata, REQUEST_ID, request_id);
+        put_new(metadata, REQUEST_ID, request_id);
         if let Some(traced) = &self.traced {
-            put(metadata, TraceParent::RESPONSE, &traced.own.header());
+            put_new(metadata, TraceParent::RESPONSE, &traced.own.header());
         }
         answer
     }
@@ -209,6 +209,15 @@ impl Call<'_> {
 /// All our values are visible ASCII, which every header takes.
 pub(super) fn put(metadata: &mut MetadataMap, name: &'static str, value: &str) {
     if let Ok(value) = MetadataValue::try_from(value) {
+        metadata.insert(name, value);
+    }
+}
+
+/// The same for a value that no other answer has. A connection keeps a table of headers, where each new value
+/// is compared with all others of its name and drives out what comes again; sensitive ones are left out of it.
+pub(super) fn put_new(metadata: &mut MetadataMap, name: &'static str, value: &str) {
+    if let Ok(mut value) = MetadataValue::try_from(value) {
+        value.set_sensitive(true);
         metadata.insert(name, value);
     }
 }

@@ -16,7 +16,7 @@ use protocol::v2::{
 };
 use tonic::{Response, metadata::MetadataMap};
 
-use super::call::{Call, put};
+use super::call::{Call, put, put_new};
 use crate::{
     admission::body_limit,
     predict::{Asked, Foreseen, Version, predict, version_number},
@@ -80,7 +80,9 @@ pub(super) async fn infer(
         }
         let size = message.encoded_len();
         let mut answer = Response::new(message);
-        for (name, value) in labels.with_id(answered.id) {
+        let [(name, id), others @ ..] = labels.with_id(answered.id);
+        put_new(answer.metadata_mut(), name, id);
+        for (name, value) in others {
             put(answer.metadata_mut(), name, value);
         }
         Ok((answer, size))

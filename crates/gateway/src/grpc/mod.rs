@@ -1,6 +1,7 @@
 //! The Open Inference Protocol V2 over gRPC, on a port of its own.
 
 mod call;
+mod codec;
 mod connections;
 mod deadline;
 mod forward;
@@ -23,6 +24,8 @@ use self::{
     tools::Guarded,
 };
 use crate::State;
+
+pub use self::codec::Codec;
 
 /// The service's trait and client, generated from `protocol`'s definition.
 mod generated {

@@ -9,6 +9,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::future::Either;
 use tonic::{
     Code,
     body::Body,
@@ -40,7 +41,7 @@ where
 {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<http::Response<Body>, Infallible>;
+    type Future = Either<S::Future, BoxFuture<http::Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
@@ -52,14 +53,17 @@ where
             request.headers_mut().remove(ACCEPTED);
         }
         let answer = self.0.call(request);
-        Box::pin(async move {
+        if !is_packed {
+            return Either::Left(answer);
+        }
+        Either::Right(Box::pin(async move {
             let mut answer = answer.await?;
-            if is_packed && could_not_unpack(answer.headers()) {
+            if could_not_unpack(answer.headers()) {
                 let invalid = http::HeaderValue::from(Code::InvalidArgument as i32);
                 answer.headers_mut().insert(STATUS, invalid);
             }
             Ok(answer)
-        })
+        }))
     }
 }
 

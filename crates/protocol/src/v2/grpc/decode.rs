@@ -83,25 +83,26 @@ fn parameter_map(
 }
 
 fn tensor(index: usize, input: InferInputTensor, raw: Option<Bytes>) -> Result<Tensor, Problem> {
-    let place = format!("inputs[{index}]");
-    let field = format!("{place}.parameters");
-    let parameters = parameter_map(input.parameters, &field)?;
-    if parameters.contains_key(BINARY_DATA_SIZE) {
-        let message =
-            format!("parameter `{BINARY_DATA_SIZE}` is REST's: gRPC has raw_input_contents");
-        return Err(Problem::invalid(format!("{field}.{BINARY_DATA_SIZE}"), message));
+    // Written only where somebody reads it.
+    let at = |part: &str| format!("inputs[{index}].{part}");
+    if !input.parameters.is_empty() {
+        let field = at("parameters");
+        let parameters = parameter_map(input.parameters, &field)?;
+        if parameters.contains_key(BINARY_DATA_SIZE) {
+            let message =
+                format!("parameter `{BINARY_DATA_SIZE}` is REST's: gRPC has raw_input_contents");
+            return Err(Problem::invalid(format!("{field}.{BINARY_DATA_SIZE}"), message));
+        }
+        parameters::check(&parameters, On::Input, &field)?;
     }
-    parameters::check(&parameters, On::Input, &field)?;
-    let datatype: DataType = input
-        .datatype
-        .parse()
-        .map_err(|problem: Problem| problem.at(format!("{place}.datatype")))?;
-    let shape = shape(&input.shape, format_args!("{place}.shape"))?;
+    let datatype: DataType =
+        input.datatype.parse().map_err(|problem: Problem| problem.at(at("datatype")))?;
+    let shape = shape(&input.shape, format_args!("inputs[{index}].shape"))?;
     let typed = input.contents.unwrap_or_default();
-    let field = format!("{place}.contents");
     let data = match raw {
-        None => read_typed(datatype, typed, &field)?,
+        None => read_typed(datatype, typed, &at("contents"))?,
         Some(_) if typed != InferTensorContents::default() => {
+            let field = at("contents");
             return Err(Problem::invalid(
                 &field,
                 format!("`{field}` stands beside `raw_input_contents`"),
@@ -110,10 +111,10 @@ fn tensor(index: usize, input: InferInputTensor, raw: Option<Bytes>) -> Result<T
         }
         Some(bytes) => {
             let elements = Tensor::elements(&shape).unwrap_or(usize::MAX);
-            raw::read(datatype, elements, &bytes, &format!("raw_input_contents[{index}]"))?
+            raw::read(datatype, elements, &bytes, format_args!("raw_input_contents[{index}]"))?
         }
     };
-    Tensor::new(input.name, shape, data).map_err(|problem| problem.at(field))
+    Tensor::new(input.name, shape, data).map_err(|problem| problem.at(at("contents")))
 }
 
 fn read_typed(

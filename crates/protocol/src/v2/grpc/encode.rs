@@ -27,6 +27,10 @@ pub fn encode(
         id: id.unwrap_or_default(),
         ..Default::default()
     };
+    response.outputs.reserve_exact(outputs.len());
+    if is_raw {
+        response.raw_output_contents.reserve_exact(outputs.len());
+    }
     for Tensor { name, shape, data } in outputs {
         let datatype = data.datatype().to_string();
         let contents = if is_raw {
