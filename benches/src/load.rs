@@ -215,8 +215,12 @@ async fn offering(
                 stream.set_nodelay(true)?;
             }
         }
-        // Whoever is late goes on at once, but makes up for nothing.
-        next = (next + interval).max(Instant::now());
+        // Whoever is late makes up for nothing, and keeps their place among the others: those who are late
+        // together would come together from then on.
+        next += interval;
+        while next < Instant::now() {
+            next += interval;
+        }
     }
     Ok(outcomes)
 }
