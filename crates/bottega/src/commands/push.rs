@@ -93,14 +93,12 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
         }
     };
     body.insert("files".to_owned(), json!(files));
-    let mut version: Value =
-        server.post(&path(&["models", &options.name, "versions"]), &body).await?;
-    if !options.no_wait {
-        bar.waiting("trying the model");
-        version = wait(server, version, options.timeout).await?;
-    }
+    let version: Value = server.post(&path(&["models", &options.name, "versions"]), &body).await?;
     drop(bar);
-    Ok(tell(&version, output))
+    if options.no_wait {
+        return Ok(tell(&version, output));
+    }
+    tried(server, version, options.timeout, output).await
 }
 
 /// Waits until a version that is there was tried, if it is to be, and tells what came of it.

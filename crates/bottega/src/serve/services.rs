@@ -153,7 +153,11 @@ impl Services {
         let environments = python::environments(settings)?;
         // This very program, even when another one lies at its path by now: an upgrade replaces the file
         // under running processes.
-        let host = Host::new("/proc/self/exe".into()).in_groups();
+        let mut host = Host::new("/proc/self/exe".into());
+        if roles.gateway || roles.deployer {
+            // A registry alone starts no version's processes.
+            host = host.in_groups();
+        }
         let gateway = if let Some(watcher) = &watcher {
             let library = onnxruntime::find(settings)?;
             let runtime =
