@@ -22,8 +22,9 @@ const PATH: &str = "/v2/models/cancer/infer";
 
 /// A collector: what is sent to it.
 struct Collector {
-    messages: Receiver<ExportTraceServiceRequest>,
+    messages: Receiver<(ExportTraceServiceRequest, Option<String>)>,
     url: String,
+    key: Option<&'static str>,
 }
 
 impl Collector {
@@ -41,13 +42,19 @@ impl Collector {
                 }
             }
         });
-        Self { messages, url }
+        Self { messages, url, key: None }
+    }
+
+    /// Expects this key with each message.
+    fn with_key(self, key: &'static str) -> Self {
+        Self { key: Some(key), ..self }
     }
 
     /// The spans of one trace, those of the prediction first.
     fn spans(&self, trace: &str) -> Vec<Span> {
         loop {
-            let message = self.messages.recv_timeout(PATIENCE).expect("no such trace comes");
+            let (message, key) = self.messages.recv_timeout(PATIENCE).expect("no such trace comes");
+            assert_eq!(key.as_deref(), self.key);
             let [resource] = &message.resource_spans[..] else { panic!("{message:?}") };
             let about = &resource.resource.as_ref().unwrap().attributes;
             assert_eq!(attribute(about, "service.name"), json!("bottega"));
@@ -63,16 +70,19 @@ impl Collector {
     }
 }
 
-/// One request's message, answered with 200.
-fn next(stream: &mut BufReader<TcpStream>) -> Option<ExportTraceServiceRequest> {
+/// One request's message, answered with 200, and the key that came with it.
+fn next(stream: &mut BufReader<TcpStream>) -> Option<(ExportTraceServiceRequest, Option<String>)> {
     let mut line = String::new();
     stream.read_line(&mut line).ok().filter(|read| *read > 0)?;
     assert_eq!(line.trim(), "POST /otel/v1/traces HTTP/1.1");
-    let mut length = 0;
+    let (mut length, mut key) = (0, None);
     loop {
         line.clear();
         stream.read_line(&mut line).unwrap();
         let header = line.trim().to_ascii_lowercase();
+        if let Some(given) = header.strip_prefix("x-key:") {
+            key = Some(given.trim().to_owned());
+        }
         if header.is_empty() {
             break;
         }
@@ -86,7 +96,7 @@ fn next(stream: &mut BufReader<TcpStream>) -> Option<ExportTraceServiceRequest> 
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
     stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
-    Some(ExportTraceServiceRequest::decode(body.as_slice()).unwrap())
+    Some((ExportTraceServiceRequest::decode(body.as_slice()).unwrap(), key))
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -226,6 +236,26 @@ fn a_trace_begins_here_where_the_caller_has_none_and_outlives_a_stop() {
 }
 
 #[test]
+fn a_collector_is_told_the_headers_that_it_wants() {
+    let collector = Collector::start().with_key("open, sesame");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "x-key=open%2C%20sesame\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let server = serving(&[
+        "--otlp-endpoint",
+        &collector.url,
+        "--otlp-sample",
+        "1",
+        "--otlp-headers-file",
+        path,
+    ]);
+    let caller = Caller::of(&server);
+    let reply = infer(&caller, None, &model_json("breast_cancer.example.json"));
+    let (trace, _) = named(&reply);
+    assert_eq!(collector.spans(&trace).len(), 5);
+}
+
+#[test]
 fn a_collector_that_is_away_harms_nobody_and_is_counted() {
     // Nobody listens there.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -247,8 +277,16 @@ fn a_collector_that_is_away_harms_nobody_and_is_counted() {
 
 #[test]
 fn a_collectors_address_is_checked_at_the_start() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "x-key=hush\u{7}").unwrap();
+    let path = file.path().to_str().unwrap();
+    let headers = format!("--otlp-headers-file={path}");
+    let endpoint = "--otlp-endpoint=http://127.0.0.1:9";
     for (arguments, field) in [
         (["--otlp-endpoint", "localhost:4318"], "otlp_endpoint"),
+        (["--otlp-headers-file", path], "otlp_endpoint"),
+        (["--otlp-headers-file=/nowhere", endpoint], "otlp_headers_file"),
+        ([&headers, endpoint], "the value of `x-key`"),
         (["--otlp-endpoint", "http://user:secret@localhost:4318"], "otlp_endpoint"),
         (["--otlp-sample", "1.5"], "otlp_sample"),
     ] {
@@ -257,5 +295,6 @@ fn a_collectors_address_is_checked_at_the_start() {
             panic!("{field} is taken");
         };
         assert!(refused.stderr.contains(field), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("hush"), "{}", refused.stderr);
     }
 }

@@ -82,16 +82,24 @@ pub const KEYS: &[&str] = &[
     "prediction_log_rate",
     "prediction_log_retention",
     "otlp_endpoint",
+    "otlp_headers_file",
+    "otlp_headers",
     "otlp_sample",
 ];
 
 /// Keys whose values are never shown.
-const SECRETS: &[&str] =
-    &["database_url", "secret_key", "secret_key_previous", "admin_token", "oidc_client_secret"];
+const SECRETS: &[&str] = &[
+    "database_url",
+    "secret_key",
+    "secret_key_previous",
+    "admin_token",
+    "oidc_client_secret",
+    "otlp_headers",
+];
 
 /// Keys that may also be set in `bottega.toml`: all but those that do not belong in a file.
 const NOT_IN_FILES: &[&str] =
-    &["secret_key", "secret_key_previous", "admin_token", "oidc_client_secret"];
+    &["secret_key", "secret_key_previous", "admin_token", "oidc_client_secret", "otlp_headers"];
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -269,6 +277,12 @@ pub struct Settings {
     /// The OpenTelemetry collector that traces are sent to, as `http://localhost:4318`; absent: none.
     #[serde(default)]
     pub otlp_endpoint: Option<String>,
+    /// The file of what it wants to be told with each message.
+    #[serde(default)]
+    pub otlp_headers_file: Option<PathBuf>,
+    /// What it wants to be told, as `NAME=VALUE,NAME=VALUE`.
+    #[serde(default)]
+    pub otlp_headers: Option<SecretString>,
     /// Which share of the predictions is traced whose callers trace nothing.
     pub otlp_sample: f64,
 }

@@ -57,7 +57,7 @@ pub use live::Served;
 pub use log::Logging;
 pub use metrics::Metrics;
 pub use routing::Headers;
-pub use spans::Tracing;
+pub use spans::{Tracing, collector_headers};
 pub use state::{Limits, Resources, Settings, State};
 pub use told::limited;
 

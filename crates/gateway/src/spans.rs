@@ -6,6 +6,7 @@
 //! counts. Where no collector is named there is none of this.
 
 pub(crate) mod export;
+mod headers;
 
 use std::{
     sync::{
@@ -16,10 +17,12 @@ use std::{
 };
 
 use domain::ErrorCode;
+use reqwest::header::HeaderMap;
 use rest::TraceParent;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub use self::headers::collector_headers;
 use crate::State;
 
 /// Predictions that wait to be sent; what comes beyond is dropped.
@@ -30,6 +33,8 @@ const WAITING: usize = 4096;
 pub struct Tracing {
     /// The collector, as `http://localhost:4318`.
     pub endpoint: String,
+    /// What it is told with each message.
+    pub headers: HeaderMap,
     /// Which share of the predictions whose callers trace nothing, from 0 to 1.
     pub sample: f64,
 }
@@ -120,7 +125,7 @@ pub(crate) async fn run(state: State, stop: CancellationToken) {
     let receiver = spans.receiver.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(receiver) = receiver {
         let resource = export::resource(&state.id.to_string(), &settings.node.host);
-        export::run(&spans.counts, receiver, &tracing.endpoint, &resource, &stop).await;
+        export::run(&spans.counts, receiver, tracing, &resource, &stop).await;
     }
 }
 
@@ -131,7 +136,7 @@ mod tests {
     const CALLER: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn spans(sample: f64) -> Spans {
-        Spans::new(&Tracing { endpoint: String::new(), sample })
+        Spans::new(&Tracing { endpoint: String::new(), headers: HeaderMap::new(), sample })
     }
 
     #[test]

@@ -240,6 +240,10 @@ pub struct Flags {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     otlp_endpoint: Option<String>,
+    /// The file of headers that it wants, as NAME=VALUE,NAME=VALUE; or set BOTTEGA_OTLP_HEADERS [default: none]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp_headers_file: Option<PathBuf>,
     /// Which share of the predictions is traced whose callers send no `traceparent`, from 0 to 1 [default: 0.05]
     #[arg(long, value_name = "SHARE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -17,8 +17,10 @@ mod oidc;
 pub mod onnxruntime;
 mod platform;
 mod python;
+mod secret;
 mod services;
 mod shutdown;
+mod traces;
 mod urls;
 
 use std::{net::TcpListener, process::ExitCode, time::Duration};

@@ -7,10 +7,11 @@ use auth::{
     oidc::{Oidc, Provider},
 };
 use domain::Problem;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use super::{
     platform::{Platform, refused},
+    secret,
     urls::check_url,
 };
 use crate::{output::Failure, settings::Settings};
@@ -62,27 +63,7 @@ pub fn provider(settings: &Settings) -> Result<Option<Provider>, Problem> {
     }))
 }
 
-/// Given, or in a file.
 fn client_secret(settings: &Settings) -> Result<Option<SecretString>, Problem> {
     let (given, file) = (&settings.oidc_client_secret, &settings.oidc_client_secret_file);
-    let secret = match (given, file) {
-        (Some(_), Some(_)) => {
-            let message =
-                "the client's secret is given, and so is a file of it: expected one of them";
-            return Err(Problem::invalid("oidc_client_secret", message));
-        }
-        (Some(secret), None) => secret.expose_secret().trim().to_owned(),
-        (None, Some(file)) => std::fs::read_to_string(file)
-            .map_err(|error| {
-                let message = format!("{}: {error}", file.display());
-                Problem::invalid("oidc_client_secret_file", message)
-            })?
-            .trim()
-            .to_owned(),
-        (None, None) => return Ok(None),
-    };
-    if secret.is_empty() {
-        return Err(Problem::invalid("oidc_client_secret", "the client's secret is empty"));
-    }
-    Ok(Some(secret.into()))
+    secret::read("oidc_client_secret", given.as_ref(), file.as_ref())
 }

@@ -28,8 +28,7 @@ use super::{
     banner::Addresses,
     node, onnxruntime,
     platform::{Platform, refused},
-    python,
-    urls::check_url,
+    python, traces,
 };
 use crate::{output::Failure, settings::Settings};
 
@@ -194,7 +193,7 @@ impl Services {
                         rate: settings.prediction_log_rate,
                         retention: settings.prediction_log_retention,
                     },
-                    tracing: tracing(settings)?,
+                    tracing: traces::of(settings)?,
                 },
                 metrics: inference_metrics,
                 capture: Arc::<monitor::Watcher>::clone(watcher),
@@ -320,19 +319,12 @@ fn remote(platform: &Platform, settings: &Settings) -> Result<Remote, Failure> {
         .map_err(|error| refused("remote", &error))
 }
 
-/// Where traces of predictions go.
-fn tracing(settings: &Settings) -> Result<Option<gateway::Tracing>, Problem> {
-    let Some(endpoint) = settings.otlp_endpoint.clone() else { return Ok(None) };
-    check_url("otlp_endpoint", "http://localhost:4318", &endpoint)?;
-    Ok(Some(gateway::Tracing { endpoint, sample: settings.otlp_sample }))
-}
-
 /// Which models were running when this node died; not where that cannot be kept.
 fn journal(data: &Path) -> Option<Arc<Journal>> {
     match Journal::open(data) {
         Ok(journal) => Some(Arc::new(journal)),
         Err(error) => {
-            ::tracing::warn!(%error, "which models run is not kept: none is isolated by itself");
+            tracing::warn!(%error, "which models run is not kept: none is isolated by itself");
             None
         }
     }

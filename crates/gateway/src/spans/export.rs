@@ -17,7 +17,7 @@ use reqwest::redirect::Policy;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Counts, Finished};
+use super::{Counts, Finished, Tracing};
 
 /// The most predictions in one message.
 const BATCH: usize = 512;
@@ -30,13 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) async fn run(
     counts: &Counts,
     mut receiver: mpsc::Receiver<Finished>,
-    endpoint: &str,
+    Tracing { endpoint, headers, .. }: &Tracing,
     resource: &Resource,
     stop: &CancellationToken,
 ) {
     let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(Policy::none()).build();
-    let client = match client {
+    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(Policy::none());
+    let client = match client.default_headers(headers.clone()).build() {
         Ok(client) => client,
         Err(error) => return tracing::error!(%error, "traces cannot be sent"),
     };
