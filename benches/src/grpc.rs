@@ -23,7 +23,7 @@ use tonic::{
     codegen::{BoxFuture, Service, http},
     metadata::{Ascii, MetadataValue},
     server::{NamedService, UnaryService},
-    transport::{Endpoint, Server},
+    transport::{Channel, Endpoint, Server},
 };
 use tonic_prost::ProstCodec;
 
@@ -127,7 +127,8 @@ pub fn run() -> Result<()> {
     let platform = Platform::start()?;
     platform.deploy(&model, "cancer")?;
     let reference = Child::grpc_reference(&model, 1)?;
-    let requests = requests(&repository("tests/models/data/breast_cancer.example.json"))?;
+    let example = repository("tests/models/data/breast_cancer.example.json");
+    let requests = requests(&example, "cancer", 1)?;
     let (bare, ours) = (Target::new(&reference.address, None, &requests)?, platform.grpc()?);
     let ours = Target::new(&ours, Some(&platform.authorization()), &requests)?;
     anstream::println!(
@@ -136,16 +137,20 @@ pub fn run() -> Result<()> {
     compare((&reference, &bare), (&platform, &ours), &[1, 16, 64])
 }
 
-/// One row of an example each.
-fn requests(example: &std::path::Path) -> Result<Vec<ModelInferRequest>> {
-    let bodies = crate::load::binary_bodies(example, 1)?;
+/// Requests of so many rows of an example each.
+pub fn requests(
+    example: &std::path::Path,
+    model: &str,
+    rows: usize,
+) -> Result<Vec<ModelInferRequest>> {
+    let bodies = crate::load::binary_bodies(example, rows)?;
     let request = |(json, tensors): &(String, Vec<u8>)| -> Result<ModelInferRequest> {
         let json: serde_json::Value = serde_json::from_str(json)?;
         let input = &json["inputs"][0];
         let text = |key: &str| input[key].as_str().unwrap_or_default().to_owned();
         let shape = input["shape"].as_array().into_iter().flatten().filter_map(|it| it.as_i64());
         Ok(ModelInferRequest {
-            model_name: "cancer".to_owned(),
+            model_name: model.to_owned(),
             inputs: vec![InferInputTensor {
                 name: text("name"),
                 datatype: text("datatype"),
@@ -160,7 +165,7 @@ fn requests(example: &std::path::Path) -> Result<Vec<ModelInferRequest>> {
 }
 
 /// A server that is pressed.
-struct Target {
+pub struct Target {
     address: String,
     authorization: Option<MetadataValue<Ascii>>,
     requests: Arc<[ModelInferRequest]>,
@@ -173,13 +178,28 @@ impl Pressed for Target {
 }
 
 impl Target {
-    fn new(
+    pub fn new(
         address: &str,
         authorization: Option<&str>,
         requests: &[ModelInferRequest],
     ) -> Result<Self> {
         let authorization = authorization.map(str::parse).transpose()?;
         Ok(Self { address: address.to_owned(), authorization, requests: requests.into() })
+    }
+
+    /// The floats of an output, for each of the requests.
+    pub fn floats(&self, output: &str) -> Result<Vec<Vec<f32>>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
+            let mut grpc = tonic::client::Grpc::new(endpoint.connect().await?);
+            let mut all = Vec::new();
+            for message in self.requests.iter() {
+                let answer = call(&mut grpc, self.authorization.as_ref(), message).await?;
+                all.push(floats(&answer, output).ok_or_else(|| format!("no {output}"))?);
+            }
+            Ok(all)
+        })
     }
 
     /// Presses for a while by connections of one request each; a refusal ends it with an error.
@@ -220,15 +240,32 @@ async fn ask(
         if begun >= until {
             break;
         }
-        let mut request = Request::new(message.clone());
-        if let Some(authorization) = &authorization {
-            request.metadata_mut().insert("authorization", authorization.clone());
-        }
-        grpc.ready().await?;
-        let codec = ProstCodec::<ModelInferRequest, ModelInferResponse>::default();
-        let path = http::uri::PathAndQuery::from_static(PATH);
-        grpc.unary(request, path, codec).await?;
+        call(&mut grpc, authorization.as_ref(), message).await?;
         latencies.push(begun.elapsed());
     }
     Ok(latencies)
+}
+
+async fn call(
+    grpc: &mut tonic::client::Grpc<Channel>,
+    authorization: Option<&MetadataValue<Ascii>>,
+    message: &ModelInferRequest,
+) -> Result<ModelInferResponse> {
+    let mut request = Request::new(message.clone());
+    if let Some(authorization) = authorization {
+        request.metadata_mut().insert("authorization", authorization.clone());
+    }
+    grpc.ready().await?;
+    let codec = ProstCodec::<ModelInferRequest, ModelInferResponse>::default();
+    let path = http::uri::PathAndQuery::from_static(PATH);
+    Ok(grpc.unary(request, path, codec).await?.into_inner())
+}
+
+/// An output, raw or typed.
+fn floats(answer: &ModelInferResponse, output: &str) -> Option<Vec<f32>> {
+    let at = answer.outputs.iter().position(|it| it.name == output)?;
+    if let Some(raw) = answer.raw_output_contents.get(at) {
+        return Some(raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect());
+    }
+    Some(answer.outputs.get(at)?.contents.as_ref()?.fp32_contents.clone())
 }

@@ -23,6 +23,7 @@
 
 mod alias_move;
 mod audit;
+mod awake;
 mod decisions;
 mod endpoints;
 mod grpc;
@@ -172,6 +173,7 @@ fn compare(
     connections: &[usize],
 ) -> Result<()> {
     for &connections in connections {
+        let _awake = awake::Awake::for_connections(connections)?;
         let mut ratios = Vec::new();
         let mut cpu = Vec::new();
         let (mut best_bare, mut best_ours) = (load::Figures::default(), load::Figures::default());

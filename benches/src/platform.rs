@@ -219,6 +219,11 @@ impl Platform {
         processes::resident_mib(self.child.process.id())
     }
 
+    /// Memory of the server alone, without Postgres.
+    pub fn own_mib(&self) -> Result<f64> {
+        self.child.resident_mib()
+    }
+
     /// The processes of Python versions: how much each has in memory, in MiB, and how much of it is its own
     /// or its share of what several have.
     pub fn workers(&self) -> Result<Vec<(f64, f64)>> {

@@ -3,7 +3,7 @@
 use super::{Both, new_run, timed};
 use crate::{Result, push};
 
-const TURNS: u64 = 2;
+const TURNS: u64 = 5;
 
 pub(super) fn run(both: &mut Both) -> Result<()> {
     let servers = both.servers()?;

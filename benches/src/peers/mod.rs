@@ -4,7 +4,7 @@
 //! Each is installed when it is asked for, by pinned requirements, and started by the script of its name
 //! here. Its answers are checked first. Ours and theirs take turns, and the figures are medians of the
 //! turns: requests a second, CPU for a request of all processes of each (ours with its Postgres), p99,
-//! memory, and the time from the start of the process to its first answer. They answer less than we do:
+//! memory (ours with and without Postgres), and the time from the start of the process to its first answer. They answer less than we do:
 //! the probabilities alone, without authentication, quotas and records.
 
 mod server;
@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use self::server::Running;
 use crate::{
-    Result, TURN, TURNS, http::Server, load, load::Target, median, platform::Platform, repository,
+    Pressed, Result, TURNS, awake::Awake, grpc, http::Server, load, load::Target, median,
+    platform::Platform, repository,
 };
 
 /// How a request is written.
@@ -33,6 +34,8 @@ struct Peer {
     script: &'static str,
     path: &'static str,
     form: Form,
+    /// Whether it speaks gRPC too, on the next port.
+    grpc: bool,
 }
 
 const V2: &str = "/v2/models/model/infer";
@@ -43,6 +46,7 @@ const PEERS: [Peer; 3] = [
         script: "fastapi_app.py",
         path: "/predict",
         form: Form::Rows,
+        grpc: false,
     },
     Peer {
         name: "triton",
@@ -50,6 +54,7 @@ const PEERS: [Peer; 3] = [
         script: "triton_app.py",
         path: V2,
         form: Form::V2,
+        grpc: true,
     },
     Peer {
         name: "mlserver",
@@ -57,6 +62,7 @@ const PEERS: [Peer; 3] = [
         script: "mlserver_app.py",
         path: V2,
         form: Form::V2,
+        grpc: true,
     },
 ];
 
@@ -120,18 +126,45 @@ fn compare(peer: &Peer, work: &Work) -> Result<()> {
     let theirs_json = requests(&them, peer.path, &bodies);
     for &connections in work.connections {
         for (form, ours) in [("JSON", &json), ("binary tensors", &binary)] {
-            let turns = turns(&platform, ours, &theirs, &theirs_json, connections)?;
+            let turns = turns((&platform, ours), (&theirs, &theirs_json), connections)?;
             anstream::println!("  {connections:3} connections, {form} against JSON: {turns}");
         }
     }
-    let (our_memory, their_memory) = (platform.resident_mib()?, theirs.resident_mib()?);
+    if peer.grpc {
+        compare_grpc(&platform, &theirs, &example, work)?;
+    }
+    let (own, all) = (platform.own_mib()?, platform.resident_mib()?);
+    let their_memory = theirs.resident_mib()?;
     anstream::println!(
-        "  memory {our_memory:.0} against {their_memory:.0} MiB ({:.2}x), first answer {:.2} against {:.2} s ({:.2}x)",
-        our_memory / their_memory,
+        "  memory {own:.0}, with Postgres {all:.0}, against {their_memory:.0} MiB ({:.2}x, {:.2}x), first answer {:.2} against {:.2} s ({:.2}x)",
+        own / their_memory,
+        all / their_memory,
         our_first.as_secs_f64(),
         their_first.as_secs_f64(),
         our_first.as_secs_f64() / their_first.as_secs_f64(),
     );
+    Ok(())
+}
+
+/// The same by gRPC, raw tensors both ways where they speak so.
+fn compare_grpc(
+    platform: &Platform,
+    theirs: &Running,
+    example: &std::path::Path,
+    work: &Work,
+) -> Result<()> {
+    let requests = grpc::requests(example, "model", work.rows)?;
+    let us = grpc::Target::new(&platform.grpc()?, Some(&platform.authorization()), &requests)?;
+    let them = grpc::Target::new(&theirs.grpc(), None, &requests)?;
+    const OUTPUT: &str = "probabilities";
+    for (ours, theirs) in us.floats(OUTPUT)?.into_iter().zip(them.floats(OUTPUT)?) {
+        let numbers = |floats: Vec<f32>| floats.into_iter().map(f64::from).collect::<Vec<_>>();
+        same(&numbers(ours), &numbers(theirs))?;
+    }
+    for &connections in work.connections {
+        let turns = turns((platform, &us), (theirs, &them), connections)?;
+        anstream::println!("  {connections:3} connections, gRPC against gRPC: {turns}");
+    }
     Ok(())
 }
 
@@ -141,19 +174,18 @@ fn requests(server: &Server, path: &str, bodies: &[String]) -> Target {
 
 /// Both in turns, as a line of medians.
 fn turns(
-    platform: &Platform,
-    ours: &Target,
-    peer: &Running,
-    theirs: &Target,
+    (platform, ours): (&Platform, &impl Pressed),
+    (peer, theirs): (&Running, &impl Pressed),
     connections: usize,
 ) -> Result<String> {
+    let _awake = Awake::for_connections(connections)?;
     let (mut rates, mut costs, mut p99s) = (Vec::new(), Vec::new(), Vec::new());
     let (mut our_rates, mut their_rates) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
         let before = (platform.cpu_of_all()?, peer.cpu()?);
-        let us = ours.press(connections, TURN)?;
+        let us = ours.turn(connections)?;
         let our_cost = (platform.cpu_of_all()? - before.0) / us.requests;
-        let them = theirs.press(connections, TURN)?;
+        let them = theirs.turn(connections)?;
         let their_cost = (peer.cpu()? - before.1) / them.requests;
         rates.push(us.rate() / them.rate());
         costs.push(their_cost / our_cost);
@@ -208,11 +240,15 @@ fn check(
         let ours = probabilities(&answer)?;
         let answer: Value = serde_json::from_str(&them.call("POST", peer.path, their_body)?)?;
         let theirs = probabilities(&answer)?;
-        let is_close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-4;
-        if ours.len() != theirs.len() || ours.is_empty() || !ours.iter().zip(&theirs).all(is_close)
-        {
-            return Err(format!("{} answers otherwise: {theirs:?}, not {ours:?}", peer.name).into());
-        }
+        same(&ours, &theirs)?;
+    }
+    Ok(())
+}
+
+fn same(ours: &[f64], theirs: &[f64]) -> Result<()> {
+    let is_close = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-4;
+    if ours.len() != theirs.len() || ours.is_empty() || !ours.iter().zip(theirs).all(is_close) {
+        return Err(format!("they answer otherwise: {theirs:?}, not {ours:?}").into());
     }
     Ok(())
 }

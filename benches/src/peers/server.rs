@@ -69,6 +69,11 @@ impl Running {
         Server::new(&format!("127.0.0.1:{}", self.port), None)
     }
 
+    /// Where it speaks gRPC, if it does.
+    pub fn grpc(&self) -> String {
+        format!("127.0.0.1:{}", self.port + 1)
+    }
+
     /// Seconds of CPU that all its processes used so far.
     pub fn cpu(&self) -> Result<f64> {
         processes::cpu(self.process.id())
@@ -83,7 +88,10 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let group = format!("-{}", self.process.id());
-        let end = |signal| drop(Command::new("kill").args([signal, "--", &group]).status());
+        // There may be nobody left.
+        let end = |signal| {
+            drop(Command::new("kill").args([signal, "--", &group]).stderr(Stdio::null()).status());
+        };
         end("-TERM");
         let until = Instant::now() + Duration::from_secs(10);
         while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < until {
