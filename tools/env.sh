@@ -35,6 +35,8 @@ tool_folder() (
 
 export BOTTEGA_PG_BIN_DIR="${BOTTEGA_PG_BIN_DIR:-$(tool_folder postgres "$POSTGRES")/bin}"
 export BOTTEGA_ONNXRUNTIME="${BOTTEGA_ONNXRUNTIME:-$(tool_folder onnxruntime "$ONNXRUNTIME")/libonnxruntime.so}"
+# Tests and benchmarks load it as well, and it tells its makers unless told not to.
+export ORT_DISABLE_TELEMETRY=1
 export BOTTEGA_UV="${BOTTEGA_UV:-$(tool_folder uv "$UV")/uv}"
 # Packages that tests put into environments are downloaded once for all of them.
 export BOTTEGA_PYTHON_CACHE_DIR="${BOTTEGA_PYTHON_CACHE_DIR:-$BOTTEGA_TOOLS/uv-cache}"

@@ -256,7 +256,7 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<u16> {
         if stream.read_buf(buffer).await? == 0 {
             return Err("the server hung up".into());
         }
-        let Some(head) = buffer.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+        let Some(head) = memchr::memmem::find(buffer, b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&buffer[..head])?;
         let status = text.split(' ').nth(1).ok_or("no status")?.parse()?;
         let length = text.lines().find_map(|line| {

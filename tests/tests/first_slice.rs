@@ -1,6 +1,6 @@
 //! A model goes from a file to an answer, as the README tells it.
 
-use bottega_tests::{Server, model, model_json};
+use bottega_tests::{Options, Server, model, model_json};
 use serde_json::{Value, json};
 
 /// Asserts that an answer has the expected outputs: numbers to 1e-5, everything else exactly.
@@ -198,4 +198,18 @@ fn an_example_that_the_model_cannot_answer_is_refused() {
     ]);
     let error = pushed.error(1);
     assert!(error["message"].as_str().unwrap().contains('x'), "{error}");
+}
+
+#[test]
+fn nobody_is_told_anything_and_the_users_home_stays_as_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().to_str().unwrap().to_owned();
+    let environment = [("HOME", path.clone()), ("XDG_CACHE_HOME", format!("{path}/.cache"))];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
+    // As for whoever starts it without the tests' own environment.
+    let under = ["env", "-u", "ORT_DISABLE_TELEMETRY"].map(str::to_owned).into();
+    let server = Server::start_with(Options { environment, under, ..Options::default() });
+    server.serve("cancer", &model("breast_cancer.onnx"));
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -57,5 +57,5 @@ pub use own::{OwnOrder, OwnProgram};
 pub use probe::{Profile, probe};
 pub use python::PythonProgram;
 pub use replica::{Answer, Replica, ReplicaOptions, Run, Shed};
-pub use runtime::Runtime;
+pub use runtime::{Runtime, SILENCE};
 pub use sharded::Sharded;

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Environment, Error, ModelFolder,
     process::{Apart, Bounds, Program},
+    worker::frugal,
 };
 
 /// A process takes about as much before it holds a model.
@@ -106,7 +107,7 @@ impl Apart for OwnProgram {
         Program {
             command: self.exe.clone(),
             arguments: ["worker", "--own"].map(str::to_owned).to_vec(),
-            environment: Vec::new(),
+            environment: vec![frugal()],
             readable,
             folder: self.folder.clone(),
             talks: true,

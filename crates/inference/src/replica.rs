@@ -1,7 +1,7 @@
 //! One loaded version: queue, engines and the threads that run them.
 //!
-//! A fast model has one engine, shared by its inference thread and the callers' own threads, where those
-//! who come at once run together ([`gathering`]). A slow one has as many engines as cores and always the
+//! A fast model has one engine or two, shared by its inference threads and the callers' own threads, where
+//! those who come at once run together ([`gathering`]). A slow one has as many engines as cores and always the
 //! hop, so that no run holds up an HTTP thread. Inference threads take what is queued and wait for more
 //! only where that is wished.
 
@@ -154,7 +154,8 @@ impl Replica {
         let deadline = Instant::now() + options.probe_time;
         let prepared = prepare(first, example.as_deref(), deadline)?;
         let Prepared { engine: first, profile, rows } = prepared;
-        let threads = options.threads.unwrap_or_else(|| plan.runs(&profile)).max(1);
+        let runs = || plan.runs(&profile, first.ends_runs_early());
+        let threads = options.threads.unwrap_or_else(runs).max(1);
         let mut engines = vec![first];
         for _ in 1..threads {
             let next = load(plan.threads_per_run)?;

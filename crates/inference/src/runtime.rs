@@ -19,6 +19,11 @@ pub struct Runtime {
 /// ONNX Runtime allows one environment per process, for good: this is where it is kept.
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
+/// The variable, and its value, without which the library keeps an id and a database of events in the user's
+/// home as soon as it is loaded, and sends them to its makers. It must be set before: that
+/// [`Runtime::load`] turns telemetry off comes too late for that.
+pub const SILENCE: (&str, &str) = ("ORT_DISABLE_TELEMETRY", "1");
+
 impl Runtime {
     /// Loads the library at `path`. Later calls in the same process return the first one.
     ///

@@ -36,6 +36,12 @@ use crate::{
     trial::{Order, Report, TrialJob, TrialLimits, TrialReport, Work, too_large, too_slow},
 };
 
+/// A variable for workers, and its value: the memory that counts against them is what they may write to, so their
+/// allocator is to take that when it is needed, and not a GiB of it beforehand.
+pub(crate) fn frugal() -> (String, String) {
+    ("MIMALLOC_ARENA_EAGER_COMMIT".to_owned(), "0".to_owned())
+}
+
 /// The whole worker that tries a version or looks into its files.
 #[must_use]
 pub fn main() -> ExitCode {

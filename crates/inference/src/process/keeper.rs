@@ -24,7 +24,7 @@ use super::{
     printed::Printed,
     tree,
 };
-use crate::{Error, sync::lock};
+use crate::{Error, sync::lock, worker::frugal};
 
 /// How often a process is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -410,6 +410,7 @@ fn spawn(
     }
     command
         .env_clear()
+        .envs([frugal()])
         .current_dir("/")
         .stdin(OwnedFd::from(socket))
         .stdout(output.try_clone()?)

@@ -4,7 +4,7 @@
 //! comes first leads: they let the others go first, and then run what all of them brought as one. So nobody
 //! waits for company that is not there already, and no request crosses to another thread and back.
 //!
-//! What is not run there is given back, and goes to the queue: while another thread has the engine or
+//! What is not run there is given back, and goes to the queue: while other threads have all engines or
 //! somebody waits in the queue, what does not fit into the same runs or is too long, and whatever is left
 //! when the leader goes away. So tenants, priorities and overload are the queue's affair as soon as anybody
 //! has to wait longer than a few short runs take.
@@ -26,7 +26,7 @@ use crate::{
     sync::lock,
 };
 
-/// So often whoever leads lets others go first while another thread has the engine.
+/// So often whoever leads lets others go first while other threads have all engines.
 const TURNS: usize = 8;
 
 impl Shared {
@@ -149,7 +149,7 @@ struct Lead<'a> {
 }
 
 impl Lead<'_> {
-    /// Lets the others go first, and runs what is there then. While another thread has the engine, which
+    /// Lets the others go first, and runs what is there then. While other threads have all engines, which
     /// is not for long, more may come.
     async fn lead(self) {
         for _ in 0..TURNS {
@@ -160,10 +160,10 @@ impl Lead<'_> {
         }
     }
 
-    /// Runs what is there; false while another thread has the engine.
+    /// Runs what is there; false while other threads have all engines.
     fn run(&self) -> bool {
-        let Some(slot) = self.shared.engines.first() else { return true };
-        let Ok(mut engine) = slot.try_lock() else { return false };
+        let free = self.shared.engines.iter().find_map(|slot| slot.try_lock().ok());
+        let Some(mut engine) = free else { return false };
         if let Some(engine) = engine.as_deref_mut() {
             self.shared.run_gathered(engine, self.take());
         }

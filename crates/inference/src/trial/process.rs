@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{Order, Outcome, TrialLimits, Work, verdict};
-use crate::Error;
+use crate::{Error, worker::frugal};
 
 /// Of what the worker complains, as much is kept.
 const MAX_COMPLAINTS: u64 = 16 << 10;
@@ -86,6 +86,7 @@ fn start(exe: &Path) -> io::Result<Child> {
     command
         .args(["worker", "--trial"])
         .env_clear()
+        .envs([frugal()])
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::piped())

@@ -13,6 +13,7 @@ use domain::{FilePath, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::frugal;
 use crate::{
     Engine, Error, ModelFolder, Runtime, arrange,
     onnx::{OnnxEngine, OnnxOptions},
@@ -51,14 +52,12 @@ impl Program {
         readable.extend(library.canonicalize());
         let paths = env::var_os("LD_LIBRARY_PATH");
         readable.extend(paths.iter().flat_map(env::split_paths).filter(|path| path.is_absolute()));
-        let environment = paths.and_then(|paths| paths.into_string().ok());
+        let paths = paths.and_then(|paths| paths.into_string().ok());
+        let paths = paths.map(|paths| ("LD_LIBRARY_PATH".to_owned(), paths));
         Self {
             command: exe.clone(),
             arguments: ["worker", "--engine"].map(String::from).to_vec(),
-            environment: environment
-                .map(|paths| ("LD_LIBRARY_PATH".to_owned(), paths))
-                .into_iter()
-                .collect(),
+            environment: paths.into_iter().chain([frugal()]).collect(),
             readable,
             folder: model.path.clone(),
             talks: false,

@@ -29,9 +29,12 @@ use nix::{
 };
 
 use super::confine::{self, Left, NOBODY, Walls};
-use crate::process::{
-    Order,
-    frame::{self, Confined, Fault, FrameError, Kind, Refusal},
+use crate::{
+    SILENCE,
+    process::{
+        Order,
+        frame::{self, Confined, Fault, FrameError, Kind, Refusal},
+    },
 };
 
 /// What begins the numbers of the users that workers become, one each: their processes are counted apart,
@@ -216,6 +219,7 @@ fn become_program(Inside { seat, left, with_users }: Inside) -> io::Result<Infal
         .env_clear()
         .env("HOME", scratch)
         .env("TMPDIR", scratch)
+        .env(SILENCE.0, SILENCE.1)
         .env("BOTTEGA_MODEL", &confined.model)
         .envs(program.environment.iter().map(|(name, value)| (name, value)))
         .exec();
