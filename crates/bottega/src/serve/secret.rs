@@ -24,7 +24,7 @@ pub(super) fn read(
         (Some(secret), None) => secret.expose_secret().trim().to_owned(),
         (None, Some(file)) => std::fs::read_to_string(file)
             .map_err(|error| {
-                let message = format!("{}: {error}", file.display());
+                let message = format!("{setting}_file is {}: {error}", file.display());
                 Problem::invalid(format!("{setting}_file"), message)
             })?
             .trim()

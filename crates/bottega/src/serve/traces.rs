@@ -21,6 +21,6 @@ pub(super) fn of(settings: &Settings) -> Result<Option<Tracing>, Problem> {
     check_url("otlp_endpoint", "http://localhost:4318", &endpoint)?;
     let headers = headers.as_ref().map_or("", |headers| headers.expose_secret());
     let headers = gateway::collector_headers(headers)
-        .map_err(|message| Problem::invalid("otlp_headers", message))?;
+        .map_err(|why| Problem::invalid("otlp_headers", format!("otlp_headers: {why}")))?;
     Ok(Some(Tracing { endpoint, headers, sample: settings.otlp_sample }))
 }
