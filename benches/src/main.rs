@@ -175,7 +175,7 @@ fn compare(
     for &connections in connections {
         let _awake = awake::Awake::for_connections(connections)?;
         let mut ratios = Vec::new();
-        let mut cpu = Vec::new();
+        let (mut cpu, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new());
         let (mut best_bare, mut best_ours) = (load::Figures::default(), load::Figures::default());
         for _ in 0..TURNS {
             let (bare_cpu, ours_cpu) = (reference.cpu()?, platform.cpu()?);
@@ -185,12 +185,16 @@ fn compare(
             let ours_cost = (platform.cpu()? - ours_cpu) / ours.requests;
             ratios.push(ours.rate() / bare.rate());
             cpu.push(ours_cost / bare_cost);
+            p50.push(ours.p50 / bare.p50);
+            p99.push(ours.p99 / bare.p99);
             best_bare = best_bare.best(bare);
             best_ours = best_ours.best(ours);
         }
         anstream::println!(
-            "  {connections:3} connections   bare {best_bare}   bottega {best_ours}   ratio {:.2}   cpu/request {:.2}x",
+            "  {connections:3} connections   bare {best_bare}   bottega {best_ours}   ratio {:.2}   p50 {:.2}x   p99 {:.2}x   cpu/request {:.2}x",
             median(&mut ratios),
+            median(&mut p50),
+            median(&mut p99),
             median(&mut cpu),
         );
     }
