@@ -4,8 +4,8 @@
 //! Each is installed when it is asked for, by pinned requirements, and started by the script of its name
 //! here. Its answers are checked first. Ours and theirs take turns, and the figures are medians of the
 //! turns: requests a second, CPU for a request of all processes of each (ours with its Postgres), p99,
-//! memory (ours with and without Postgres), and the time from the start of the process to its first answer. They answer less than we do:
-//! the probabilities alone, without authentication, quotas and records.
+//! memory (ours with and without Postgres), and the time from the start of the process to its first answer.
+//! They answer less than we do: the probabilities alone, without authentication, quotas and records.
 
 mod server;
 
