@@ -16,11 +16,11 @@ pub use self::{
 };
 
 use std::{
-    fs,
+    env, fs,
     io::{self, Read, Write},
     os::unix::process::parent_id,
     path::Path,
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::Instant,
 };
 
@@ -36,8 +36,19 @@ use crate::{
     trial::{Order, Report, TrialJob, TrialLimits, TrialReport, Work, too_large, too_slow},
 };
 
+/// `bottega worker`, to be started for this work with nothing of this process's environment.
+pub(crate) fn command(exe: &Path, work: &str) -> Command {
+    let mut command = Command::new(exe);
+    command.args(["worker", work]).env_clear().envs([frugal()]).current_dir("/");
+    // Where the C++ library that ONNX Runtime needs lies in an unusual place.
+    if let Some(path) = env::var_os("LD_LIBRARY_PATH") {
+        command.env("LD_LIBRARY_PATH", path);
+    }
+    command
+}
+
 /// A variable for workers, and its value: the memory that counts against them is what they may write to, so their
-/// allocator is to take that when it is needed, and not a GiB of it beforehand.
+/// allocator (mimalloc) is to take that when it is needed, and not a GiB of it beforehand.
 pub(crate) fn frugal() -> (String, String) {
     ("MIMALLOC_ARENA_EAGER_COMMIT".to_owned(), "0".to_owned())
 }

@@ -5,7 +5,7 @@
 use std::{
     io,
     os::{fd::OwnedFd, unix::net::UnixStream},
-    process::{Child, Command},
+    process::Child,
     sync::{
         Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -24,7 +24,7 @@ use super::{
     printed::Printed,
     tree,
 };
-use crate::{Error, sync::lock, worker::frugal};
+use crate::{Error, sync::lock, worker};
 
 /// How often a process is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -403,21 +403,9 @@ fn spawn(
     socket: UnixStream,
     output: io::PipeWriter,
 ) -> io::Result<Child> {
-    let mut command = Command::new(&host.exe);
-    command.args(["worker", "--serve"]);
+    let mut command = worker::command(&host.exe, "--serve");
     if let Some(group) = group {
         command.arg("--group").arg(group.folder());
     }
-    command
-        .env_clear()
-        .envs([frugal()])
-        .current_dir("/")
-        .stdin(OwnedFd::from(socket))
-        .stdout(output.try_clone()?)
-        .stderr(output);
-    // Where the C++ library that ONNX Runtime needs lies in an unusual place.
-    if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
-        command.env("LD_LIBRARY_PATH", path);
-    }
-    command.spawn()
+    command.stdin(OwnedFd::from(socket)).stdout(output.try_clone()?).stderr(output).spawn()
 }

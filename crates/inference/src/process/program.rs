@@ -13,7 +13,7 @@ pub struct Program {
     pub command: PathBuf,
     /// What it is told on its command line.
     pub arguments: Vec<String>,
-    /// Its environment, besides `HOME`, `TMPDIR` and `BOTTEGA_MODEL`.
+    /// Its environment, besides `HOME`, `TMPDIR`, `BOTTEGA_MODEL` and [`SILENCE`](crate::SILENCE).
     pub environment: Vec<(String, String)>,
     /// What it may read besides the version's files: files and folders, which it finds at their own places.
     /// What is not there is left out.

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{Order, Outcome, TrialLimits, Work, verdict};
-use crate::{Error, worker::frugal};
+use crate::{Error, worker};
 
 /// Of what the worker complains, as much is kept.
 const MAX_COMPLAINTS: u64 = 16 << 10;
@@ -82,21 +82,12 @@ async fn try_out(
 }
 
 fn start(exe: &Path) -> io::Result<Child> {
-    let mut command = Command::new(exe);
-    command
-        .args(["worker", "--trial"])
-        .env_clear()
-        .envs([frugal()])
-        .current_dir("/")
+    Command::from(worker::command(exe, "--trial"))
         .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    // Where the C++ library that ONNX Runtime needs lies in an unusual place.
-    if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
-        command.env("LD_LIBRARY_PATH", path);
-    }
-    command.spawn()
+        .stderr(Stdio::piped())
+        .spawn()
 }
 
 /// Hands the order over and listens until the worker ends.
