@@ -37,6 +37,14 @@ def make(data):
     slow(data)
     moody(data)
     external(data)
+    divide(data)
+
+
+def divide(data):
+    """y = a / b, of whole numbers: the processor ends who divides the least of them by -1."""
+    node = helper.make_node("Div", ["a", "b"], ["y"])
+    a, b, y = (value(name, TensorProto.INT32, ["n"]) for name in "aby")
+    save(data / "divide.onnx", [node], a, y, more=[b])
 
 
 def fixed_batch(data):
@@ -108,8 +116,8 @@ def save_external(file, location):
     save(file, [node], *ends, initializers=[weights])
 
 
-def save(file, nodes, source, target, initializers=()):
-    graph = helper.make_graph(nodes, file.stem, [source], [target], list(initializers))
+def save(file, nodes, source, target, initializers=(), more=()):
+    graph = helper.make_graph(nodes, file.stem, [source, *more], [target], list(initializers))
     model = helper.make_model(graph, producer_name="bottega-tests", opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     file.write_bytes(model.SerializeToString(deterministic=True))
 

@@ -68,6 +68,11 @@ fn arguments_on_the_wire() {
 }
 
 #[test]
+fn refusals_say_what_mlflow_says() {
+    passes("BOTTEGA_MLFLOW3", "test_words.py");
+}
+
+#[test]
 fn files_of_runs() {
     passes("BOTTEGA_MLFLOW3", "test_artifacts.py");
 }

@@ -139,6 +139,15 @@ impl Purpose {
         }
     }
 
+    /// The same at the beginning of a sentence.
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Webhook => "Webhook",
+            Self::Issuer => "Issuer",
+            Self::Remote => "Server",
+        }
+    }
+
     const fn option(self) -> &'static str {
         match self {
             Self::Webhook => "--webhook-allow",
@@ -228,10 +237,17 @@ impl Guard {
     pub async fn check(&self, text: &str) -> Result<Url, Problem> {
         let (name, option) = (self.purpose.name(), self.purpose.option());
         let wrong = |message: String| Problem::invalid(self.purpose.field(), message);
+        let kind = self.purpose.title();
+        if text.trim().is_empty() {
+            return Err(wrong(format!("{kind} URL cannot be empty or just whitespace")));
+        }
         let url = Url::parse(text).map_err(|_| {
-            wrong(format!(
-                "Invalid {name} URL: it cannot be read: expected one like `https://example.com/path`"
-            ))
+            let what = match text.split_once("://") {
+                None => format!("Invalid {name} URL scheme: ''"),
+                Some((_, "")) => format!("{kind} URL must include a hostname"),
+                Some(_) => format!("Invalid {name} URL: it cannot be read"),
+            };
+            wrong(format!("{what}: expected one like `https://example.com/path`"))
         })?;
         if !matches!(url.scheme(), "https" | "http") {
             return Err(wrong(format!(

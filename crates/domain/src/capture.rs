@@ -22,6 +22,9 @@ use crate::{
 /// The most bytes that one record may have: of a larger request the first rows are taken.
 pub const MOST_BYTES: usize = 1 << 20;
 
+/// What a row that is kept takes besides its values, about: its name, the caller, when it was.
+const KEPT_ROW: usize = 64;
+
 /// The most inputs that are masked.
 const MOST_MASKS: usize = 1_000;
 
@@ -254,10 +257,11 @@ pub struct Record {
 }
 
 impl Record {
-    /// How many bytes its tensors take.
+    /// How many bytes its tensors take, and its rows where they are kept.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        bytes(&self.inputs) + bytes(&self.outputs)
+        let rows = if self.keep { self.held() * KEPT_ROW } else { 0 };
+        bytes(&self.inputs) + bytes(&self.outputs) + rows
     }
 
     /// Whether no more is wanted of it than its rows, all of which it holds.
@@ -308,9 +312,11 @@ pub fn bytes(tensors: &[Tensor]) -> usize {
     tensors.iter().map(|tensor| tensor.data.bytes()).sum()
 }
 
-/// How many of so many rows fit into [`MOST_BYTES`], at least one.
+/// How many of so many rows, of tensors of so many bytes, fit into [`MOST_BYTES`], at least one. Rows that
+/// are kept take more than their values.
 #[must_use]
-pub fn fitting(rows: usize, bytes: usize) -> usize {
+pub fn fitting(rows: usize, bytes: usize, keep: bool) -> usize {
+    let bytes = bytes.saturating_add(if keep { rows.saturating_mul(KEPT_ROW) } else { 0 });
     if bytes <= MOST_BYTES {
         return rows;
     }
@@ -409,7 +415,7 @@ mod tests {
             Tensor::new(name, vec![rows, width], data).unwrap()
         };
         let mut inputs = vec![tensor("x", 2)];
-        let fits = fitting(rows, bytes(&inputs));
+        let fits = fitting(rows, bytes(&inputs), false);
         assert_eq!(fits, MOST_BYTES / 8);
         let copy = beginning(&inputs, rows, fits);
         cut(&mut inputs, rows, fits);
@@ -418,8 +424,12 @@ mod tests {
             (inputs[0].shape.as_slice(), bytes(&inputs)),
             ([fits, 2].as_slice(), MOST_BYTES)
         );
-        assert_eq!(fitting(3, 100), 3);
-        assert_eq!(fitting(1, MOST_BYTES * 9), 1);
-        assert_eq!(fitting(0, 0), 0);
+        assert_eq!(fitting(3, 100, true), 3);
+        assert_eq!(fitting(1, MOST_BYTES * 9, false), 1);
+        assert_eq!(fitting(0, 0, true), 0);
+        // Narrow rows are bounded by what keeping them takes.
+        assert_eq!(fitting(rows, rows, false), rows);
+        assert_eq!(fitting(rows, rows, true), MOST_BYTES / (KEPT_ROW + 1));
+        assert_eq!(fitting(usize::MAX, 0, true), MOST_BYTES);
     }
 }

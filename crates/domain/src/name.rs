@@ -103,20 +103,25 @@ fn environment_name(value: &str) -> Result<(), String> {
 
 /// MLflow's rule for aliases: word characters and `-`, not `latest`, not `v` and digits.
 fn alias_name(value: &str) -> Result<(), String> {
+    if value.chars().nth(255).is_some() {
+        return Err("an alias exceeds the maximum length of 255 characters".to_owned());
+    }
     text("an alias", value, 255)?;
     if !value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
-        return Err(format!("`{value}` is not an alias: expected letters, digits, `_` and `-`"));
+        return Err(format!(
+            "Invalid alias name: '{value}': expected letters, digits, `_` and `-`"
+        ));
     }
     let lower = value.to_ascii_lowercase();
     let is_version = lower
         .strip_prefix('v')
         .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()));
-    if lower == "latest" || is_version {
-        return Err(format!(
-            "`{value}` is reserved: an alias may not be `latest` or look like a version (`v3`)"
-        ));
-    }
-    Ok(())
+    let what = match lower.as_str() {
+        "latest" => "'latest' alias name (case insensitive)".to_owned(),
+        _ if is_version => format!("Version alias name '{value}'"),
+        _ => return Ok(()),
+    };
+    Err(format!("{what} is reserved: an alias may not be `latest` or look like a version (`v3`)"))
 }
 
 /// A stage stands after `/` where a version's number may stand as well.

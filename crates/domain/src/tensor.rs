@@ -190,6 +190,9 @@ impl TensorData {
     }
 }
 
+/// How many rows, or other arrays, without any element a tensor may have: nobody pays for those by bytes.
+const MOST_EMPTY: usize = 1_024;
+
 /// A named tensor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
@@ -205,7 +208,7 @@ impl Tensor {
     /// A tensor whose elements fit its shape.
     ///
     /// # Errors
-    /// Another number of elements than the shape says, or a shape whose product overflows.
+    /// Another number of elements than the shape says, or a shape that is [too large](Self::elements).
     pub fn new(
         name: impl Into<String>,
         shape: Vec<usize>,
@@ -225,10 +228,18 @@ impl Tensor {
         Ok(Self { name, shape, data })
     }
 
-    /// How many elements a shape asks for; absent if that overflows.
+    /// How many elements a shape asks for; absent if that overflows, or if it asks for more than 1,024
+    /// arrays without any.
     #[must_use]
     pub fn elements(shape: &[usize]) -> Option<usize> {
-        shape.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim))
+        let mut arrays = 1_usize;
+        for &size in shape {
+            if size == 0 {
+                return (arrays <= MOST_EMPTY).then_some(0);
+            }
+            arrays = arrays.checked_mul(size)?;
+        }
+        Some(arrays)
     }
 
     /// The elements' type.
@@ -257,6 +268,24 @@ mod tests {
         let wrong = Tensor::new("x", vec![2, 3], TensorData::F32(vec![0.0; 5])).unwrap_err();
         assert_eq!(wrong.message, "`x` has 5 elements, but its shape [2, 3] asks for 6");
         assert!(Tensor::new("x", vec![usize::MAX, 2], TensorData::F32(vec![])).is_err());
+    }
+
+    #[test]
+    fn rows_without_elements_are_few() {
+        for (shape, fits) in [
+            (vec![1_024, 0], true),
+            (vec![0, 3, 1_000, 1_000], true),
+            (vec![1_025, 0], false),
+            (vec![1, 1_025, 0], false),
+            (vec![1 << 40, 0], false),
+            (vec![usize::MAX, 2, 0], false),
+        ] {
+            assert_eq!(
+                Tensor::new("x", shape.clone(), TensorData::F32(vec![])).is_ok(),
+                fits,
+                "{shape:?}"
+            );
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl Watched {
     pub(crate) fn decoded(&mut self, rows: usize, inputs: &[Tensor], id: Option<&str>) {
         self.rows = Some(rows);
         if self.keeps() {
-            self.inputs = beginning(inputs, rows, fitting(rows, bytes(inputs)));
+            self.inputs = beginning(inputs, rows, fitting(rows, bytes(inputs), true));
             self.id = id.map(str::to_owned);
         }
     }
@@ -142,7 +142,7 @@ impl Taken {
         mut inputs: Vec<Tensor>,
         mut outputs: Vec<Tensor>,
     ) -> Self {
-        let fit = fitting(rows, bytes(&inputs) + bytes(&outputs));
+        let fit = fitting(rows, bytes(&inputs) + bytes(&outputs), keep);
         cut(&mut inputs, rows, fit);
         cut(&mut outputs, rows, fit);
         Self { keep, rows, inputs, outputs }

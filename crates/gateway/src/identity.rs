@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
-use domain::{Digest, ModelName, RequestId};
+use domain::{Digest, ModelName, Problem, RequestId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A caller may name the answer by this header, as for SageMaker.
@@ -53,11 +53,36 @@ impl Labels {
     }
 }
 
-/// What an answer is called: by the header if the caller sent a sound one, else by the request's
-/// own id if that is sound, else by a new one. Sound is what is sound as a request's id.
-pub(crate) fn inference_id(header: Option<&str>, id: Option<&str>) -> Arc<str> {
-    let sound = |id: Option<&str>| id.and_then(RequestId::from_caller);
-    sound(header).or_else(|| sound(id)).unwrap_or_default().into()
+/// The longest name of an answer, in characters.
+const LONGEST: usize = 64;
+
+/// The name that a caller insists on by the header [`ASKED_ID`], if there is one.
+///
+/// # Errors
+/// It could not be the name of an answer.
+pub(crate) fn asked_id(header: Option<&[u8]>) -> Result<Option<&str>, Problem> {
+    let Some(header) = header else { return Ok(None) };
+    let id = str::from_utf8(header).ok().filter(|id| is_sound(id));
+    id.map(Some).ok_or_else(|| {
+        let message =
+            format!("`{ASKED_ID}` is no name: expected 1 to {LONGEST} characters of ASCII");
+        Problem::invalid(ASKED_ID, message).hint("leave it out, and the answer gets a name")
+    })
+}
+
+/// Whether an answer can be called so: it stands in a header.
+fn is_sound(id: &str) -> bool {
+    let is_printed = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    (1..=LONGEST).contains(&id.len()) && id.bytes().all(is_printed) && id.trim() == id
+}
+
+/// What an answer is called: as the caller [insists](asked_id), else by the request's own id if that is
+/// sound, else by a new name.
+pub(crate) fn inference_id(asked: Option<&str>, id: Option<&str>) -> Arc<str> {
+    match asked.or(id.filter(|id| is_sound(id))) {
+        Some(id) => id.into(),
+        None => RequestId::default().into(),
+    }
 }
 
 #[cfg(test)]
@@ -67,17 +92,21 @@ mod tests {
     #[test]
     fn an_answer_is_called_by_the_first_sound_name() {
         let long = "x".repeat(64);
-        for (header, id, called) in [
+        for (asked, id, called) in [
             (Some("a"), Some("b"), "a"),
-            (Some("not visible"), Some("b"), "b"),
-            (Some(""), Some("b"), "b"),
+            (None, Some("my id 1"), "my id 1"),
             (None, Some(long.as_str()), long.as_str()),
         ] {
-            assert_eq!(&*inference_id(header, id), called);
+            assert_eq!(&*inference_id(asked, id), called);
         }
-        let new = inference_id(None, Some(&"x".repeat(65)));
-        assert_eq!(new.len(), 32);
-        assert_ne!(new, inference_id(None, Some("é")));
+        for unsound in ["", " a", "é", "a\nb", &"x".repeat(65)] {
+            assert_eq!(inference_id(None, Some(unsound)).len(), 32, "{unsound}");
+            let refused = asked_id(Some(unsound.as_bytes())).unwrap_err();
+            assert_eq!(refused.field.as_deref(), Some(ASKED_ID));
+        }
+        assert_eq!(asked_id(Some(b"my id 1")), Ok(Some("my id 1")));
+        assert!(asked_id(Some(b"\xe9")).is_err());
+        assert_eq!(asked_id(None), Ok(None));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{State, load::Failure, sync::in_time};
 
 /// What is said of a version that is run apart although nobody asked for it.
 const SUSPECT: &str = "it runs in a process of its own: twice it was running when this node died";
+const PERILOUS: &str = "it runs in a process of its own: it divides whole numbers that callers send, and the processor ends a process that divides the least of them by -1";
 
 /// What was asked for, by version; those that are not in it run as the node's own setting says.
 #[derive(Debug, Default)]
@@ -62,6 +63,9 @@ pub(crate) async fn suspicion(
     digest: &Digest,
     isolation: Isolation,
 ) -> Result<Option<&'static str>, Failure> {
+    if version.is_perilous && isolation == Isolation::InProcess {
+        return Ok(Some(PERILOUS));
+    }
     let suspects = |journal: &&std::sync::Arc<inference::Journal>| journal.suspects(digest);
     let Some(journal) = state.given.journal.as_ref().filter(suspects) else { return Ok(None) };
     if isolation == Isolation::Process {

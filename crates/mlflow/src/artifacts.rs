@@ -4,7 +4,7 @@
 use actix_web::{
     HttpRequest, HttpResponse, ResponseError as _,
     body::{BodyStream, to_bytes_limited},
-    web::{Data, Path, Payload, Query, ServiceConfig, delete, get, head, post, put, resource},
+    web::{Data, Path, Payload, Query, ServiceConfig, delete, get, post, put, resource},
 };
 use auth::{Access, Caller, Permit, Verb, verbs};
 use domain::{FilePath, Problem, Resource, tracking::ExperimentId};
@@ -27,7 +27,6 @@ pub fn proxy(config: &mut ServiceConfig) {
     config.service(resource("/artifacts").route(get().to(list))).service(
         resource("/artifacts/{path:.*}")
             .route(get().to(download))
-            .route(head().to(download))
             .route(put().to(upload))
             .route(delete().to(remove)),
     );
@@ -68,6 +67,13 @@ impl FileInfo {
     }
 }
 
+/// A folder's path as clients write it, without a slash at its end and without parts that lead nowhere, as
+/// in `./models`.
+fn shortest(path: &str) -> String {
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.split('/').filter(|part| *part != ".").collect::<Vec<_>>().join("/")
+}
+
 #[derive(Debug, Default, Deserialize)]
 struct Listing {
     path: Option<String>,
@@ -82,7 +88,7 @@ async fn list(
     Args(Listing { path }): Args<Listing>,
 ) -> Answer {
     let path = required(path, "path")?;
-    let folder = files::path(path.strip_suffix('/').unwrap_or(&path))?;
+    let folder = files::path(&shortest(&path))?;
     let found = match crate::models::files::version_of(folder.as_str()) {
         Some((version, below)) => {
             crate::models::files::list(&caller, &access, &registry, version, below).await?
@@ -274,7 +280,7 @@ pub async fn list_below(
     below: &str,
     absent: impl FnOnce() -> Problem,
 ) -> Answer {
-    let below = below.strip_suffix('/').unwrap_or(below);
+    let below = &shortest(below);
     let folder = files::under(root, below)?;
     let resource = Resource::Experiment(root.experiment.to_string());
     let permit = access.authorize::<verbs::View>(caller, resource).await;

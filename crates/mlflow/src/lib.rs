@@ -60,7 +60,11 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Registers the few paths that MLflow has at its root: probes, its version, files for its pages.
 pub fn root(config: &mut ServiceConfig) {
-    config.configure(server::root).configure(artifacts::root).configure(models::files::root);
+    config
+        .configure(server::root)
+        .configure(artifacts::root)
+        .configure(models::files::root)
+        .route("/graphql", to(unsupported::answer));
 }
 
 /// `/api/2.0/mlflow`: tracking, the registry, webhooks, users.

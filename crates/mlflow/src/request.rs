@@ -36,10 +36,7 @@ impl<T: DeserializeOwned + 'static> FromRequest for Args<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         if request.method() == Method::GET {
-            // Lists are repeated fields: `order_by=a&order_by=b`.
-            let args = serde_html_form::from_str(request.query_string())
-                .map(Self)
-                .map_err(|error| Refusal::invalid(format!("the query string is wrong: {error}")));
+            let args = query(request.query_string()).map(Self);
             return Box::pin(async { args });
         }
         if let Err(refusal) = is_json(request) {
@@ -74,6 +71,26 @@ fn is_json(request: &HttpRequest) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::invalid("Bad Request. Content-Type must be one of ['application/json']."))
+}
+
+/// Reads a query string. Lists are repeated fields: `order_by=a&order_by=b`.
+fn query<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+    if let Ok(args) = serde_html_form::from_str(text) {
+        return Ok(args);
+    }
+    let form = serde_html_form::Deserializer::from_bytes(text.as_bytes());
+    let refused = match serde_path_to_error::deserialize::<_, T>(form) {
+        Ok(args) => return Ok(args),
+        Err(refused) => refused,
+    };
+    let name = refused.path().to_string();
+    let fields: Vec<(String, String)> = serde_html_form::from_str(text).unwrap_or_default();
+    let Some((_, value)) = fields.into_iter().find(|(field, _)| *field == name) else {
+        return Err(Refusal::invalid(format!("the query string is wrong: {}", refused.inner())));
+    };
+    let shown = Value::String(value.chars().take(300).collect());
+    let why = refused.inner();
+    Err(Refusal::invalid(format!("Invalid value {shown} for parameter '{name}' supplied: {why}")))
 }
 
 /// Reads a JSON body. An empty one has no arguments.
@@ -276,6 +293,14 @@ mod tests {
                 .starts_with("Invalid value [1] for parameter 'value' supplied")
         );
         assert!(said("[1").contains("not a JSON object"));
+    }
+
+    #[test]
+    fn a_wrong_argument_of_a_query_is_named_with_its_value() {
+        assert_eq!(query::<Point>("step=7&new=1").unwrap().step, Some(7));
+        let refused = query::<Point>("value=1&step=x").unwrap_err().message;
+        let begin = r#"Invalid value "x" for parameter 'step' supplied"#;
+        assert!(refused.starts_with(begin), "{refused}");
     }
 
     #[test]

@@ -56,6 +56,9 @@ fn refusal(path: &str) -> Refusal {
 }
 
 fn part(path: &str) -> Option<&'static str> {
+    if path == "/graphql" {
+        return Some("GraphQL, which MLflow's own pages ask by");
+    }
     let (_, rest) = path.split_once("/mlflow/")?;
     let begins = |part: &str| {
         rest.strip_prefix(part).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']))
@@ -74,6 +77,7 @@ mod tests {
             "/api/2.0/mlflow/traces/tr-1/info",
             "/ajax-api/3.0/mlflow/gateway/endpoints/list",
             "/api/2.0/mlflow/scorers/permissions/create",
+            "/graphql",
         ] {
             let refusal = refusal(path);
             assert_eq!(refusal.code, Code::NotImplemented, "{path}");

@@ -60,6 +60,9 @@ impl Room {
     }
 }
 
+/// How often it is looked, in the time after which a file is due, whether one is.
+const LOOKS: u32 = 12;
+
 /// How long one file may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -126,7 +129,8 @@ impl Keeper {
     /// Works until nobody hands anything in any more, and then writes what is left. Whoever hands a
     /// record in has taken room for it: while a file waits for the database, records wait for us.
     pub(crate) async fn run(mut self, mut kept: mpsc::UnboundedReceiver<Box<Record>>) {
-        let mut tick = tokio::time::interval(self.given.every);
+        // Looked at more often than files are due, or a row could wait for twice as long.
+        let mut tick = tokio::time::interval(self.given.every / LOOKS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {

@@ -78,8 +78,8 @@ impl Event {
             .filter(|event| event.entity == entity)
             .map(|event| event.action)
             .collect();
-        let shown: String = format!("{entity}.{action}").chars().take(80).collect();
-        let message = format!("there is no event `{shown}`");
+        let shown = |text: &str| text.chars().take(80).collect::<String>();
+        let message = format!("Invalid action '{}' for entity '{}'", shown(action), shown(entity));
         let problem = Problem::invalid("events", message);
         Err(if actions.is_empty() {
             problem.hint(format!("there are {}", names()))

@@ -23,5 +23,6 @@ pub mod tensorflow;
 pub mod v2;
 
 pub use table::{
-    answer_schema as rows_answer_schema, example as rows_example, schema as rows_schema,
+    answer_schema as rows_answer_schema, example as rows_example, examples_example,
+    schema as rows_schema,
 };

@@ -68,5 +68,5 @@ pub(crate) fn require_own<V: auth::Verb>(
     Err(domain::Problem::conflict(message).hint("try again").into())
 }
 
-pub use http::routes;
+pub use http::{has_own_head, routes};
 pub use state::{Limits, State, watch};

@@ -6,10 +6,10 @@
 use std::{error::Error, ops::Range};
 
 use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
+    HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder,
     body::SizedStream,
     http::{
-        Method, StatusCode,
+        StatusCode,
         header::{
             self, ByteRangeSpec, Charset, ContentDisposition, DispositionParam, DispositionType,
             ETag, EntityTag, ExtendedValue, Header as _, HeaderValue, IfNoneMatch, IfRange,
@@ -19,6 +19,8 @@ use actix_web::{
 };
 use domain::{FileEntry, Problem};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+
+use crate::context::HeadOnly;
 
 /// A file that a caller asks for.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +77,7 @@ impl Content<'_> {
             }
         };
         self.describe(&mut answer, tag);
-        if request.method() == Method::HEAD {
+        if request.extensions().contains::<HeadOnly>() {
             // The length is that of the body which a GET would have.
             return Ok(answer.body(SizedStream::new(length, stream::empty::<Result<Bytes, F>>())));
         }

@@ -5,6 +5,9 @@
 //! on every answer, writes one log line at the end and counts the answer. Whoever records a trace of a
 //! request puts its [`TraceParent`] into the extensions: the answer and the log line name it.
 //!
+//! HEAD is answered wherever GET is: behind here it is a GET, whose body the server leaves away. Paths that
+//! have HEAD and no GET are [kept](RequestContext::keeping_head).
+//!
 //! Predictions pass through here by the ten thousand a second: a request costs one look into a
 //! map and a few small allocations, and predictions and probes that succeed are logged at `debug`
 //! only.
@@ -36,6 +39,9 @@ tokio::task_local! {
     static REQUEST_ID: RequestId;
 }
 
+/// Marks a GET of whose answer nobody wants more than its head: a body need not be opened for it.
+pub(crate) struct HeadOnly;
+
 /// The id of the request that is being answered; a fresh one where there is none.
 #[must_use]
 pub fn request_id() -> RequestId {
@@ -48,6 +54,7 @@ pub struct RequestContext {
     metrics: HttpMetrics,
     in_flight: InFlight,
     actor: Named,
+    has_own_head: fn(&str) -> bool,
 }
 
 /// Who sent a request, by what was put into its extensions.
@@ -57,7 +64,8 @@ impl RequestContext {
     /// Counts into these metrics.
     #[must_use]
     pub fn new(metrics: HttpMetrics) -> Self {
-        Self { metrics, in_flight: InFlight::default(), actor: |_| None }
+        let in_flight = InFlight::default();
+        Self { metrics, in_flight, actor: |_| None, has_own_head: |_| false }
     }
 
     /// Counts who is being answered here, for whoever waits for the last of them.
@@ -70,6 +78,12 @@ impl RequestContext {
     #[must_use]
     pub fn naming(self, actor: Named) -> Self {
         Self { actor, ..self }
+    }
+
+    /// Leaves HEAD as it is on paths that have it for themselves.
+    #[must_use]
+    pub fn keeping_head(self, has_own_head: fn(&str) -> bool) -> Self {
+        Self { has_own_head, ..self }
     }
 }
 
@@ -87,8 +101,9 @@ where
     fn new_transform(&self, service: S) -> Self::Future {
         let recorder = Rc::new(Recorder::new(self.metrics.clone()));
         let counter = Rc::new(self.in_flight.worker());
-        let actor = self.actor;
-        ready(Ok(ContextService { service: Rc::new(service), recorder, counter, actor }))
+        let (actor, has_own_head) = (self.actor, self.has_own_head);
+        let service = Rc::new(service);
+        ready(Ok(ContextService { service, recorder, counter, actor, has_own_head }))
     }
 }
 
@@ -98,6 +113,7 @@ pub struct ContextService<S> {
     recorder: Rc<Recorder>,
     counter: Rc<Counter>,
     actor: Named,
+    has_own_head: fn(&str) -> bool,
 }
 
 impl<S, B> Service<ServiceRequest> for ContextService<S>
@@ -111,12 +127,16 @@ where
 
     forward_ready!(service);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let (service, recorder) = (Rc::clone(&self.service), Rc::clone(&self.recorder));
         let (counter, counted) = (Rc::clone(&self.counter), self.counter.begin());
         let actor = self.actor;
         let mut seen = Seen::of(&request);
         let span = seen.span();
+        if seen.method == Method::HEAD && !(self.has_own_head)(request.path()) {
+            request.extensions_mut().insert(HeadOnly);
+            request.head_mut().method = Method::GET;
+        }
         Box::pin(async move {
             // Until the answer is made, or whoever asked has left.
             let _counted = counted;

@@ -88,6 +88,8 @@ pub fn answer_as(
     // 405 is a fact of HTTP, not one of our codes: the body says `invalid`, the status more.
     let mut answer = shape(&path, wrong_method(method, &path, allowed));
     *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let head = |method: &&'static str| if *method == "GET" { "GET, HEAD" } else { *method };
+    let allowed: Vec<_> = allowed.iter().map(head).collect();
     if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", "))
         && !allowed.is_empty()
     {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use actix_web::body::{BoxBody, to_bytes};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::HeaderMap;
+use actix_web::http::{Method, header::HeaderMap};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::test::{TestRequest, init_service, try_call_service};
 use actix_web::{App, Error, HttpMessage as _, HttpRequest, HttpResponse, get, post, web};
@@ -165,9 +165,10 @@ async fn an_unknown_path_is_answered_in_our_shape() {
 
 #[actix_web::test]
 async fn a_wrong_method_is_answered_with_the_right_ones() {
-    for (uri, allow) in
-        [("/api/v1/things", Some("GET, POST")), ("/api/v1/things/a/parts/1", Some("GET"))]
-    {
+    for (uri, allow) in [
+        ("/api/v1/things", Some("GET, HEAD, POST")),
+        ("/api/v1/things/a/parts/1", Some("GET, HEAD")),
+    ] {
         let answer = ask(&mut Registry::default(), TestRequest::put().uri(uri)).await;
         assert_eq!((answer.status, answer.header("allow")), (405, allow));
         assert_eq!(answer.body["error"]["code"], "invalid");
@@ -175,6 +176,17 @@ async fn a_wrong_method_is_answered_with_the_right_ones() {
     }
     let answer = ask(&mut Registry::default(), TestRequest::put().uri("/api/v1/things")).await;
     assert_eq!(answer.body["error"]["hint"], "use GET or POST");
+}
+
+#[actix_web::test]
+async fn head_is_answered_where_get_is() {
+    for (uri, status) in [("/api/v1/things", 200), ("/health/ready", 503), ("/api/v1/thingz", 404)]
+    {
+        let request = TestRequest::default().method(Method::HEAD).uri(uri);
+        assert_eq!(ask(&mut Registry::default(), request).await.status, status, "{uri}");
+    }
+    let request = TestRequest::default().method(Method::HEAD).uri("/v2/models/x/infer");
+    assert_eq!(ask(&mut Registry::default(), request).await.status, 405);
 }
 
 #[actix_web::test]

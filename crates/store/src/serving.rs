@@ -253,6 +253,8 @@ pub struct Loadable {
     pub native: Option<Native>,
     /// The packages that it was tried with.
     pub environment: Option<Lock>,
+    /// Whether callers could end the process that it runs in: see [`OnnxFacts::divides_whole_numbers`].
+    pub is_perilous: bool,
 }
 
 /// A version that has something to load; its files are in [`crate::versions::manifest`].
@@ -283,5 +285,6 @@ pub async fn loadable(database: &Database, id: VersionId) -> Result<Option<Loada
         python,
         native: version.native,
         environment,
+        is_perilous: version.facts.is_some_and(|facts| facts.divides_whole_numbers()),
     }))
 }

@@ -2,7 +2,11 @@
 
 use domain::{Actor, ModelId, RequestId, Stage, Timestamp, VersionId};
 
-use crate::{Change, Result, history, models::one, versions::Version};
+use crate::{
+    Change, Result, history,
+    models::one,
+    versions::{self, Version},
+};
 
 /// One move of a version from stage to stage.
 #[derive(Debug, Clone)]
@@ -70,6 +74,7 @@ impl<'a> Transition<'a> {
         .execute(change.connection())
         .await?;
         one("model_versions", done.rows_affected())?;
+        versions::touch_model(change, version.id).await?;
         self.write(change, version, Some(&version.stage), Some(to)).await
     }
 

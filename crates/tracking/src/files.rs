@@ -108,7 +108,8 @@ pub async fn root_of_run(state: &State, run: &str) -> Result<Root> {
 /// What is told of a run that is not there.
 #[must_use]
 pub fn no_run(run: &str) -> Problem {
-    absent("Run", "id", run)
+    let shown: String = run.chars().take(80).collect();
+    Problem::new(ErrorCode::NotFound, format!("Run with id={shown} not found"))
 }
 
 /// Where a logged model's files are.
@@ -126,12 +127,8 @@ pub async fn root_of_model(state: &State, model: &str) -> Result<Root> {
 /// What is told of a logged model that is not there.
 #[must_use]
 pub fn no_model(model: &str) -> Problem {
-    absent("Logged model", "ID", model)
-}
-
-fn absent(kind: &str, key: &str, id: &str) -> Problem {
-    let shown: String = id.chars().take(80).collect();
-    Problem::new(ErrorCode::NotFound, format!("{kind} with {key} '{shown}' not found"))
+    let shown: String = model.chars().take(80).collect();
+    Problem::new(ErrorCode::NotFound, format!("Logged model with ID '{shown}' not found"))
 }
 
 /// The file at a path.

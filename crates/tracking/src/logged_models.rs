@@ -17,7 +17,7 @@ use store::{
     tracking::logged_models::{self, NewLoggedModel},
 };
 
-use crate::{Result, State};
+use crate::{Result, State, files};
 
 /// The longest key of a param or a tag.
 const LONGEST_KEY: usize = 255;
@@ -164,10 +164,7 @@ fn nameless(id: LoggedModelId) -> String {
 }
 
 fn parse_run(run: &str) -> Result<RunId, Problem> {
-    run.parse().map_err(|_| {
-        let shown: String = run.chars().take(80).collect();
-        Problem::new(ErrorCode::NotFound, format!("Run with id={shown} not found"))
-    })
+    run.parse().map_err(|_| files::no_run(run))
 }
 
 /// Says how the upload of its files ended.

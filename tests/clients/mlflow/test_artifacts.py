@@ -1,6 +1,7 @@
 """Files of runs, by the proxy."""
 
 import os
+import pathlib
 import socket
 import urllib.parse
 
@@ -58,6 +59,13 @@ def test_the_tracking_server_lists_too(raw, client, run):
     assert answer["root_uri"] == client.get_run(run).info.artifact_uri
     [file] = answer["files"]
     assert file["path"] == "sub/a.txt" and not file.get("is_dir") and int(file["file_size"]) == 1
+
+
+def test_a_folder_may_be_named_from_where_one_is(client, run, tmp_path):
+    client.log_text(run, "one", "a/one.txt")
+    for path in (".", "./a", "a"):
+        folder = mlflow.artifacts.download_artifacts(run_id=run, artifact_path=path, dst_path=tmp_path)
+        assert [file.read_text() for file in pathlib.Path(folder).rglob("*.txt")] == ["one"], path
 
 
 @pytest.mark.calls("DELETE mlflow-artifacts/artifacts/{path}")

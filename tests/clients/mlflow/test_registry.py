@@ -1,5 +1,7 @@
 """Registered models and their versions."""
 
+import time
+
 import mlflow
 import pytest
 
@@ -44,6 +46,8 @@ def test_a_version_lives_and_dies(client, name, source, run, refused):
     client.create_registered_model(name)
     made = client.create_model_version(name, source, run, tags={"a": "b"}, description="what")
     assert (made.name, int(made.version), made.status, made.run_id) == (name, 1, "READY", run)
+    bare = client.create_model_version(name, "s3://a/b")
+    assert (bare.description, bare.run_id, bare.run_link) == ("", "", "")
     assert made.current_stage == "None" and made.source == source
     client.update_model_version(name, "1", "other")
     client.set_model_version_tag(name, "1", "c", "d")
@@ -69,6 +73,15 @@ def test_aliases(client, name, versions, refused):
     refused("INVALID_PARAMETER_VALUE", client.get_model_version_by_alias, name, "champion")
 
 
+def test_files_of_a_copy_are_where_those_of_the_original_are(client, name):
+    client.create_registered_model(name)
+    client.create_model_version(name, "s3://a/b")
+    copy = client.copy_model_version(f"models:/{name}/1", f"{name}-copy")
+    again = client.copy_model_version(f"models:/{name}-copy/{copy.version}", f"{name}-again")
+    for version in (copy, again):
+        assert client.get_model_version_download_uri(version.name, str(version.version)) == "s3://a/b"
+
+
 @pytest.mark.parametrize("alias", ["latest", "v1", "V12", "a b", "a.b", "a/b", "", "x" * 256])
 def test_an_alias_that_is_none(client, name, versions, refused, alias):
     """Trap f."""
@@ -87,8 +100,11 @@ def test_an_alias_that_is_one(client, name, versions, alias):
 @pytest.mark.calls("POST model-versions/transition-stage")
 def test_stages(client, name, versions, refused):
     versions(2)
+    before = client.get_registered_model(name).last_updated_timestamp
+    time.sleep(0.01)
     moved = client.transition_model_version_stage(name, "1", "Production")
     assert moved.current_stage == "Production"
+    assert client.get_registered_model(name).last_updated_timestamp > before
     client.transition_model_version_stage(name, "2", "production", archive_existing_versions=True)
     assert client.get_model_version(name, "1").current_stage == "Archived"
     assert client.get_model_version(name, "2").current_stage == "Production"

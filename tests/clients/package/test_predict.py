@@ -117,6 +117,47 @@ def test_a_token_that_may_call_and_not_look_gets_the_same_answers(client, case):
             narrow.predict("nobody", case.inputs)
 
 
+def test_such_a_token_loses_no_digit_and_reads_what_json_cannot_say(client, deployed):
+    deployed("identity/fp64.onnx"), deployed("identity/fp32.onnx")
+    scopes = [f"invoke:endpoint:{name}" for name in ("fp64", "fp32")]
+    with bottega.Client(token=client._server.api("POST", "/tokens", {"name": "exact", "scopes": scopes})["token"]) as narrow:
+        exact = [[1.23e-12, 0.1234567890123456], [3e-300, 1e300]]
+        for values in (exact, np.array(exact), pd.DataFrame(exact, columns=["a", "b"])):
+            (answer,) = narrow.predict("fp64", values).values()
+            np.testing.assert_array_equal(answer, exact)
+        (answer,) = narrow.predict("fp32", pd.DataFrame({"a": [1.0, None], "b": [2.0, 3.0]})).values()
+        assert answer.dtype.kind == "f"
+        np.testing.assert_array_equal(answer, [[1, 2], [np.nan, 3]])
+        for refused in (pd.DataFrame({"a": pd.to_datetime(["2020-01-01"]), "b": [1]}), [[b"\xff", 1]]):
+            with pytest.raises(ValueError, match="elements|binary"):
+                narrow.predict("fp64", refused)
+
+
+def test_a_time_to_answer_in_is_more_than_none(client, deployed):
+    deployed("identity/fp32.onnx")
+    for none in (0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="timeout"):
+            client.predict("fp32", [[1.0, 2.0]], timeout=none)
+    with pytest.raises((bottega.TimedOut, bottega.Unreachable)):
+        client.predict("fp32", [[1.0, 2.0]], timeout=5e-7)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "expected"),
+    [
+        ([1.5, "NaN", "-Infinity"], {"output-0": [1.5, np.nan, -np.inf]}),
+        ({"y": [["Infinity", 0.5]]}, {"y": [[np.inf, 0.5]]}),
+        ([{"y": "NaN", "word": "NaN or not"}], {"y": [np.nan], "word": ["NaN or not"]}),
+        ([], {}),
+    ],
+)
+def test_outputs_of_scoring_are_numbers_or_words(predictions, expected):
+    found = tensors.rows(predictions)
+    assert found.keys() == expected.keys()
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], np.array(values))
+
+
 def test_threads_share_a_client_and_never_each_others_answers(client, deployed):
     deployed("identity/fp32.onnx")
     client.predict("fp32", [[0.0, 0.0]])

@@ -8,6 +8,7 @@ use std::{
 use bottega_tests::{Caller, model, model_json, wait_until};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
+use serde_json::json;
 
 use crate::Subject;
 
@@ -88,4 +89,28 @@ fn a_model_that_never_ends_or_eats_memory_is_rejected_while_others_are_served() 
     assert!(kill(subject.server.pid(), None).is_ok());
     assert!(peak(subject.server.pid()) < 1 << 30, "the server itself took the memory");
     subject.api.ask("GET", "/health/ready").expect(200);
+}
+
+#[test]
+fn a_caller_who_ends_a_model_by_what_they_ask_ends_nobody_elses() {
+    let subject = Subject::start(&[]);
+    subject.server.serve("cancer", &model("breast_cancer.onnx"));
+    subject.server.serve("divide", &model("divide.onnx"));
+    let divide = |a: i64, b: i64| {
+        let input = |name: &str, value: i64| json!({"name": name, "datatype": "INT32", "shape": [1], "data": [value]});
+        let body = json!({"inputs": [input("a", a), input("b", b)]});
+        subject.api.json("POST", "/v2/models/divide/infer", &body)
+    };
+    let node = subject.server.pid();
+    for _ in 0..3 {
+        // The process that it ends comes again within the patience of the next request.
+        assert_eq!(divide(7, 2).expect(200)["outputs"][0]["data"], json!([3]));
+        let ended = divide(i64::from(i32::MIN), -1);
+        assert!(ended.v2_refusal(502).contains("SIGFPE"));
+        let example = model_json("breast_cancer.example.json");
+        subject.api.json("POST", "/v2/models/cancer/infer", &example).expect(200);
+    }
+    assert_eq!(subject.server.pid(), node);
+    let status = subject.server.cli(["status"]).json();
+    assert!(status.to_string().contains("divides whole numbers"), "{status}");
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -56,8 +57,10 @@ class Client:
         inputs: a dict of arrays by input; a pandas data frame; rows, as dicts by column; or one array (rows of numbers)
         for a model's only input. With NumPy they go as binary tensors of the types that the model wants.
         outputs: only these. version: insists on one of the present release. inference_id: what to call the answer.
-        timeout: seconds after which it is worth nothing.
+        timeout: seconds after which it is worth nothing; the server is told where the token may look at the endpoint.
         """
+        if timeout is not None and not timeout > 0:
+            raise ValueError(f"timeout is {timeout}: expected seconds, more than 0")
         if tensors.numpy is not None:
             while True:
                 is_known = endpoint in self._inputs
@@ -99,7 +102,7 @@ class Client:
         inference_id: str | None,
         timeout: float | None,
     ) -> Prediction:
-        parameters = {} if timeout is None else {"timeout": int(timeout * 1e6)}
+        parameters = {} if timeout is None else {"timeout": math.ceil(timeout * 1e6)}
         body, head = tensors.encode(arrays, outputs, parameters)
         headers = {"content-type": "application/octet-stream", "inference-header-content-length": str(head), **_named(inference_id)}
         versions = ("versions", version) if version is not None else ()
@@ -123,11 +126,11 @@ class Client:
     ) -> Prediction:
         """The same as JSON, which the server makes tensors of."""
         if tensors.is_frame(inputs):
-            body = f'{{"dataframe_split": {inputs.to_json(orient="split", index=False)}}}'
+            kind, given = "dataframe_split", tensors.split(inputs)
         else:
             is_records = not isinstance(inputs, Mapping) and tensors.columns(inputs) is not None
-            kind = "dataframe_records" if is_records else "inputs"
-            body = json.dumps({kind: inputs}, allow_nan=False, default=lambda value: value.tolist())
+            kind, given = "dataframe_records" if is_records else "inputs", inputs
+        body = json.dumps({kind: given}, allow_nan=False, default=tensors.plain)
         headers = {"content-type": "application/json", **_named(inference_id)}
         if version is not None:
             headers["x-amzn-sagemaker-target-variant"] = str(version)

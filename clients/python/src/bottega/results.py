@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 
 class Prediction(Mapping[str, Any]):
@@ -15,7 +16,7 @@ class Prediction(Mapping[str, Any]):
 
     def __init__(self, outputs: Mapping[str, Any], headers: Mapping[str, str]) -> None:
         self._outputs = dict(outputs)
-        self.model = headers.get("x-bottega-model", "")
+        self.model = unquote(headers.get("x-bottega-model", ""))
         self.version = int(headers.get("x-bottega-model-version", 0))
         self.digest = headers.get("x-bottega-model-digest", "")
         self.inference_id = headers.get("x-bottega-inference-id", "")

@@ -179,10 +179,50 @@ def _text(element: bytes) -> str | bytes:
         return element
 
 
+def split(frame: Any) -> dict[str, Any]:
+    """A data frame as MLflow's `dataframe_split`, with every digit of its numbers. What is missing is null."""
+    values = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+    return {"columns": [str(name) for name in frame.columns], "data": values}
+
+
+def plain(value: Any) -> Any:
+    """What JSON has for a value that it does not know."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise ValueError("bytes that are no text go as binary tensors, for which the token must be one that may look at the endpoint") from None
+    if numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)) and value.dtype.kind in "biufOSU":
+        return value.tolist()
+    raise ValueError(f"there are elements of {type(value).__name__}")
+
+
+# What stands for the floats that JSON has not.
+SPECIAL = ("NaN", "Infinity", "-Infinity")
+# What an output without a name is called; MLflow's scoring answers it by itself.
+UNNAMED = "output-0"
+
+
 def rows(predictions: Any) -> dict[str, Any]:
     """The outputs of MLflow's scoring by name, whether it answered tensors or records."""
     if isinstance(predictions, Mapping):
         by_name = dict(predictions)
+    elif predictions and isinstance(predictions[0], Mapping):
+        by_name = {name: [row[name] for row in predictions] for name in predictions[0]}
     else:
-        by_name = {name: [row[name] for row in predictions] for name in (predictions[0] if predictions else [])}
+        by_name = {UNNAMED: predictions} if predictions else {}
+    by_name = {name: _floats(value) if _is_of_floats(value) else value for name, value in by_name.items()}
     return by_name if numpy is None else {name: numpy.asarray(value) for name, value in by_name.items()}
+
+
+def _is_of_floats(value: Any) -> bool:
+    """Whether its texts are all floats that JSON has not."""
+    if isinstance(value, list):
+        return all(map(_is_of_floats, value))
+    return not isinstance(value, str) or value in SPECIAL
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_floats(element) for element in value]
+    return float(value) if isinstance(value, str) else value

@@ -18,7 +18,7 @@ pub struct Options {
     #[arg(long)]
     env: Option<String>,
     /// Keep the rows of this share of requests, 0 to 1
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     rate: Option<f64>,
     /// Whether all rows go into distributions by the minute
     #[arg(long, value_name = "true|false")]
@@ -80,6 +80,12 @@ pub async fn run(server: &Connection, options: Options, output: &Output) -> Done
         server.get(&address, &[]).await?
     };
     Ok(output.object(&capture, FIELDS))
+}
+
+/// A share, from 0 to 1.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 fn read(mask: &str) -> Result<Value, Failure> {

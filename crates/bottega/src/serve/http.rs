@@ -94,7 +94,8 @@ pub fn start(
             .wrap(
                 RequestContext::new(services.http_metrics.clone())
                     .counting(in_flight.clone())
-                    .naming(auth::http::actor),
+                    .naming(auth::http::actor)
+                    .keeping_head(registry::has_own_head),
             )
     });
     let server = server

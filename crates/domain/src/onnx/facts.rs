@@ -37,6 +37,19 @@ pub enum Interface {
 }
 
 impl OnnxFacts {
+    /// Whether it may divide whole numbers that callers send. The processor ends a process that divides
+    /// the least of 32 or 64 bits by -1, and ONNX Runtime does not look.
+    #[must_use]
+    pub fn divides_whole_numbers(&self) -> bool {
+        let divides = ["Div", "Mod"].iter().any(|it| self.operators.contains(*it));
+        let is_whole = |spec: &TensorSpec| matches!(spec.datatype, DataType::I32 | DataType::I64);
+        divides
+            && match &self.interface {
+                Interface::Signature(signature) => signature.inputs.iter().any(is_whole),
+                Interface::Unsupported(_) => false,
+            }
+    }
+
     /// The external files as paths in the version's tree, seen from the model's folder.
     ///
     /// # Errors

@@ -47,10 +47,16 @@ fn refused(message: String) -> Problem {
 }
 
 /// What stands where a condition was expected.
-fn no_condition(tokens: &[Token<'_>]) -> Problem {
+fn no_condition(subject: Subject, tokens: &[Token<'_>]) -> Problem {
     let shown: Vec<String> =
         tokens.iter().take(4).map(|token| format!("'{}'", token.shown())).collect();
-    refused(format!("Invalid clause(s) in filter string: {}", shown.join(", ")))
+    let what = match subject {
+        Subject::LoggedModels => "Invalid filter string",
+        Subject::Runs | Subject::Experiments | Subject::Models | Subject::Versions => {
+            "Invalid clause(s) in filter string"
+        }
+    };
+    refused(format!("{what}: {}", shown.join(", ")))
         .hint("expected conditions as `metrics.acc > 0.9` or `params.lr = '0.1'`, joined by AND")
 }
 
@@ -68,9 +74,13 @@ fn condition<'a, 'b>(
                 "Invalid comparison clause. Expected 'Identifier' found '{shown}'"
             )));
         }
-        _ => return Err(no_condition(tokens)),
+        _ => return Err(no_condition(subject, tokens)),
     };
-    let (comparator, rest) = comparator(tokens)?;
+    let (comparator, rest) = comparator(subject, tokens)?;
+    let is_word = |word| rest.first().is_some_and(|token| token.is_word(word));
+    if ["AND", "TRUE", "FALSE"].into_iter().any(is_word) {
+        return Err(no_condition(subject, tokens));
+    }
     let (field, kind) = subject.field(ARGUMENT, name)?;
     let (value, rest) = if matches!(comparator, Comparator::IsNull | Comparator::IsNotNull) {
         (Value::Nothing, rest)
@@ -81,7 +91,10 @@ fn condition<'a, 'b>(
     Ok((Condition { field, comparator, value }, rest))
 }
 
-fn comparator<'a, 'b>(tokens: Rest<'a, 'b>) -> Result<(Comparator, Rest<'a, 'b>), Problem> {
+fn comparator<'a, 'b>(
+    subject: Subject,
+    tokens: Rest<'a, 'b>,
+) -> Result<(Comparator, Rest<'a, 'b>), Problem> {
     let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_word(word));
     let (comparator, length) = match tokens.get(1) {
         Some(Token::Operator(operator)) => {
@@ -104,7 +117,7 @@ fn comparator<'a, 'b>(tokens: Rest<'a, 'b>) -> Result<(Comparator, Rest<'a, 'b>)
         _ if is(1, "RLIKE") => return Err(unknown_comparator("RLIKE")),
         _ if is(1, "IS") && is(2, "NULL") => (Comparator::IsNull, 2),
         _ if is(1, "IS") && is(2, "NOT") && is(3, "NULL") => (Comparator::IsNotNull, 3),
-        _ => return Err(no_condition(tokens)),
+        _ => return Err(no_condition(subject, tokens)),
     };
     Ok((comparator, tokens.get(1 + length..).unwrap_or_default()))
 }
@@ -122,10 +135,13 @@ fn value<'a, 'b>(
     tokens: Rest<'a, 'b>,
     rest: Rest<'a, 'b>,
 ) -> Result<(Value, Rest<'a, 'b>), Problem> {
-    let Some((first, after)) = rest.split_first() else { return Err(no_condition(tokens)) };
+    let Some((first, after)) = rest.split_first() else {
+        return Err(no_condition(subject, tokens));
+    };
     let is_number = matches!(field, Field::Metric(_)) || kind == Some(Kind::Number);
     let value = match (*first, kind) {
         (Token::Open, _) if is_number => return Err(expected_number(field, *first)),
+        (Token::Open, _) if after.is_empty() => return Err(no_condition(subject, tokens)),
         (Token::Open, _) => return list(after),
         (Token::Number(number), Some(Kind::Whole)) => Value::Whole(whole(number)?),
         (Token::Text(number), Some(Kind::Whole)) if subject == Subject::Versions => {
@@ -165,11 +181,9 @@ fn unquoted(subject: Subject, name: &str) -> Result<String, Problem> {
 }
 
 fn list<'a, 'b>(tokens: Rest<'a, 'b>) -> Result<(Value, Rest<'a, 'b>), Problem> {
-    let wrong = |what: String| {
-        refused(format!(
-            "While parsing a list in the query, expected a non-empty list of string values, but got {what}"
-        ))
-    };
+    const WHILE: &str = "While parsing a list in the query, expected";
+    let wrong =
+        |what: &str| refused(format!("{WHILE} a non-empty list of string values, but got {what}"));
     let mut texts = Vec::new();
     let mut rest = tokens;
     loop {
@@ -177,7 +191,7 @@ fn list<'a, 'b>(tokens: Rest<'a, 'b>) -> Result<(Value, Rest<'a, 'b>), Problem> 
             [Token::Close, after @ ..] if !texts.is_empty() => {
                 return Ok((Value::List(texts), after));
             }
-            [Token::Close, ..] => return Err(wrong("empty list".to_owned())),
+            [Token::Close, ..] => return Err(wrong("empty list")),
             [Token::Text(text), after @ ..] => {
                 texts.push((*text).to_owned());
                 rest = after;
@@ -186,13 +200,19 @@ fn list<'a, 'b>(tokens: Rest<'a, 'b>) -> Result<(Value, Rest<'a, 'b>), Problem> 
                 texts.push(name.trim_matches('"').to_owned());
                 rest = after;
             }
-            [token, ..] => return Err(wrong(format!("'{}'", token.shown()))),
-            [] => return Err(wrong("ill-formed list.".to_owned())),
+            [Token::Comma, ..] => return Err(wrong("ill-formed list.")),
+            [token, ..] => {
+                let shown = token.shown();
+                return Err(refused(format!(
+                    "{WHILE} string value, punctuation, or whitespace, but got different type in list: {shown}"
+                )));
+            }
+            [] => return Err(wrong("ill-formed list.")),
         }
         match rest {
             [Token::Comma, after @ ..] => rest = after,
             [Token::Close, ..] => {}
-            _ => return Err(wrong("ill-formed list.".to_owned())),
+            _ => return Err(wrong("ill-formed list.")),
         }
     }
 }
@@ -264,8 +284,14 @@ fn allowed(
         IsNull | IsNotNull => subject.knows_absence(field),
     };
     if !fits {
+        let what = match subject {
+            Subject::LoggedModels => "comparison operator",
+            Subject::Runs | Subject::Experiments | Subject::Models | Subject::Versions => {
+                "comparator"
+            }
+        };
         let problem =
-            refused(format!("Invalid comparator '{}' for {}", comparator.as_str(), shown(field)));
+            refused(format!("Invalid {what} '{}' for {}", comparator.as_str(), shown(field)));
         return Err(if matches!(comparator, IsNull | IsNotNull) {
             problem.hint("IS NULL / IS NOT NULL is only supported for tags and params of runs, and tags of experiments")
         } else {

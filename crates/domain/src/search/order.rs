@@ -81,7 +81,8 @@ fn parse(subject: Subject, clause: &str) -> Result<Sort, Problem> {
         Field::Dataset(_) => false,
     };
     if !sorts {
-        return Err(refused(format!("Invalid order_by entity: '{}'", shorten(name))));
+        let what = if subject == Subject::Models { "order by key" } else { "order_by entity:" };
+        return Err(refused(format!("Invalid {what} '{}' specified", shorten(name))));
     }
     Ok(Sort { field, ascending })
 }

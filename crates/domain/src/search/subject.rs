@@ -215,9 +215,13 @@ impl Subject {
             .collect();
         let shown = super::lexer::shorten(key);
         let names = names.join(", ");
+        let what = match self {
+            Self::Models if in_order => "order by key",
+            _ => "attribute key",
+        };
         Problem::invalid(
             argument,
-            format!("Invalid attribute key '{shown}' specified. Valid keys are {names}"),
+            format!("Invalid {what} '{shown}' specified. Valid keys are {names}"),
         )
     }
 }

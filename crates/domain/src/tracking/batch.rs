@@ -150,7 +150,7 @@ fn check_metric(metric: &Metric, path: &str) -> Result<(), Problem> {
         return Err(Problem::invalid(
             &field,
             format!(
-                "Invalid value {shown} for parameter '{field}' supplied: metric '{}': a timestamp is milliseconds since 1970, not negative",
+                "Invalid value {shown} for parameter '{field}' supplied: metric '{}': Timestamp must be a nonnegative long: milliseconds since 1970",
                 metric.key
             ),
         ));

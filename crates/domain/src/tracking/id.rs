@@ -70,7 +70,12 @@ impl FromStr for ExperimentId {
     fn from_str(s: &str) -> Result<Self, Problem> {
         let is_number = !s.is_empty() && s.bytes().all(|byte| byte.is_ascii_digit());
         let id = is_number.then(|| s.parse().ok()).flatten();
-        id.map(Self).ok_or_else(|| malformed("experiment_id", s, "a whole number, as `0`"))
+        id.map(Self).ok_or_else(|| {
+            let shown: String = s.chars().take(80).collect();
+            let message =
+                format!("Invalid experiment ID '{shown}'. Experiment ID must be a valid integer.");
+            Problem::invalid("experiment_id", message)
+        })
     }
 }
 

@@ -14,14 +14,14 @@ pub fn check_key(field: &str, key: &str) -> Result<(), Problem> {
         return Err(invalid(
             field,
             key,
-            "names may only hold letters, digits, underscores (_), dashes (-), periods (.), spaces ( ), colons (:) and slashes (/)",
+            "Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), colons (:) and slashes (/)",
         ));
     }
     if key.starts_with("..") || key.split('/').any(|part| matches!(part, "" | "." | "..")) {
         return Err(invalid(
             field,
             key,
-            "names may be used as paths of files, so they have no empty part, no `.`, no `..`, and do not begin with `/` or `..`",
+            "Names may be treated as files in certain cases, so they have no empty part, no `.`, no `..`, and do not begin with `/` or `..`",
         ));
     }
     Ok(())

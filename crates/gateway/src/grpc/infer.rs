@@ -19,6 +19,7 @@ use tonic::{Response, metadata::MetadataMap};
 use super::call::{Call, put, put_new};
 use crate::{
     admission::body_limit,
+    identity,
     predict::{Asked, Foreseen, Version, predict, version_number},
     refusal::{too_large, with_example},
     routing::Headers,
@@ -32,7 +33,7 @@ pub(super) async fn infer(
     // Boxed, so that what is waited with is small: see `predict`.
     mut request: Box<ModelInferRequest>,
     metadata: &MetadataMap,
-    asked_id: Option<&str>,
+    asked_id: Option<&[u8]>,
     until: Option<Instant>,
 ) -> Result<Response<ModelInferResponse>, Problem> {
     let headers = Headers::Grpc(metadata);
@@ -53,7 +54,7 @@ pub(super) async fn infer(
     let name = permit.resource().name();
     let says = request.parameters.contains_key("priority");
     let priority = Foreseen::AtMost(if says { Priority::High } else { Priority::default() });
-    let (protocol, id, traced) = (Protocol::Grpc, asked_id, call.traced);
+    let (protocol, id, traced) = (Protocol::Grpc, identity::asked_id(asked_id)?, call.traced);
     let asked = Asked {
         permit: &permit,
         version,

@@ -6,14 +6,11 @@ use protocol::v2::{
     grpc::messages::*,
     repository::{ControlRequest, IndexRequest},
 };
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming, metadata::MetadataValue};
 
 use super::{
-    call::{Service, text},
-    deadline,
-    forward::Client,
-    generated::grpc_inference_service_server::GrpcInferenceService,
-    infer, stream,
+    call::Service, deadline, forward::Client,
+    generated::grpc_inference_service_server::GrpcInferenceService, infer, stream,
 };
 use crate::{
     identity::ASKED_ID,
@@ -103,7 +100,8 @@ impl GrpcInferenceService for Service {
         elsewhere!(self, request, "ModelInfer", model_name, model_infer);
         let mut call = self.call("ModelInfer", &request).await;
         let (metadata, _, message) = request.into_parts();
-        let (until, asked_id) = (deadline::until(&metadata), text(&metadata, ASKED_ID));
+        let until = deadline::until(&metadata);
+        let asked_id = metadata.get(ASKED_ID).map(MetadataValue::as_encoded_bytes);
         let message = Box::new(message);
         let answer = infer::infer(&mut call, message, &metadata, asked_id, until).await;
         call.answer(answer)

@@ -10,7 +10,8 @@ use actix_web::{
 use auth::{Caller, verbs};
 use domain::{Problem, Signature, Tensor, capture::Protocol};
 use inference::Priority;
-use protocol::{rows_example, v2::InferRequest};
+use protocol::v2::InferRequest;
+use serde_json::Value;
 
 use super::{body, encoding::Encoding};
 use crate::{
@@ -72,6 +73,8 @@ pub(super) struct Exchange<'a> {
     pub endpoint: String,
     pub version: Version,
     pub protocol: Protocol,
+    /// What a request that fits looks like.
+    pub example: fn(&Signature) -> Value,
 }
 
 impl Exchange<'_> {
@@ -85,7 +88,7 @@ impl Exchange<'_> {
         decode: impl FnOnce(&[u8], &Signature) -> Result<(Vec<Tensor>, L), Problem>,
         encode: impl FnOnce(&mut Vec<u8>, L, &[Tensor]) -> Result<(), Problem>,
     ) -> Result<(HttpResponseBuilder, Vec<u8>, i32), Problem> {
-        let Self { request, payload, caller, state, endpoint, version, protocol } = self;
+        let Self { request, payload, caller, state, endpoint, version, protocol, example } = self;
         let permit = admit::<verbs::Invoke>(state, caller, endpoint)?;
         let body = body::read_for(state, permit.resource().name(), request, payload).await?;
         let traced = traced(request, state);
@@ -96,7 +99,7 @@ impl Exchange<'_> {
             bytes_in: body.len(),
             until: None,
             protocol,
-            id: body::asked_id(request.headers()),
+            id: body::asked_id(request.headers())?,
             traced,
             // These protocols have none.
             priority: Foreseen::AtMost(Priority::default()),
@@ -105,7 +108,7 @@ impl Exchange<'_> {
         let decode = |signature: &Signature| {
             let read = decode(&body, signature);
             let (inputs, laid_out) = read.map_err(|problem| {
-                with_example(problem, permit.resource().name(), || rows_example(signature))
+                with_example(problem, permit.resource().name(), || example(signature))
             })?;
             layout.set(Some(laid_out));
             Ok(InferRequest::of(inputs))

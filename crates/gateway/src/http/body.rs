@@ -2,7 +2,7 @@
 
 use actix_web::{
     HttpRequest,
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue},
     web::{Bytes, BytesMut, Payload},
 };
 use domain::{ErrorCode, Problem, serving::BodyLimit};
@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use rest::Paced;
 
 use super::encoding::Encoding;
-use crate::{State, admission::body_limit, identity::ASKED_ID, refusal::too_large};
+use crate::{State, admission::body_limit, identity, refusal::too_large};
 
 /// No more is set aside on the word of a header.
 const FIRST_CAPACITY: usize = 1 << 20;
@@ -34,7 +34,7 @@ pub(super) fn read_for<'r>(
 }
 
 fn length(headers: &HeaderMap) -> Option<usize> {
-    header(headers, &CONTENT_LENGTH).and_then(|it| it.parse().ok())
+    headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()).and_then(|it| it.parse().ok())
 }
 
 /// Reads the whole body.
@@ -90,15 +90,29 @@ async fn whole(
     Ok(body.freeze())
 }
 
-/// A header that is text.
-pub(super) fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).and_then(|value| value.to_str().ok())
+/// What a header says, if it is there.
+///
+/// # Errors
+/// It is no text.
+pub(super) fn header<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a str>, Problem> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let no_text = |_| {
+        let message = format!("`{name}` has other characters than those of ASCII");
+        Problem::invalid(name.as_str(), message)
+    };
+    value.to_str().map(Some).map_err(no_text)
 }
 
 /// What the caller calls the answer, if they say.
-pub(super) fn asked_id(headers: &HeaderMap) -> Option<&str> {
-    const NAME: HeaderName = HeaderName::from_static(ASKED_ID);
-    header(headers, &NAME)
+///
+/// # Errors
+/// As for [`asked_id`](identity::asked_id).
+pub(super) fn asked_id(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    const NAME: HeaderName = HeaderName::from_static(identity::ASKED_ID);
+    identity::asked_id(headers.get(&NAME).map(HeaderValue::as_bytes))
 }
 
 pub(super) fn broken_off() -> Problem {

@@ -15,7 +15,6 @@ use flate2::{
 };
 use ruzstd::{decoding::StreamingDecoder, encoding::CompressionLevel};
 
-use super::body::header;
 use crate::refusal::too_large;
 
 /// Shorter answers fit one packet anyway.
@@ -82,7 +81,7 @@ impl Encoding {
         if length < WORTH_PACKING {
             return None;
         }
-        let asked = header(headers, &ACCEPT_ENCODING)?;
+        let asked = headers.get(ACCEPT_ENCODING)?.to_str().ok()?;
         let liking = |encoding: Self| {
             let mut asked = asked.split(',').filter_map(|choice| {
                 let (name, quality) = choice.split_once(';').unwrap_or((choice, "q=1"));

@@ -160,7 +160,7 @@ async fn an_answer_is_called_by_the_callers_name_for_it() {
     for (id, header, called) in [
         ("a", None, Some("a")),
         ("a", Some("b"), Some("b")),
-        ("a", Some("two words"), Some("a")),
+        ("a", Some("two words"), Some("two words")),
         (long.as_str(), None, None),
     ] {
         let mut request = infer(row(id).to_string());
@@ -176,6 +176,10 @@ async fn an_answer_is_called_by_the_callers_name_for_it() {
     }
     let answer = send(&world, &node.state, infer(row("").to_string())).await;
     assert!(answer.body.get("id").is_none());
+    let asked = infer(row("a").to_string()).insert_header(("X-Amzn-SageMaker-Inference-Id", long));
+    let refused = send(&world, &node.state, asked).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body["error"].as_str().unwrap().contains("inference-id"), "{}", refused.body);
 }
 
 #[actix_web::test]

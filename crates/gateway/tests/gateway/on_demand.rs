@@ -78,6 +78,9 @@ async fn requests_wait_until_what_they_ask_for_is_loaded_once_for_all() {
     let metadata = TestRequest::get().uri("/v2/models/fraud");
     assert_eq!(send(&world, &node.state, metadata).await.status, StatusCode::OK);
     unload(&world, &node, "fraud").await;
+    let status = send(&world, &node.state, TestRequest::get().uri("/v1/models/fraud")).await.body;
+    assert_eq!(status["model_version_status"][0]["state"], "AVAILABLE", "{status}");
+    unload(&world, &node, "fraud").await;
     let path = "/v2/repository/models/fraud/load";
     assert_eq!(post(&world, &node, path).await, StatusCode::OK);
     assert_eq!(state(&world, &node, "fraud").await, "READY");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use actix_web::{
     HttpRequest, ResponseError as _,
-    web::{Data, Path, ServiceConfig, get, head, resource},
+    web::{Data, Path, ServiceConfig, get, resource},
 };
 use auth::{Access, Caller, Permit, verbs};
 use domain::{FileEntry, FilePath, ModelName, Resource, VersionId};
@@ -24,9 +24,7 @@ use crate::{
 /// Below `/api/2.0/mlflow-artifacts`: read only, since a version never changes.
 pub fn proxy(config: &mut ServiceConfig) {
     config.service(
-        resource("/artifacts/models/{version:[0-9a-f]{32}}/{path:.*}")
-            .route(get().to(download))
-            .route(head().to(download)),
+        resource("/artifacts/models/{version:[0-9a-f]{32}}/{path:.*}").route(get().to(download)),
     );
 }
 

@@ -1,4 +1,4 @@
-//! Registered models and their versions, as MLflow's clients read them. What is empty is left out.
+//! Registered models and their versions, as MLflow's clients read them.
 
 use domain::Timestamp;
 use serde_json::{Map, Value, json};
@@ -37,11 +37,14 @@ pub fn model_version_json(version: &Version) -> Value {
     json.insert("current_stage".to_owned(), json!(version.stage));
     json.insert("status".to_owned(), json!("READY"));
     text(&mut json, "user_id", Some(&version.created_by));
-    text(&mut json, "description", Some(&version.description));
     let source = version.origin.source.clone().unwrap_or_else(|| download_uri(version));
     text(&mut json, "source", Some(&source));
-    text(&mut json, "run_id", version.lineage.run_id.as_deref());
-    text(&mut json, "run_link", version.origin.run_link.as_deref());
+    // Clients tell an empty text from none.
+    let run = version.lineage.run_id.as_deref().unwrap_or_default();
+    let run_link = version.origin.run_link.as_deref().unwrap_or_default();
+    let texts =
+        [("description", version.description.as_str()), ("run_id", run), ("run_link", run_link)];
+    json.extend(texts.map(|(key, text)| (key.to_owned(), json!(text))));
     let model_id = version.origin.logged_model_id.map(|id| id.to_string());
     text(&mut json, "model_id", model_id.as_deref());
     list(&mut json, "tags", pairs(&version.tags));

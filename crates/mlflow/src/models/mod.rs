@@ -8,7 +8,10 @@ mod versions;
 
 use actix_web::web::ServiceConfig;
 use auth::{Access, Caller, Permit, Verb};
-use domain::{ModelName, Resource, TagKey, TagValue, tracking::check_length};
+use domain::{
+    ModelName, Resource, TagKey, TagValue,
+    tracking::{check_key, check_length},
+};
 use registry::Error;
 use serde::Deserialize;
 use store::models::Tags;
@@ -35,6 +38,7 @@ struct Tag {
 impl Tag {
     fn checked(self) -> Result<(TagKey, TagValue), Refusal> {
         let (key, value) = (required(self.key, "key")?, self.value.unwrap_or_default());
+        check_key("key", &key)?;
         check_length("key", &key, 250)?;
         check_length("value", &value, 100_000)?;
         Ok((key.parse()?, value.parse()?))

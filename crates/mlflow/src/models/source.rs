@@ -118,7 +118,13 @@ pub(super) async fn locate(
         "models" => finder.of_version(claim).await,
         "mlflow-artifacts" => finder.of_path(claim).await,
         "http" | "https" if rest.contains(PROXY) => finder.of_path(claim).await,
-        _ => elsewhere(claim),
+        _ => {
+            let mut located = elsewhere(claim)?;
+            if let (None, Some(model)) = (&located.run_id, located.origin.logged_model_id) {
+                located.run_id = finder.source_run(model).await?;
+            }
+            Ok(located)
+        }
     }
 }
 
@@ -177,10 +183,11 @@ impl Finder<'_> {
         let reference = self.reference(text).await?;
         let permit = permit::<verbs::View>(self.access, self.caller, &reference.model).await?;
         let found = resolve::resolve(self.registry, &permit, &reference).await?;
-        let same_run = claim.run_id.is_none() || claim.run_id == found.version.lineage.run_id;
+        let same_run =
+            claim.run_id().is_none_or(|run| found.version.lineage.run_id.as_deref() == Some(run));
         let theirs = found.version.origin.logged_model_id;
         let same_model =
-            claim.model_id.is_none() || claim.model_id == theirs.map(|id| id.to_string());
+            claim.model_id().is_none_or(|id| theirs.is_some_and(|it| it.to_string() == id));
         if !(same_run && same_model) {
             return Err(Refusal::invalid(format!(
                 "Invalid model version source: '{}'. The run_id and model_id request parameters must match the referenced model version.",

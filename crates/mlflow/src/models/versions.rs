@@ -92,8 +92,24 @@ async fn uri(
     state: Data<State>,
     Args(asked): Args<Named>,
 ) -> Answer {
-    let version = read(&caller, &access, &state, asked).await?;
+    let mut version = read(&caller, &access, &state, asked).await?;
+    // Of a copy it is where the files of the original are.
+    for _ in 0..COPIES {
+        let Some(original) = original(&version) else { break };
+        let Ok(original) = read(&caller, &access, &state, original).await else { break };
+        version = original;
+    }
     Ok(HttpResponse::Ok().json(json!({"artifact_uri": download_uri(&version)})))
+}
+
+/// More copies of copies than these nobody makes.
+const COPIES: usize = 8;
+
+/// What a version is a copy of, whose files are not here.
+fn original(version: &Version) -> Option<Named> {
+    let source = version.origin.source.as_deref().filter(|_| version.origin.is_external)?;
+    let (name, number) = source.strip_prefix("models:/")?.rsplit_once('/')?;
+    Some(Named { name: Some(name.to_owned()), version: Some(number.to_owned()) })
 }
 
 async fn read(

@@ -89,13 +89,11 @@ async fn logged_models(
         after: None,
         limit: limit(args.max_results.filter(|asked| *asked != 0), 50, 50_000)?,
     };
-    let fingerprint = Fingerprint::of(&(
-        "logged_models",
-        args.experiment_ids,
-        filter_text,
-        args.order_by,
-        args.datasets,
-    ));
+    let (ids, order) = (&args.experiment_ids, &args.order_by);
+    let fingerprint = Fingerprint::of(&("logged_models", ids, &filter_text, order, args.datasets))
+        .telling("Experiment IDs in the page token do not match those of the request", ids)
+        .telling("Filter string in the page token does not match the request's", &filter_text)
+        .telling("Order by in the page token does not match the request's", order);
     let search = begin(search, &fingerprint, args.page_token.as_ref())?;
     let (models, next) = search::logged_models(&state, &permits, &search).await?;
     page("models", models.iter().map(logged_model_json).collect(), &fingerprint, next.as_ref())

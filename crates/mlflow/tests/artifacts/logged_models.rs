@@ -82,7 +82,7 @@ async fn what_cannot_be_is_refused_in_words() {
     let long = "x".repeat(8001);
     for (args, word) in [
         (json!({}), "experiment_id"),
-        (json!({"experiment_id": "x"}), "experiment_id"),
+        (json!({"experiment_id": "x"}), "Invalid experiment ID 'x'"),
         (json!({"experiment_id": "0", "name": "a/b"}), "Invalid model name"),
         (json!({"experiment_id": "0", "name": &long[..501]}), "name"),
         (json!({"experiment_id": "0", "params": [{"key": "k", "value": &long[..6001]}]}), "'k'"),

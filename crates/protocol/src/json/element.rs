@@ -160,7 +160,12 @@ macro_rules! floats {
                     return Self::missing();
                 }
                 let value: f64 = text.parse().ok()?;
-                if value.is_finite() { Self::from_float(value) } else { Self::from_special(value) }
+                // A number that is too large is no infinity: that is written in letters.
+                if value.is_finite() || text.bytes().any(|byte| byte.is_ascii_digit()) {
+                    Self::from_float(value)
+                } else {
+                    Self::from_special(value)
+                }
             }
             fn missing() -> Option<Self> {
                 Some($from(f64::NAN))

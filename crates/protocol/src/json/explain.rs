@@ -34,7 +34,8 @@ fn place<'de, S: DeserializeSeed<'de>>(seed: S, text: &'de [u8]) -> Option<Strin
     let mut track = Track::new();
     seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track)).err()?;
     let path = track.path();
-    path.iter().next().map(|_| path.to_string())
+    // A text that ends too early has a place without a name.
+    path.iter().next().map(|_| path.to_string()).filter(|place| place != "?")
 }
 
 /// What the error says, without its position.

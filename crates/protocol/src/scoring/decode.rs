@@ -117,10 +117,10 @@ fn split(split: Split<'_>, signature: &Signature) -> Result<Vec<Tensor>, Problem
 
 fn records(rows: &[Row<'_>], signature: &Signature) -> Result<Vec<Tensor>, Problem> {
     const FIELD: &str = "dataframe_records";
-    let Some(Row(first)) = rows.first() else {
+    let Some(first) = rows.first() else {
         return Err(Problem::invalid(FIELD, "there is no row"));
     };
-    let columns: Vec<Cow<'_, str>> = first.iter().map(|(name, _)| name.0.clone()).collect();
+    let columns: Vec<Cow<'_, str>> = first.names().cloned().collect();
     let cells = |(at, row)| {
         ordered(row, &columns).map_err(|wrong| Problem::invalid(format!("{FIELD}[{at}]"), wrong))
     };
@@ -135,8 +135,8 @@ fn records(rows: &[Row<'_>], signature: &Signature) -> Result<Vec<Tensor>, Probl
 
 /// A row's values in the order of the columns, which are the first row's.
 fn ordered<'a>(row: &Row<'a>, columns: &[Cow<'_, str>]) -> Result<Vec<&'a RawValue>, String> {
-    if row.0.len() != columns.len() {
-        let (here, first) = (row.0.len(), columns.len());
+    if row.len() != columns.len() {
+        let (here, first) = (row.len(), columns.len());
         return Err(format!("the row has {here} values, the first one {first}"));
     }
     let value = |(guess, name): (usize, &Cow<'_, str>)| {
@@ -263,6 +263,9 @@ mod tests {
                 "dataframe_records[1]",
             ),
             (matrix(), r#"{"dataframe_records": [{"a": 1, "b": 2}, {"a": 1, "c": 2}]}"#, "no `b`"),
+            (matrix(), r#"{"dataframe_records": [{"a": 1, "b": 2}, {"a": 1, "a": 2}]}"#, "no `b`"),
+            (matrix(), r#"{"dataframe_records": [{"a": 1, "a": 2}]}"#, "there twice"),
+            (columns(), "age,income,city\n1,1e400,x\n", "row 1, column `income`"),
             (columns(), r#"{"dataframe_records": [{"age": 1, "income": 2}]}"#, "no column `city`"),
             (
                 columns(),

@@ -29,6 +29,21 @@ pub fn example(signature: &Signature) -> Value {
     json!({"instances": (0..count).map(|_| row.clone()).collect::<Vec<_>>()})
 }
 
+/// A request body for this signature that `:classify` and `:regress` take: an example for each row.
+#[must_use]
+pub fn examples_example(signature: &Signature) -> Value {
+    let rows = match example(signature) {
+        Value::Object(mut body) => body.remove("instances"),
+        _ => None,
+    };
+    let Some(Value::Array(rows)) = rows else { return json!({"examples": [{}]}) };
+    let each = |row: Value| match (signature.inputs.as_slice(), row) {
+        ([only], value) => json!({only.name.as_str(): value}),
+        (_, row) => row,
+    };
+    json!({"examples": rows.into_iter().map(each).collect::<Vec<_>>()})
+}
+
 /// The number of rows of each input, where all have as many.
 pub(super) fn rows(specs: &[TensorSpec]) -> Option<Vec<u64>> {
     let rows = specs.iter().map(|spec| spec.shape.first().map(size)).collect::<Option<Vec<_>>>();
@@ -80,6 +95,16 @@ mod tests {
                     let read = tensorflow::decode(body.as_bytes(), &signature);
                     assert!(read.is_ok(), "{body}: {read:?}");
                     let read = scoring::decode(Format::Json, body.as_bytes(), &signature, 0);
+                    assert!(read.is_ok(), "{body}: {read:?}");
+                    if shape == json!([]) {
+                        continue;
+                    }
+                    let scores = json!([{"name": "p", "datatype": "FP32", "shape": [-1, 2]}]);
+                    let outputs = serde_json::from_value(scores).unwrap();
+                    let signature = Signature { outputs, ..signature };
+                    let body = examples_example(&signature).to_string();
+                    let task = tensorflow::Task::Classify;
+                    let read = tensorflow::decode_examples(task, body.as_bytes(), &signature);
                     assert!(read.is_ok(), "{body}: {read:?}");
                 }
             }

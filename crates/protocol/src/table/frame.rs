@@ -1,6 +1,9 @@
 //! A table with a name for each column.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use domain::{ErrorCode, Problem, Signature, Tensor, TensorSpec};
 use serde::de::{DeserializeSeed as _, IntoDeserializer, value::SeqDeserializer};
@@ -82,14 +85,16 @@ impl<'a, C: Cell<'a>> Frame<'a, C> {
         specs: &[TensorSpec],
         place: impl Fn(usize, usize) -> String,
     ) -> Result<Vec<Tensor>, Problem> {
-        let unknown = |name: &&Cow<'_, str>| specs.iter().all(|spec| spec.name != ***name);
-        if let Some(name) = self.columns.iter().find(unknown) {
+        let known: HashSet<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+        if let Some(name) = self.columns.iter().find(|name| !known.contains(name.as_ref())) {
             let message =
                 format!("the model has no input `{name}`: its inputs are {}", names(specs));
             return Err(Problem::new(ErrorCode::Invalid, message).hint("leave the column out"));
         }
+        let places: HashMap<&str, usize> =
+            self.columns.iter().enumerate().map(|(at, name)| (name.as_ref(), at)).collect();
         let column = |spec: &TensorSpec| {
-            let Some(at) = self.columns.iter().position(|name| *name == spec.name) else {
+            let Some(&at) = places.get(spec.name.as_str()) else {
                 if spec.optional {
                     return Ok(None);
                 }
@@ -133,9 +138,16 @@ pub(super) fn read<'de, C: Cell<'de>>(
     place: impl Fn(usize) -> String,
 ) -> Result<Data, Problem> {
     seed.deserialize(SeqDeserializer::new(cells.clone())).map_err(|error: Error| {
+        let mut first = None;
         for (at, cell) in cells.enumerate() {
-            if let Err(error) = seed.deserialize(cell.into_deserializer()) {
-                return cell.explain(&error, seed, &place(at));
+            match seed.deserialize(cell.into_deserializer()) {
+                Err(error) => return cell.explain(&error, seed, &place(at)),
+                Ok(Data { nesting, .. })
+                    if *first.get_or_insert_with(|| nesting.clone()) != nesting =>
+                {
+                    return Problem::invalid(place(at), reason(&error));
+                }
+                Ok(_) => {}
             }
         }
         Problem::new(ErrorCode::Invalid, reason(&error))

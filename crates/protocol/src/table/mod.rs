@@ -11,7 +11,7 @@ use domain::{Dim, Problem, Tensor, TensorSpec};
 
 use crate::json::data::Data;
 
-pub use example::example;
+pub use example::{example, examples_example};
 pub(crate) use frame::{Cell, Frame};
 pub(crate) use named::{answered, answered_rows, inputs, instances, params};
 pub(crate) use row::Row;

@@ -1,5 +1,7 @@
 //! `inputs`, a tensor for each name, and `instances`, a row for each request.
 
+use std::{borrow::Cow, collections::HashSet};
+
 use domain::{Problem, Signature, Tensor, TensorSpec};
 use serde::de::DeserializeSeed as _;
 use serde_json::value::RawValue;
@@ -42,8 +44,7 @@ pub(crate) fn inputs(
 /// The first thing wrong, by its place.
 pub(crate) fn params(given: &Row<'_>, specs: &[TensorSpec]) -> Result<Vec<Tensor>, Problem> {
     const FIELD: &str = "params";
-    let Row(fields) = given;
-    if specs.is_empty() && !fields.is_empty() {
+    if specs.is_empty() && given.len() > 0 {
         return Err(Problem::invalid(FIELD, "the model takes no `params`"));
     }
     check(given, specs, FIELD, "param")?;
@@ -186,19 +187,19 @@ fn check_names(row: &Row<'_>, specs: &[TensorSpec], field: &str) -> Result<(), P
 
 /// Checks that each name is known, and there once.
 fn check(row: &Row<'_>, specs: &[TensorSpec], field: &str, kind: &str) -> Result<(), Problem> {
-    let Row(fields) = row;
-    for (at, (name, _)) in fields.iter().enumerate() {
-        let name = name.0.as_ref();
-        if specs.iter().all(|spec| spec.name != name) {
-            let message =
-                format!("the model has no {kind} `{name}`: its {kind}s are {}", names(specs));
-            return Err(Problem::invalid(field, message));
-        }
-        if fields.iter().take(at).any(|(before, _)| before.0 == name) {
-            return Err(Problem::invalid(field, format!("`{name}` is there twice")));
-        }
+    let is_in_order = |(name, spec): (&Cow<'_, str>, &TensorSpec)| *name == spec.name;
+    if row.len() <= specs.len() && row.names().zip(specs).all(is_in_order) {
+        return Ok(());
     }
-    Ok(())
+    let known: HashSet<&str> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    if let Some(name) = row.names().find(|name| !known.contains(name.as_ref())) {
+        let message = format!("the model has no {kind} `{name}`: its {kind}s are {}", names(specs));
+        return Err(Problem::invalid(field, message));
+    }
+    match row.repeated() {
+        Some(name) => Err(Problem::invalid(field, format!("`{name}` is there twice"))),
+        None => Ok(()),
+    }
 }
 
 fn missing(spec: &TensorSpec, specs: &[TensorSpec], field: &str) -> Problem {

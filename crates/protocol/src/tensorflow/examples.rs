@@ -1,6 +1,6 @@
 //! `:classify` and `:regress`: examples of named features in, classes with scores or single values out.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use domain::{DataType, ErrorCode, Problem, Signature, Tensor};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeSeq as _};
@@ -92,13 +92,17 @@ pub fn decode_examples(
     let wire: Wire<'_> =
         serde_json::from_slice(body).map_err(|error| explain::<Wire<'_>>(&error, body))?;
     check_signature_name(wire.signature_name)?;
-    let Some(Row(first)) = wire.examples.first() else {
+    let Some(first) = wire.examples.first() else {
         return Err(Problem::invalid("examples", "`examples` is empty: expected one at least"));
     };
-    let context = wire.context.unwrap_or(Row(Vec::new()));
-    let common = context.0.iter().filter(|(name, _)| first.iter().all(|(own, _)| own.0 != name.0));
-    let columns: Vec<Cow<'_, str>> =
-        first.iter().chain(common).map(|(name, _)| name.0.clone()).collect();
+    let context = wire.context.unwrap_or_default();
+    for (row, field) in [(&context, "context"), (first, "examples[0]")] {
+        if let Some(name) = row.repeated() {
+            return Err(Problem::invalid(field, format!("`{name}` is there twice")));
+        }
+    }
+    let common = context.names().filter(|name| first.get(name, 0).is_none());
+    let columns: Vec<Cow<'_, str>> = first.names().chain(common).cloned().collect();
     let each = wire.examples.iter().enumerate();
     let rows = each
         .map(|(at, example)| cells(at, example, &columns, &context))
@@ -121,18 +125,25 @@ fn cells<'a>(
     context: &Row<'a>,
 ) -> Result<Vec<&'a RawValue>, Problem> {
     let field = format!("examples[{at}]");
-    if let Some((name, _)) = example.0.iter().find(|(name, _)| !columns.contains(&name.0)) {
-        let message = format!("there is `{}`, which the first example has not", name.0);
-        return Err(Problem::invalid(field, message));
-    }
+    let mut own = 0;
     let cell = |(guess, name): (usize, &Cow<'_, str>)| {
-        let own = example.get(name, guess).or_else(|| context.get(name, guess));
-        own.ok_or_else(|| {
+        let value = example.get(name, guess).inspect(|_| own += 1);
+        value.or_else(|| context.get(name, guess)).ok_or_else(|| {
             let message = format!("there is no `{name}`, which the first example has");
             Problem::invalid(&field, message)
         })
     };
-    columns.iter().enumerate().map(cell).collect()
+    let cells = columns.iter().enumerate().map(cell).collect::<Result<_, _>>()?;
+    if own == example.len() {
+        return Ok(cells);
+    }
+    let known: HashSet<&str> = columns.iter().map(Cow::as_ref).collect();
+    let more = example.names().find(|name| !known.contains(name.as_ref()));
+    let message = match (more, example.repeated()) {
+        (Some(name), _) => format!("there is `{name}`, which the first example has not"),
+        (None, name) => format!("`{}` is there twice", name.unwrap_or_default()),
+    };
+    Err(Problem::invalid(field, message))
 }
 
 /// Appends the body of an answer to `out`. A failure leaves it as it was.
@@ -275,6 +286,10 @@ mod tests {
             (json!({"examples": [{"age": 31}]}), "no column `city`"),
             (json!({"examples": [example, {"age": 31, "city": ""}]}), "no `last`"),
             (json!({"examples": [example, {"age": 1, "city": "", "last": [1, 2], "x": 1}]}), "`x`"),
+            (
+                json!({"context": {"city": ""}, "examples": [example, {"age": 1, "last": [1, 2], "x": 1}]}),
+                "`x`",
+            ),
             (json!({"examples": [{"age": "x", "city": "", "last": [1, 2]}]}), "examples[0].age"),
             (json!({"examples": [{"age": 1, "city": "", "last": [1]}]}), "has shape [1, 1]"),
             (json!({"examples": [example], "signature_name": "other"}), "signature"),
@@ -283,6 +298,46 @@ mod tests {
             let problem = read(&body, &both).unwrap_err();
             assert!(format!("{problem:?}").contains(told), "{body}: {problem:?}");
         }
+    }
+
+    #[test]
+    fn a_feature_stands_once() {
+        let both = signature(columns(), scores());
+        let first = r#"{"age": 31, "city": "Brno", "last": [1, 2]}"#;
+        for (body, place) in [
+            (
+                format!(r#"{{"examples": [{}]}}"#, first.replace("}", r#", "age": 1}"#)),
+                "examples[0]",
+            ),
+            (
+                format!(
+                    r#"{{"examples": [{first}, {{"age": 1, "age": 2, "last": [1, 2]}}], "context": {{"city": ""}}}}"#
+                ),
+                "examples[1]",
+            ),
+            (format!(r#"{{"context": {{"x": 1, "x": 2}}, "examples": [{first}]}}"#), "context"),
+        ] {
+            let problem = decode_examples(Task::Classify, body.as_bytes(), &both).unwrap_err();
+            assert_eq!(problem.field.as_deref(), Some(place), "{body}: {problem:?}");
+            assert!(problem.message.contains("there twice"), "{body}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn examples_of_very_many_features_are_read_in_any_order() {
+        let count = 20_000;
+        let matrix =
+            signature(json!([{"name": "x", "datatype": "FP32", "shape": [-1, count]}]), scores());
+        let example = |order: &mut dyn Iterator<Item = usize>| {
+            let fields: Vec<_> = order.map(|at| format!(r#""f{at}": {at}"#)).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        let (one, other) = (example(&mut (0..count)), example(&mut (0..count).rev()));
+        let body = format!(r#"{{"examples": [{one}, {other}]}}"#);
+        let read = decode_examples(Task::Classify, body.as_bytes(), &matrix).unwrap();
+        let TensorData::F32(values) = &read[0].data else { panic!("{read:?}") };
+        let row: Vec<f32> = (0..count).map(|at| at as f32).collect();
+        assert!(values.chunks(count).all(|it| it == row));
     }
 
     #[test]

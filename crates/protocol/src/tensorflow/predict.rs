@@ -67,7 +67,9 @@ pub fn decode(body: &[u8], signature: &Signature) -> Result<PredictRequest, Prob
 
 /// Refuses the name of any other signature.
 pub(super) fn check_signature_name(name: Option<String>) -> Result<(), Problem> {
-    let Some(name) = name.filter(|name| name != SIGNATURE) else { return Ok(()) };
+    let Some(name) = name.filter(|name| !["", SIGNATURE].contains(&name.as_str())) else {
+        return Ok(());
+    };
     let shown: String = name.chars().take(100).collect();
     let message = format!("the model has no signature `{shown}`: it has `{SIGNATURE}`");
     Err(Problem::invalid("signature_name", message))

@@ -23,20 +23,29 @@ pub(super) const MARK_FINAL: &str = "triton_enable_empty_final_response";
 /// Anywhere: a hint on how the elements were made, which the datatype tells already.
 const CONTENT_TYPE: &str = "content_type";
 
+/// How a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Rest,
+    Grpc,
+}
+
 /// What parameters stand on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum On {
-    Request,
+    Request(Form),
     Input,
-    Output,
+    Output(Form),
 }
 
 impl On {
     const fn known(self) -> &'static [&'static str] {
         match self {
-            Self::Request => &[BINARY_DATA_OUTPUT, TIMEOUT, PRIORITY, MARK_FINAL, CONTENT_TYPE],
+            Self::Request(Form::Rest) => &[BINARY_DATA_OUTPUT, TIMEOUT, PRIORITY, CONTENT_TYPE],
+            Self::Request(Form::Grpc) => &[TIMEOUT, PRIORITY, MARK_FINAL, CONTENT_TYPE],
             Self::Input => &[BINARY_DATA_SIZE, CONTENT_TYPE],
-            Self::Output => &[BINARY_DATA, CONTENT_TYPE],
+            Self::Output(Form::Rest) => &[BINARY_DATA, CONTENT_TYPE],
+            Self::Output(Form::Grpc) => &[CONTENT_TYPE],
         }
     }
 }
@@ -137,24 +146,31 @@ mod tests {
     fn each_is_taken_where_it_belongs_and_nowhere_else() {
         let all = [
             (
-                On::Request,
+                On::Request(Form::Rest),
                 json!({"binary_data_output": true, "timeout": 5, "priority": 3, "content_type": "np"}),
             ),
+            (
+                On::Request(Form::Grpc),
+                json!({"triton_enable_empty_final_response": true, "timeout": 5, "priority": 3}),
+            ),
             (On::Input, json!({"binary_data_size": 0, "content_type": "np"})),
-            (On::Output, json!({"binary_data": false, "content_type": "np"})),
+            (On::Output(Form::Rest), json!({"binary_data": false, "content_type": "np"})),
         ];
         for (on, parameters) in all {
             assert_eq!(check(&map(parameters), on, "p"), Ok(()));
         }
         for (on, name) in [
-            (On::Request, "binary_data"),
+            (On::Request(Form::Rest), "binary_data"),
+            (On::Request(Form::Rest), MARK_FINAL),
+            (On::Request(Form::Grpc), BINARY_DATA_OUTPUT),
+            (On::Output(Form::Grpc), BINARY_DATA),
             (On::Input, "binary_data_output"),
-            (On::Output, "timeout"),
+            (On::Output(Form::Rest), "timeout"),
             (On::Input, "priority"),
-            (On::Request, "mine"),
+            (On::Request(Form::Rest), "mine"),
         ] {
             let problem = check(&map(json!({name: true})), on, "p").unwrap_err();
-            let begin = format!("there is no parameter `{name}` here: there are `binary_data");
+            let begin = format!("there is no parameter `{name}` here: there are `");
             assert!(problem.message.starts_with(&begin), "{}", problem.message);
         }
     }
@@ -162,12 +178,20 @@ mod tests {
     #[test]
     fn values_have_the_type_of_their_parameter() {
         for (on, parameters, expected) in [
-            (On::Request, json!({"binary_data_output": 1}), "is 1: expected true or false"),
-            (On::Request, json!({"timeout": -1}), "is -1: expected a whole number of 0 or more"),
-            (On::Request, json!({"priority": 4}), "is 4: expected 1 (the highest), 2"),
+            (
+                On::Request(Form::Rest),
+                json!({"binary_data_output": 1}),
+                "is 1: expected true or false",
+            ),
+            (
+                On::Request(Form::Rest),
+                json!({"timeout": -1}),
+                "is -1: expected a whole number of 0 or more",
+            ),
+            (On::Request(Form::Rest), json!({"priority": 4}), "is 4: expected 1 (the highest), 2"),
             (On::Input, json!({"binary_data_size": 1.5}), "is 1.5: expected a whole number"),
             (On::Input, json!({"binary_data_size": "8"}), "is \"8\": expected a whole number"),
-            (On::Output, json!({"content_type": 3}), "is 3: expected a string"),
+            (On::Output(Form::Rest), json!({"content_type": 3}), "is 3: expected a string"),
         ] {
             let problem = check(&map(parameters), on, "parameters").unwrap_err();
             assert!(problem.message.contains(expected), "{}", problem.message);

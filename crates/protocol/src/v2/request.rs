@@ -5,7 +5,9 @@ use std::{fmt, time::Duration};
 use domain::{Problem, Signature, Tensor};
 use serde_json::{Map, Value};
 
-use super::parameters::{self, BINARY_DATA, BINARY_DATA_OUTPUT, MARK_FINAL, On, PRIORITY, TIMEOUT};
+use super::parameters::{
+    self, BINARY_DATA, BINARY_DATA_OUTPUT, Form, MARK_FINAL, On, PRIORITY, TIMEOUT,
+};
 
 /// The longest text that a refusal carries: names and values in it are the caller's.
 const MAX_TEXT: usize = 500;
@@ -107,10 +109,10 @@ impl InferRequest {
     }
 
     /// Applies the rules that the forms share.
-    pub(super) fn checked(self, signature: &Signature) -> Result<Self, Problem> {
-        parameters::check(&self.parameters, On::Request, "parameters")?;
+    pub(super) fn checked(self, signature: &Signature, form: Form) -> Result<Self, Problem> {
+        parameters::check(&self.parameters, On::Request(form), "parameters")?;
         for (index, output) in self.outputs.iter().enumerate() {
-            output.check(index, &self.outputs, signature)?;
+            output.check(index, &self.outputs, signature, form)?;
         }
         signature.check(&self.inputs).map_err(|problem| {
             // The signature names the tensor; the caller looks for its place in the request.
@@ -125,7 +127,13 @@ impl InferRequest {
 }
 
 impl RequestedOutput {
-    fn check(&self, index: usize, all: &[Self], signature: &Signature) -> Result<(), Problem> {
+    fn check(
+        &self,
+        index: usize,
+        all: &[Self],
+        signature: &Signature,
+        form: Form,
+    ) -> Result<(), Problem> {
         let name = &self.name;
         let field = || format!("outputs[{index}].name");
         if signature.outputs.iter().all(|spec| spec.name != *name) {
@@ -140,7 +148,8 @@ impl RequestedOutput {
         if all.iter().take(index).any(|earlier| earlier.name == *name) {
             return Err(Problem::invalid(field(), format!("output `{name}` stands twice")));
         }
-        parameters::check(&self.parameters, On::Output, format_args!("outputs[{index}].parameters"))
+        let field = format_args!("outputs[{index}].parameters");
+        parameters::check(&self.parameters, On::Output(form), field)
     }
 }
 

@@ -47,6 +47,12 @@ pub struct Items<T> {
     items: Vec<T>,
 }
 
+/// Whether HEAD is an operation of its own at a path, where GET is none.
+#[must_use]
+pub fn has_own_head(path: &str) -> bool {
+    path.starts_with("/api/v1/blobs/")
+}
+
 /// Registers the registry's operations, to be mounted at `/api/v1`. They need `web::Data` of
 /// [`crate::State`] and [`auth::Access`].
 pub fn routes(config: &mut ServiceConfig<'_>) {

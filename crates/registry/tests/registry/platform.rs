@@ -165,7 +165,10 @@ impl Platform {
     pub async fn send(&self, request: TestRequest) -> Answer {
         let app = App::new()
             .wrap(self.guard.clone())
-            .wrap(RequestContext::new(HttpMetrics::register(&mut Registry::default())))
+            .wrap(
+                RequestContext::new(HttpMetrics::register(&mut Registry::default()))
+                    .keeping_head(registry::has_own_head),
+            )
             .app_data(self.state.clone())
             .app_data(self.access.clone())
             .app_data(web::Data::from(Arc::clone(&self.remote)))

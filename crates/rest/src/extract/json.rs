@@ -219,7 +219,7 @@ mod tests {
             (
                 r#"{"version":1,"alias":"v3"}"#,
                 "alias",
-                "`v3` is reserved: an alias may not be `latest` or look like a version (`v3`)",
+                "Version alias name 'v3' is reserved: an alias may not be `latest` or look like a version (`v3`)",
             ),
         ];
         for (body, field, message) in cases {

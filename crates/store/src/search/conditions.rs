@@ -154,6 +154,8 @@ fn push_attribute(
         (Subject::Runs, "run_id") => "replace(t.id::text, '-', '')",
         (Subject::LoggedModels, "model_id") => "('m-' || replace(t.id::text, '-', ''))",
         (Subject::Experiments, "experiment_id") => "t.id::text",
+        // A version of no run is one of another run than any that is named.
+        (Subject::Versions, "run_id") => "coalesce(t.run_id, '')",
         _ => keys::column(subject, name).0,
     };
     push_comparison(query, column, *comparator, value);

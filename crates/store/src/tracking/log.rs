@@ -106,28 +106,40 @@ impl Log {
             return Ok(());
         }
         // A statement of its own: it sees what others committed while the first one waited.
-        let other = sqlx::query!(
+        let others = sqlx::query!(
             r#"SELECT key AS "key!", given.value AS "given!", run_params.value AS kept
                FROM unnest($2::text[], $3::text[]) AS given (key, value) JOIN run_params USING (key)
                WHERE run_id = $1 AND run_params.value <> given.value
-               LIMIT 1"#,
+               ORDER BY key COLLATE "C" LIMIT 20"#,
             self.run.0,
             &keys,
             &values
         )
-        .fetch_optional(&mut *self.tx)
+        .fetch_all(&mut *self.tx)
         .await?;
-        match other {
-            None => Ok(()),
-            Some(other) => Err(Problem::invalid(
-                "value",
-                format!(
-                    "Changing param values is not allowed. Param with key='{}' was already logged with value='{}' for run ID='{}'. Attempted logging new value '{}'",
-                    other.key, short(&other.kept), self.run, short(&other.given)
-                ),
-            )
-            .into()),
-        }
+        let begin = "Changing param values is not allowed.";
+        let message = match others.as_slice() {
+            [] => return Ok(()),
+            [other] if params.len() == 1 => format!(
+                "{begin} Param with key='{}' was already logged with value='{}' for run ID='{}'. Attempted logging new value '{}'",
+                other.key,
+                short(&other.kept),
+                self.run,
+                short(&other.given)
+            ),
+            others => {
+                let each = others.iter().map(|other| {
+                    let (kept, given) = (short(&other.kept), short(&other.given));
+                    format!(
+                        "{{'key': '{}', 'old_value': '{kept}', 'new_value': '{given}'}}",
+                        other.key
+                    )
+                });
+                let all = each.collect::<Vec<_>>().join(", ");
+                format!("{begin} Params were already logged='[{all}]' for run ID='{}'.", self.run)
+            }
+        };
+        Err(Problem::invalid("value", message).into())
     }
 
     /// Deletes a tag. `false` if there is none of that key.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{Result, error::breaks};
 
 /// Adds points; one that is there already is the same point. The latest value of a metric is that of
-/// the greatest (step, timestamp, value).
+/// the greatest (step, timestamp, value), where NaN counts as 0, as MLflow keeps it.
 pub(super) async fn insert(
     connection: &mut PgConnection,
     run: RunId,
@@ -31,7 +31,7 @@ pub(super) async fn insert(
                            AS given (key, step, timestamp, value)
            ), latest AS (
              SELECT DISTINCT ON (key COLLATE "C") key, step, timestamp, value FROM given
-             ORDER BY key COLLATE "C", step DESC, timestamp DESC, value DESC
+             ORDER BY key COLLATE "C", step DESC, timestamp DESC, coalesce(nullif(value, 'NaN'), 0) DESC
            ), series AS (
              INSERT INTO run_metrics AS kept (run_id, key, step, timestamp, value)
              SELECT $1, key, step, timestamp, value FROM latest ORDER BY key COLLATE "C"
@@ -39,7 +39,7 @@ pub(super) async fn insert(
                SELECT step, timestamp, value
                FROM (VALUES (kept.step, kept.timestamp, kept.value),
                             (excluded.step, excluded.timestamp, excluded.value)) AS candidates (step, timestamp, value)
-               ORDER BY step DESC, timestamp DESC, value DESC LIMIT 1)
+               ORDER BY step DESC, timestamp DESC, coalesce(nullif(value, 'NaN'), 0) DESC LIMIT 1)
              RETURNING series, key
            )
            INSERT INTO metric_points (series, step, timestamp, value)

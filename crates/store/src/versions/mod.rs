@@ -18,6 +18,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 
+pub(crate) use self::write::touch_model;
 pub use self::{
     read::{
         Deleted, deleted, find, find_by_digest, find_by_number, get, get_by_aliases, get_by_id,

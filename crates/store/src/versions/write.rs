@@ -353,6 +353,15 @@ pub async fn set_native(change: &mut Change, id: VersionId, native: &Native) -> 
     one("model_versions", done.rows_affected())
 }
 
+/// Notes that the model of a version changed with it.
+pub(crate) async fn touch_model(change: &mut Change, id: VersionId) -> Result<()> {
+    let now = change.now();
+    sqlx::query!("UPDATE models SET updated_at = $2 FROM model_versions v WHERE v.id = $1 AND models.id = v.model_id", id.0, now)
+        .execute(change.connection())
+        .await?;
+    Ok(())
+}
+
 /// Deletes a version that nothing needs, until it is restored or purged. Its number is not given
 /// again.
 ///
@@ -368,9 +377,7 @@ pub async fn delete(change: &mut Change, id: VersionId) -> Result<()> {
     .execute(change.connection())
     .await?;
     one("model_versions", done.rows_affected())?;
-    sqlx::query!("UPDATE models SET updated_at = $2 FROM model_versions v WHERE v.id = $1 AND models.id = v.model_id", id.0, now)
-        .execute(change.connection())
-        .await?;
+    touch_model(change, id).await?;
     sqlx::query!("DELETE FROM trials WHERE version_id = $1", id.0)
         .execute(change.connection())
         .await?;

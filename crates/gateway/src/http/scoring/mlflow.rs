@@ -10,7 +10,10 @@ use actix_web::{
 };
 use auth::{Caller, verbs};
 use domain::{ErrorCode, Problem, Signature, capture::Protocol};
-use protocol::scoring::{Format, encode};
+use protocol::{
+    rows_example,
+    scoring::{Format, encode},
+};
 use rest::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -130,6 +133,7 @@ pub(super) async fn invocations(
         endpoint,
         version: Version::Any,
         protocol: Protocol::MlFlow,
+        example: rows_example,
     };
     let decode = |body: &[u8], signature: &Signature| read(format, body, signature, limit);
     let (response, body, _) = exchange.answer(decode, encode).await?;

@@ -28,8 +28,9 @@ pub(super) fn routes(config: &mut ServiceConfig<'_>) {
 /// # Errors
 /// What it says, where that is no format that is known.
 fn format(headers: &HeaderMap) -> Result<Format, String> {
-    let given = header(headers, &CONTENT_TYPE).unwrap_or_default();
-    Format::of(given).ok_or_else(|| given.chars().take(100).collect())
+    let given = headers.get(CONTENT_TYPE).map(|it| String::from_utf8_lossy(it.as_bytes()));
+    let given = given.unwrap_or_default();
+    Format::of(&given).ok_or_else(|| given.chars().take(100).collect())
 }
 
 /// What may become of a body that is packed in itself; of the others nothing larger becomes.
@@ -53,10 +54,14 @@ fn read(
 
 /// Refuses a caller who would not read JSON.
 fn check_accept(headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(accept) = header(headers, &ACCEPT) else { return Ok(()) };
-    let takes_json = |kind: &str| {
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        ["*/*", "application/*", "application/json"].iter().any(|it| kind.eq_ignore_ascii_case(it))
+    let Some(accept) = header(headers, &ACCEPT)? else { return Ok(()) };
+    let takes_json = |choice: &str| {
+        let mut parts = choice.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let mut weights = parts.filter_map(|part| part.strip_prefix("q="));
+        let is_refused = weights.any(|weight| weight.trim().parse() == Ok(0.0));
+        let kinds = ["*/*", "application/*", "application/json"];
+        !is_refused && kinds.iter().any(|it| kind.eq_ignore_ascii_case(it))
     };
     if accept.split(',').any(takes_json) {
         return Ok(());

@@ -12,7 +12,10 @@ use actix_web::{
 };
 use auth::Caller;
 use domain::{ErrorCode, Problem, Signature, capture::Protocol};
-use protocol::scoring::{Format, encode};
+use protocol::{
+    rows_example,
+    scoring::{Format, encode},
+};
 use rest::ApiError;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -143,6 +146,7 @@ pub(super) async fn invocations(
         endpoint,
         version,
         protocol: Protocol::SageMaker,
+        example: rows_example,
     };
     let decode = |body: &[u8], signature: &Signature| read(format, body, signature, limit);
     let (mut response, body, number) = exchange.answer(decode, encode).await?;
@@ -159,6 +163,6 @@ fn check_targets(headers: &HeaderMap) -> Result<Version, Problem> {
         let message = format!("`{name}` is not supported: an endpoint has one model");
         return Err(Problem::invalid(name, message).hint("leave it out"));
     }
-    header(headers, &TARGET_VARIANT)
+    header(headers, &TARGET_VARIANT)?
         .map_or(Ok(Version::Any), |variant| version_number(variant).map(Version::Number))
 }

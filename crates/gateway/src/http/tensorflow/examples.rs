@@ -6,7 +6,10 @@ use actix_web::{
 };
 use auth::Caller;
 use domain::{Signature, capture::Protocol};
-use protocol::tensorflow::{Task, decode_examples, encode_results};
+use protocol::{
+    examples_example,
+    tensorflow::{Task, decode_examples, encode_results},
+};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 use crate::{
@@ -199,7 +202,9 @@ async fn answer(
     version: Version,
 ) -> Result<HttpResponse, V2Error> {
     let protocol = Protocol::TensorFlow;
-    let exchange = Exchange { request, payload, caller, state, endpoint, version, protocol };
+    let example = examples_example;
+    let exchange =
+        Exchange { request, payload, caller, state, endpoint, version, protocol, example };
     let decode = |body: &[u8], signature: &Signature| {
         decode_examples(task, body, signature).map(|inputs| (inputs, task))
     };

@@ -13,7 +13,7 @@ use crate::{
     State,
     admission::admit,
     http::v2::error::{NotShown, V2Error},
-    predict::{Version, route, share, version_number},
+    predict::{Version, settled_route, share, version_number},
 };
 
 /// Tell which versions of an endpoint answer, as TensorFlow Serving does.
@@ -35,7 +35,7 @@ pub(super) async fn status(
     path: Path<String>,
 ) -> Result<Json<Value>, V2Error> {
     let permit = admit::<verbs::View>(&state, &caller, path.into_inner())?;
-    let route = route(&state, permit.resource().name())?;
+    let route = settled_route(&state, permit.resource().name()).await?;
     let versions = route.shares.iter().map(|share| share.served.labels.version.as_str());
     Ok(Json(tensorflow::status(versions.map(available))))
 }

@@ -6,7 +6,10 @@ use actix_web::{
 };
 use auth::Caller;
 use domain::{Signature, capture::Protocol};
-use protocol::tensorflow::{PredictRequest, decode, encode};
+use protocol::{
+    rows_example,
+    tensorflow::{PredictRequest, decode, encode},
+};
 
 use crate::{
     State,
@@ -105,7 +108,9 @@ async fn answer(
     version: Version,
 ) -> Result<HttpResponse, V2Error> {
     let protocol = Protocol::TensorFlow;
-    let exchange = Exchange { request, payload, caller, state, endpoint, version, protocol };
+    let example = rows_example;
+    let exchange =
+        Exchange { request, payload, caller, state, endpoint, version, protocol, example };
     let decode = |body: &[u8], signature: &Signature| {
         decode(body, signature).map(|PredictRequest { inputs, layout }| (inputs, layout))
     };

@@ -111,7 +111,7 @@ fn answer(
             bytes_in: body.len(),
             until: None,
             protocol: Protocol::V2,
-            id: body::asked_id(request.headers()),
+            id: body::asked_id(request.headers())?,
             traced: traced(request, state),
             priority: Foreseen::In(
                 json_length.and_then(|length| body.get(..length)).unwrap_or(&body),

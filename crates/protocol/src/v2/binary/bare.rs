@@ -4,7 +4,11 @@ use domain::{DataType, Dim, ErrorCode, Problem, Signature, Tensor, TensorData, T
 use serde_json::Map;
 
 use super::JSON_LENGTH;
-use crate::v2::{InferRequest, parameters::BINARY_DATA_OUTPUT, request::clipped};
+use crate::v2::{
+    InferRequest,
+    parameters::{BINARY_DATA_OUTPUT, Form},
+    request::clipped,
+};
 
 /// Reads a body that is the model's one input; what it does not say follows from the signature.
 ///
@@ -33,7 +37,8 @@ fn read(body: &[u8], signature: &Signature) -> Result<InferRequest, Problem> {
     };
     let parameters = Map::from_iter([(BINARY_DATA_OUTPUT.to_owned(), true.into())]);
     let inputs = vec![Tensor::new(spec.name.as_str(), shape, data)?];
-    InferRequest { id: None, parameters, inputs, outputs: Vec::new() }.checked(signature)
+    InferRequest { id: None, parameters, inputs, outputs: Vec::new() }
+        .checked(signature, Form::Rest)
 }
 
 /// The shape of so many bytes: a first dynamic dimension of two is 1, the other one what is left.

@@ -27,7 +27,7 @@ pub use self::{
     bare::decode_bare,
     caller::{decode_answer, encode_request},
 };
-use super::{BinaryOutputs, InferRequest, json, request::clipped};
+use super::{BinaryOutputs, InferRequest, json, parameters::Form, request::clipped};
 
 /// The header that tells how many bytes at the beginning of a body are JSON.
 pub const JSON_LENGTH: &str = "inference-header-content-length";
@@ -55,7 +55,7 @@ pub fn decode(
     let mut tail = Tail::new(tail);
     json::read(json, &mut tail)
         .and_then(|request| tail.finish().map(|()| request))
-        .and_then(|request| request.checked(signature))
+        .and_then(|request| request.checked(signature, Form::Rest))
         .map_err(clipped)
 }
 

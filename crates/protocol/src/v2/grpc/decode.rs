@@ -12,7 +12,7 @@ use super::messages::{
 };
 use crate::v2::{
     InferRequest, RequestedOutput,
-    parameters::{self, BINARY_DATA_SIZE, On},
+    parameters::{self, BINARY_DATA_SIZE, Form, On},
     request::{clipped, shape},
 };
 
@@ -22,7 +22,7 @@ use crate::v2::{
 /// A request that breaks the protocol or does not fit the signature; the problem names the place,
 /// e.g. `inputs[0].contents.uint_contents[3]`.
 pub fn decode(request: ModelInferRequest, signature: &Signature) -> Result<InferRequest, Problem> {
-    read(request).and_then(|request| request.checked(signature)).map_err(clipped)
+    read(request).and_then(|request| request.checked(signature, Form::Grpc)).map_err(clipped)
 }
 
 fn read(request: ModelInferRequest) -> Result<InferRequest, Problem> {

@@ -17,7 +17,7 @@ use crate::{
     v2::{
         InferRequest, RequestedOutput,
         binary::Tail,
-        parameters::{self, BINARY_DATA_SIZE, On},
+        parameters::{self, BINARY_DATA_SIZE, Form, On},
         request::{clipped, shape},
     },
 };
@@ -28,7 +28,9 @@ use crate::{
 /// A body that is not such a request, or that does not fit the signature; the problem names the
 /// place, e.g. `inputs[0].data[3]`.
 pub fn decode(body: &[u8], signature: &Signature) -> Result<InferRequest, Problem> {
-    read(body, &mut Tail::absent()).and_then(|request| request.checked(signature)).map_err(clipped)
+    read(body, &mut Tail::absent())
+        .and_then(|request| request.checked(signature, Form::Rest))
+        .map_err(clipped)
 }
 
 /// Reads the JSON of a request, some of whose inputs may have their elements in the tail behind it.
@@ -44,12 +46,12 @@ pub(in crate::v2) fn read(body: &[u8], tail: &mut Tail<'_>) -> Result<InferReque
     let outputs = request.outputs.unwrap_or_default().into_iter();
     Ok(InferRequest {
         id: request.id,
-        parameters: request.parameters.unwrap_or_default(),
+        parameters: request.parameters.unwrap_or_default().0,
         inputs: inputs.map(|(index, input)| input.tensor(index, tail)).collect::<Result<_, _>>()?,
         outputs: outputs
             .map(|WireOutput { name, parameters }| RequestedOutput {
                 name,
-                parameters: parameters.unwrap_or_default(),
+                parameters: parameters.unwrap_or_default().0,
             })
             .collect(),
     })
@@ -59,7 +61,7 @@ pub(in crate::v2) fn read(body: &[u8], tail: &mut Tail<'_>) -> Result<InferReque
 #[serde(deny_unknown_fields, expecting = "an object with `inputs`")]
 struct WireRequest<'a> {
     id: Option<String>,
-    parameters: Option<Map<String, Value>>,
+    parameters: Option<Given>,
     #[serde(borrow)]
     inputs: Vec<WireInput<'a>>,
     outputs: Option<Vec<WireOutput>>,
@@ -69,15 +71,46 @@ struct WireRequest<'a> {
 #[serde(deny_unknown_fields, expecting = "an object with `name`")]
 struct WireOutput {
     name: String,
-    parameters: Option<Map<String, Value>>,
+    parameters: Option<Given>,
 }
 
 struct WireInput<'a> {
     name: String,
     shape: Vec<i64>,
     datatype: DataType,
-    parameters: Option<Map<String, Value>>,
+    parameters: Option<Given>,
     data: Option<WireData<'a>>,
+}
+
+/// Parameters, each there once: of two of a name nobody could tell which one counts.
+#[derive(Default)]
+struct Given(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(GivenVisitor)
+    }
+}
+
+struct GivenVisitor;
+
+impl<'de> Visitor<'de> for GivenVisitor {
+    type Value = Given;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of parameters")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Given, A::Error> {
+        let mut given = Map::new();
+        while let Some((name, value)) = map.next_entry::<String, Value>()? {
+            if given.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("parameter `{name}` is there twice")));
+            }
+            given.insert(name, value);
+        }
+        Ok(Given(given))
+    }
 }
 
 enum WireData<'a> {
@@ -90,7 +123,7 @@ impl WireInput<'_> {
     fn tensor(self, index: usize, tail: &mut Tail<'_>) -> Result<Tensor, Problem> {
         // Places are written out where something is wrong with them.
         let place = || format!("inputs[{index}]");
-        let parameters = self.parameters.unwrap_or_default();
+        let Given(parameters) = self.parameters.unwrap_or_default();
         // Before `data`: tensors sent as binary have none, and deserve that answer.
         parameters::check(&parameters, On::Input, format_args!("inputs[{index}].parameters"))?;
         let shape = shape(&self.shape, format_args!("inputs[{index}].shape"))?;

@@ -274,6 +274,12 @@ fn a_refusal_names_the_place() {
             "`inputs[0]`: duplicate field `name`".to_owned(),
         ),
         (
+            r#"{"parameters":{"timeout":1,"timeout":2},"inputs":[]}"#,
+            Some("parameters"),
+            "`parameters`: parameter `timeout` is there twice".to_owned(),
+        ),
+        ("{", None, "the body is not JSON: EOF while parsing an object at line 1 column 1".to_owned()),
+        (
             r#"{"inputs":[{"name":"x","shape":[1,-1],"datatype":"FP32","data":[1,2]}]}"#,
             Some("inputs[0].shape"),
             "`inputs[0].shape` has a size of -1: expected sizes of 0 or more".to_owned(),
