@@ -79,7 +79,10 @@ impl Event {
             .map(|event| event.action)
             .collect();
         let shown = |text: &str| text.chars().take(80).collect::<String>();
-        let message = format!("Invalid action '{}' for entity '{}'", shown(action), shown(entity));
+        let message = match actions.as_slice() {
+            [] => format!("there is no event `{}`", shown(&format!("{entity}.{action}"))),
+            _ => format!("Invalid action '{}' for entity '{}'", shown(action), shown(entity)),
+        };
         let problem = Problem::invalid("events", message);
         Err(if actions.is_empty() {
             problem.hint(format!("there are {}", names()))
@@ -314,7 +317,7 @@ mod tests {
         }
         for (text, says) in [
             ("prompt.created", "no prompts"),
-            ("model_version.moved", "no event"),
+            ("model_version.moved", "Invalid action 'moved' for entity 'model_version'"),
             ("x", "no event"),
             ("", "no event"),
         ] {

@@ -57,6 +57,6 @@ fn names_against_the_rules_are_refused_with_the_rule() {
         }
         let path = "/api/v1/models/credit%20risk/aliases/a%20b";
         let put = subject.api.json("PUT", path, &json!({"version": 1}));
-        refused(&put, 400, "alias", &["`a b`", "letters, digits"]);
+        refused(&put, 400, "alias", &["'a b'", "letters, digits"]);
     });
 }

@@ -215,10 +215,8 @@ impl Subject {
             .collect();
         let shown = super::lexer::shorten(key);
         let names = names.join(", ");
-        let what = match self {
-            Self::Models if in_order => "order by key",
-            _ => "attribute key",
-        };
+        let is_key_of_models = in_order && self == Self::Models;
+        let what = if is_key_of_models { "order by key" } else { "attribute key" };
         Problem::invalid(
             argument,
             format!("Invalid {what} '{shown}' specified. Valid keys are {names}"),

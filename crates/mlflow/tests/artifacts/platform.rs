@@ -17,7 +17,9 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use domain::{Clock as _, Digest, FileEntry, FilePath, FixedClock, Limit, Resource, SystemClock};
 use futures_util::stream;
+use prometheus_client::registry::Registry;
 use registry::collections::{Collection, Order};
+use rest::{RequestContext, metrics::HttpMetrics};
 use serde_json::{Value, json};
 use store::{audit, blobs, testing::TestDatabase};
 use tempfile::TempDir;
@@ -127,6 +129,7 @@ impl Platform {
                 request.extensions_mut().insert(Caller::system("test"));
                 service.call(request)
             })
+            .wrap(RequestContext::new(HttpMetrics::register(&mut Registry::default())))
             .configure(mlflow::root)
             .configure(mlflow::routes);
         let app = test::init_service(app).await;

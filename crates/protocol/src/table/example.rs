@@ -32,11 +32,10 @@ pub fn example(signature: &Signature) -> Value {
 /// A request body for this signature that `:classify` and `:regress` take: an example for each row.
 #[must_use]
 pub fn examples_example(signature: &Signature) -> Value {
-    let rows = match example(signature) {
-        Value::Object(mut body) => body.remove("instances"),
-        _ => None,
+    let mut body = example(signature);
+    let Some(Value::Array(rows)) = body.get_mut("instances").map(Value::take) else {
+        return json!({"examples": [{}]});
     };
-    let Some(Value::Array(rows)) = rows else { return json!({"examples": [{}]}) };
     let each = |row: Value| match (signature.inputs.as_slice(), row) {
         ([only], value) => json!({only.name.as_str(): value}),
         (_, row) => row,

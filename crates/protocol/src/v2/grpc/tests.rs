@@ -213,7 +213,7 @@ fn parameters_keep_their_types_and_follow_the_rules_of_json() {
         request
     };
     for (name, choice, value) in [
-        ("binary_data_output", ParameterChoice::BoolParam(true), json!(true)),
+        ("triton_enable_empty_final_response", ParameterChoice::BoolParam(true), json!(true)),
         ("timeout", ParameterChoice::Int64Param(3), json!(3)),
         ("timeout", ParameterChoice::Uint64Param(u64::MAX), json!(u64::MAX)),
         ("content_type", ParameterChoice::StringParam("s".to_owned()), json!("s")),
@@ -234,6 +234,9 @@ fn parameters_keep_their_types_and_follow_the_rules_of_json() {
     assert_eq!(message, "parameter `sequence_id` is not supported");
     let (field, _) = refusal(with("mine", Some(ParameterChoice::BoolParam(true))));
     assert_eq!(field, "parameters.mine");
+    // It is REST's.
+    let (field, _) = refusal(with("binary_data_output", Some(ParameterChoice::BoolParam(true))));
+    assert_eq!(field, "parameters.binary_data_output");
 }
 
 #[test]
