@@ -77,12 +77,15 @@ fn condition<'a, 'b>(
         _ => return Err(no_condition(subject, tokens)),
     };
     let (comparator, rest) = comparator(subject, tokens)?;
+    let is_of_absence = matches!(comparator, Comparator::IsNull | Comparator::IsNotNull);
     let is_word = |word| rest.first().is_some_and(|token| token.is_word(word));
-    if ["AND", "TRUE", "FALSE"].into_iter().any(is_word) {
+    let is_none =
+        is_word("AND") || subject != Subject::LoggedModels && (is_word("TRUE") || is_word("FALSE"));
+    if is_none && !is_of_absence {
         return Err(no_condition(subject, tokens));
     }
     let (field, kind) = subject.field(ARGUMENT, name)?;
-    let (value, rest) = if matches!(comparator, Comparator::IsNull | Comparator::IsNotNull) {
+    let (value, rest) = if is_of_absence {
         (Value::Nothing, rest)
     } else {
         value(subject, &field, kind, tokens, rest)?

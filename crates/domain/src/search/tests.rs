@@ -259,3 +259,18 @@ proptest! {
         }]);
     }
 }
+
+#[test]
+fn words_of_the_grammar_are_no_values_and_follow_them() {
+    for (text, conditions) in [
+        ("tags.a IS NOT NULL AND params.p LIKE 'Ä%'", 2),
+        ("params.a IS NULL and tags.b IS NULL AND metrics.c > 1", 3),
+    ] {
+        assert_eq!(filter(Subject::Runs, text).unwrap().len(), conditions, "{text}");
+    }
+    for text in ["params.a = AND tags.b = 'c'", "attributes.status = true", "tags.a LIKE and"] {
+        let refused = filter(Subject::Runs, text).unwrap_err().message;
+        assert!(refused.starts_with("Invalid clause(s) in filter string"), "{text}: {refused}");
+    }
+    assert!(filter(Subject::LoggedModels, "params.flag = true").is_ok());
+}
