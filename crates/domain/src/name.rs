@@ -56,8 +56,13 @@ macro_rules! name {
 
 fn text(what: &str, value: &str, longest: usize) -> Result<(), String> {
     let length = value.chars().count();
-    if length == 0 || length > longest {
-        return Err(format!("{what} has {length} characters: expected 1 to {longest}"));
+    if length == 0 {
+        return Err(format!("{what} is empty: expected 1 to {longest} characters"));
+    }
+    if length > longest {
+        return Err(format!(
+            "{what} exceeds the maximum length of {longest} characters: it has {length}"
+        ));
     }
     if let Some(c) = value.chars().find(|&c| is_deceptive(c)) {
         return Err(format!(
@@ -103,9 +108,6 @@ fn environment_name(value: &str) -> Result<(), String> {
 
 /// MLflow's rule for aliases: word characters and `-`, not `latest`, not `v` and digits.
 fn alias_name(value: &str) -> Result<(), String> {
-    if value.chars().nth(255).is_some() {
-        return Err("an alias exceeds the maximum length of 255 characters".to_owned());
-    }
     text("an alias", value, 255)?;
     if !value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')) {
         return Err(format!(

@@ -15,6 +15,7 @@ use serde_json::json;
 use tracking::{
     State,
     files::{self, Listed, Root},
+    logged_models, runs,
 };
 
 use crate::{
@@ -172,7 +173,7 @@ async fn upload_of_page(
     }
     let root = files::root_of_run(&state, &run).await?;
     let path = files::under(&root, &path)?;
-    let absent = || files::no_run(&run);
+    let absent = || runs::absent(&run);
     let (experiment, permit) = permit_or(&caller, &access, &state, &path, absent).await?;
     let body = stream::iter([Ok::<_, domain::Problem>(body)]);
     files::put(&state, &permit, experiment, &path, body).await?;
@@ -232,7 +233,7 @@ async fn list_of_run(
     let run = required(run_id.filter(|id| !id.is_empty()).or(run_uuid), "run_id")?;
     let root = files::root_of_run(&state, &run).await?;
     let below = path.as_deref().unwrap_or_default();
-    list_below(&caller, &access, &state, &root, below, || files::no_run(&run)).await
+    list_below(&caller, &access, &state, &root, below, || runs::absent(&run)).await
 }
 
 /// A file of a run.
@@ -247,7 +248,7 @@ async fn file_of_run(
     let path = required(path, "path")?;
     let root = files::root_of_run(&state, &run).await?;
     let path = files::under(&root, &path)?;
-    send(&caller, &access, &state, &path, &request, || files::no_run(&run)).await
+    send(&caller, &access, &state, &path, &request, || runs::absent(&run)).await
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -267,7 +268,7 @@ async fn file_of_model(
     let path = required(artifact_file_path, "artifact_file_path")?;
     let root = files::root_of_model(&state, &id).await?;
     let path = files::under(&root, &path)?;
-    send(&caller, &access, &state, &path, &request, || files::no_model(&id)).await
+    send(&caller, &access, &state, &path, &request, || logged_models::absent(&id)).await
 }
 
 /// What is in a folder of a run or a logged model, by paths relative to its root; `absent` is told to

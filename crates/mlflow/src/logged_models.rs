@@ -210,7 +210,7 @@ async fn list_files(
 ) -> Answer {
     let root = files::root_of_model(&state, &id).await?;
     let folder = artifact_directory_path.unwrap_or_default();
-    let absent = || files::no_model(&id);
+    let absent = || logged_models::absent(&id);
     artifacts::list_below(&caller, &access, &state, &root, &folder, absent).await
 }
 

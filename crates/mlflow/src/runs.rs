@@ -38,10 +38,7 @@ pub fn routes(config: &mut ServiceConfig) {
 pub fn run_id(run_id: Option<String>, run_uuid: Option<String>) -> Result<RunId, Refusal> {
     let given = run_id.filter(|id| !id.is_empty()).or(run_uuid);
     let given = required(given, "run_id")?;
-    given.parse().map_err(|_: domain::Problem| {
-        let shown: String = given.chars().take(300).collect();
-        runs::absent(shown).into()
-    })
+    given.parse().map_err(|_: domain::Problem| runs::absent(given).into())
 }
 
 /// The same where MLflow's server tells ids that could be none of any run from those of none.

@@ -18,7 +18,7 @@ use percent_encoding::percent_decode_str;
 use store::tracking::files;
 pub use store::tracking::files::{Listed, Root};
 
-use crate::{Result, State};
+use crate::{Result, State, logged_models, runs};
 
 /// The scheme of what lies here.
 const OURS: &str = "mlflow-artifacts:";
@@ -102,14 +102,7 @@ pub async fn root_of_run(state: &State, run: &str) -> Result<Root> {
         // An id of another form is one that was never given.
         Err(_) => None,
     };
-    Ok(root.ok_or_else(|| no_run(run))?)
-}
-
-/// What is told of a run that is not there.
-#[must_use]
-pub fn no_run(run: &str) -> Problem {
-    let shown: String = run.chars().take(80).collect();
-    Problem::new(ErrorCode::NotFound, format!("Run with id={shown} not found"))
+    Ok(root.ok_or_else(|| runs::absent(run))?)
 }
 
 /// Where a logged model's files are.
@@ -121,14 +114,7 @@ pub async fn root_of_model(state: &State, model: &str) -> Result<Root> {
         Ok(id) => files::root_of_model(&state.database, id).await?,
         Err(_) => None,
     };
-    Ok(root.ok_or_else(|| no_model(model))?)
-}
-
-/// What is told of a logged model that is not there.
-#[must_use]
-pub fn no_model(model: &str) -> Problem {
-    let shown: String = model.chars().take(80).collect();
-    Problem::new(ErrorCode::NotFound, format!("Logged model with ID '{shown}' not found"))
+    Ok(root.ok_or_else(|| logged_models::absent(model))?)
 }
 
 /// The file at a path.

@@ -17,7 +17,7 @@ use store::{
     tracking::logged_models::{self, NewLoggedModel},
 };
 
-use crate::{Result, State, files};
+use crate::{Result, State, runs};
 
 /// The longest key of a param or a tag.
 const LONGEST_KEY: usize = 255;
@@ -164,7 +164,7 @@ fn nameless(id: LoggedModelId) -> String {
 }
 
 fn parse_run(run: &str) -> Result<RunId, Problem> {
-    run.parse().map_err(|_| files::no_run(run))
+    run.parse().map_err(|_| runs::absent(run))
 }
 
 /// Says how the upload of its files ended.

@@ -14,7 +14,7 @@ use store::{
     },
 };
 
-use crate::{Error, Result, State, experiments::active, name};
+use crate::{Result, State, experiments::active, name};
 
 /// What a new run is made of.
 #[derive(Debug, Clone)]
@@ -225,20 +225,19 @@ pub(crate) async fn permitted<V>(
     id: RunId,
 ) -> Result<Permit<V>> {
     let told = |problem: Problem| {
-        if problem.code == ErrorCode::NotFound { absent(id) } else { problem.into() }
+        if problem.code == ErrorCode::NotFound { absent(id) } else { problem }
     };
-    permit(home).await.map_err(told)
+    Ok(permit(home).await.map_err(told)?)
 }
 
 async fn lock(change: &mut Change, id: RunId) -> Result<Run> {
-    runs::lock(change, id).await?.ok_or_else(|| absent(id))
+    Ok(runs::lock(change, id).await?.ok_or_else(|| absent(id))?)
 }
 
-/// A run that is not there.
-#[must_use]
-pub fn absent(id: impl std::fmt::Display) -> Error {
-    let message = format!("Run with id={id} not found");
-    Problem::new(ErrorCode::NotFound, message).at("run_id").into()
+/// What is told of a run that is not there.
+pub fn absent(id: impl std::fmt::Display) -> Problem {
+    let shown: String = id.to_string().chars().take(80).collect();
+    Problem::new(ErrorCode::NotFound, format!("Run with id={shown} not found")).at("run_id")
 }
 
 /// A run that takes nothing, since it is deleted.

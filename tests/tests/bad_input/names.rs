@@ -15,7 +15,7 @@ fn names_against_the_rules_are_refused_with_the_rule() {
             ("a\u{7}b", "a%07b", &["U+0007", "control"]),
             ("a\u{202e}b", "a%E2%80%AEb", &["U+202E", "bidirectional"]),
             (" a", "%20a", &["begin or end with a space"]),
-            (&long, &long, &["256 characters", "expected 1 to 255"]),
+            (&long, &long, &["has 256", "maximum length of 255"]),
         ] {
             let made = subject.api.json("POST", "/api/v1/models", &json!({"name": name}));
             refused(&made, 400, "name", words);

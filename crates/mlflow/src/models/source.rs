@@ -269,7 +269,7 @@ impl Finder<'_> {
         let owner = files::root_of_model(self.tracking, &id.to_string()).await?.experiment;
         let permit =
             self.access.authorize(self.caller, Resource::Experiment(owner.to_string())).await;
-        let absent = || files::no_model(&id.to_string());
+        let absent = || logged_models::absent(id);
         let permit = permit.map_err(|problem| problem.absent_as(absent))?;
         let model = logged_models::get(self.tracking, &permit, id).await?;
         Ok(model.source_run.map(|run| run.to_string()))

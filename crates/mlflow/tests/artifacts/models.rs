@@ -322,6 +322,12 @@ async fn what_lies_elsewhere_is_registered_and_never_served() {
         let status = if code == "RESOURCE_DOES_NOT_EXIST" { 404 } else { 400 };
         answer.refusal(status, code);
     }
+    // The logged model is the one thing of it that would be here.
+    let id = "m-0123456789abcdef0123456789abcdef";
+    let body = json!({"name": "fraud", "source": "s3://bucket/model", "model_id": id});
+    let answer = post(&platform, "model-versions/create", body).await;
+    let refusal = answer.refusal(404, "RESOURCE_DOES_NOT_EXIST");
+    assert_eq!(refusal, format!("Logged model with ID '{id}' not found."));
 }
 
 #[actix_web::test]
