@@ -6,38 +6,43 @@ use std::sync::Arc;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use domain::{Digest, ModelName, Problem, RequestId};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tonic::{codegen::http, metadata::MetadataMap};
 
 /// A caller may name the answer by this header, as for SageMaker.
 pub(crate) const ASKED_ID: &str = "x-amzn-sagemaker-inference-id";
-pub(crate) const ID: &str = "x-bottega-inference-id";
-pub(crate) const MODEL: &str = "x-bottega-model";
-pub(crate) const VERSION: &str = "x-bottega-model-version";
-pub(crate) const DIGEST: &str = "x-bottega-model-digest";
+const ID: &str = "x-bottega-inference-id";
 
 /// What RFC 3986 leaves as it is.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A version in headers, written once for many answers.
 pub(crate) struct Labels {
-    /// The model's name, percent-encoded.
-    pub(crate) model: String,
     pub(crate) version: String,
-    pub(crate) digest: String,
-    /// The same for HTTP.
+    /// The model's name, percent-encoded; the version; its digest.
     headers: [(HeaderName, HeaderValue); 3],
+    /// The same for gRPC, whose library has types of its own.
+    metadata: [(http::HeaderName, http::HeaderValue); 3],
 }
 
 impl Labels {
     pub(crate) fn new(model: &ModelName, number: i32, digest: &Digest) -> Self {
         let model = utf8_percent_encode(model.as_str(), ESCAPED).to_string();
         let (version, digest) = (number.to_string(), digest.to_string());
-        let headers = [(MODEL, &model), (VERSION, &version), (DIGEST, &digest)];
+        let headers = [
+            ("x-bottega-model", &model),
+            ("x-bottega-model-version", &version),
+            ("x-bottega-model-digest", &digest),
+        ];
+        // All of it is visible ASCII.
+        let metadata = headers.map(|(name, text)| {
+            let value = text.parse().unwrap_or(http::HeaderValue::from_static(""));
+            (http::HeaderName::from_static(name), value)
+        });
         let headers = headers.map(|(name, text)| {
-            // All of it is visible ASCII.
             let value = HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
             (HeaderName::from_static(name), value)
         });
-        Self { model, version, digest, headers }
+        Self { version, headers, metadata }
     }
 
     /// The headers of one answer over HTTP.
@@ -47,10 +52,23 @@ impl Labels {
         id.into_iter().chain(self.headers.iter().cloned())
     }
 
-    /// The headers of one answer, as text.
-    pub(crate) fn with_id<'a>(&'a self, id: &'a str) -> [(&'static str, &'a str); 4] {
-        [(ID, id), (MODEL, &self.model), (VERSION, &self.version), (DIGEST, &self.digest)]
+    /// The metadata of one answer over gRPC, with room for what is added to it on its way.
+    pub(crate) fn grpc(&self, id: &str) -> MetadataMap {
+        const NAME: http::HeaderName = http::HeaderName::from_static(ID);
+        let mut metadata = http::HeaderMap::with_capacity(2 * self.metadata.len());
+        if let Ok(mut id) = http::HeaderValue::from_str(id) {
+            unrepeated(&mut id);
+            metadata.insert(NAME, id);
+        }
+        metadata.extend(self.metadata.iter().cloned());
+        MetadataMap::from_headers(metadata)
     }
+}
+
+/// Keeps a value that no other answer has out of the table of headers that a connection of HTTP/2 keeps: there
+/// each new value is compared with all others of its name and drives out what comes again.
+pub(crate) fn unrepeated(value: &mut http::HeaderValue) {
+    value.set_sensitive(true);
 }
 
 /// The longest name of an answer, in characters.
@@ -113,17 +131,20 @@ mod tests {
     fn a_models_name_of_any_script_fits_a_header() {
         let digest = Digest::of(b"");
         let labels = Labels::new(&"credit risk ž".parse().unwrap(), 3, &digest);
-        assert_eq!(
-            labels.with_id("i"),
-            [
-                ("x-bottega-inference-id", "i"),
-                ("x-bottega-model", "credit%20risk%20%C5%BE"),
-                ("x-bottega-model-version", "3"),
-                ("x-bottega-model-digest", digest.to_string().as_str()),
-            ]
-        );
+        let digest = digest.to_string();
+        let expected = [
+            ("x-bottega-inference-id", "i"),
+            ("x-bottega-model", "credit%20risk%20%C5%BE"),
+            ("x-bottega-model-version", "3"),
+            ("x-bottega-model-digest", &digest),
+        ];
         let written: Vec<_> = labels.http("i").collect();
         let written = written.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
-        assert_eq!(written.collect::<Vec<_>>(), labels.with_id("i"));
+        assert_eq!(written.collect::<Vec<_>>(), expected);
+        let metadata = labels.grpc("i").into_headers();
+        assert_eq!(metadata.len(), expected.len());
+        for (name, value) in expected {
+            assert_eq!(metadata[name], value, "{name}");
+        }
     }
 }

@@ -2,21 +2,26 @@
 
 use std::net::IpAddr;
 
-use auth::{Caller, FORWARDED, Origin, Permit, Verb, verbs};
+use auth::{Caller, Origin, Permit, Verb, verbs};
 use domain::{ErrorCode, Problem, RequestId, capture::Protocol};
 use rest::TraceParent;
 use tonic::{
     Request, Response, Status,
-    metadata::{MetadataKey, MetadataMap, MetadataValue},
+    codegen::http::{HeaderName, HeaderValue, header::AUTHORIZATION},
+    metadata::MetadataMap,
 };
 
 use super::{forward::Channels, status::status};
 use crate::{
-    Headers, State, admission::admit, refusal::text as text_of, repository::Unsupported,
-    spans::Traced, told,
+    Headers, State, admission::admit, identity::unrepeated, refusal::text as text_of,
+    repository::Unsupported, spans::Traced, told,
 };
 
-const REQUEST_ID: &str = "x-request-id";
+/// Who handed a call on.
+pub(super) const FORWARDED: HeaderName = HeaderName::from_static(auth::FORWARDED);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ON_BEHALF_OF: HeaderName = HeaderName::from_static("x-bottega-on-behalf-of");
+const TRACE: HeaderName = HeaderName::from_static(TraceParent::RESPONSE);
 
 /// The service: all of it is what the node has.
 #[derive(Clone)]
@@ -55,7 +60,7 @@ impl Service {
         metadata: &MetadataMap,
         address: Option<IpAddr>,
     ) -> Call<'_> {
-        let id = text(metadata, REQUEST_ID).and_then(RequestId::from_caller).unwrap_or_default();
+        let id = text(metadata, &REQUEST_ID).and_then(RequestId::from_caller).unwrap_or_default();
         let mut limited = None;
         let caller = match origin(&self.state, method, metadata, address).await {
             Ok(origin) => self.caller(metadata, origin, id.clone(), &mut limited).await,
@@ -88,7 +93,7 @@ impl Service {
         limited: &mut Option<Caller>,
     ) -> Result<Caller, Problem> {
         let given = &self.state.given;
-        let header = text(metadata, "authorization");
+        let header = text(metadata, &AUTHORIZATION);
         let identity = given.authenticator.identify(header, origin.address).await?.settled()?;
         let caller = Caller::new(identity, origin, id);
         if let Err(problem) = given.limiter.admit(&caller.actor).await {
@@ -98,7 +103,7 @@ impl Service {
             *limited = Some(caller);
             return Err(problem);
         }
-        match text(metadata, "x-bottega-on-behalf-of") {
+        match text(metadata, &ON_BEHALF_OF) {
             // Boxed, as few do.
             Some(for_whom) => Box::pin(caller.speaking_for(&given.access, for_whom)).await,
             None => Ok(caller),
@@ -113,7 +118,7 @@ async fn origin(
     metadata: &MetadataMap,
     address: Option<IpAddr>,
 ) -> Result<Origin, Problem> {
-    match metadata.get(FORWARDED) {
+    match metadata.as_ref().get(&FORWARDED) {
         None => Ok(Origin::from(address)),
         Some(claim) => {
             let claim = claim.to_str().unwrap_or_default();
@@ -124,8 +129,8 @@ async fn origin(
 }
 
 /// Metadata that is text.
-pub(super) fn text<'a>(metadata: &'a MetadataMap, name: &'static str) -> Option<&'a str> {
-    metadata.get(name).and_then(|value| value.to_str().ok())
+pub(super) fn text<'a>(metadata: &'a MetadataMap, name: &HeaderName) -> Option<&'a str> {
+    metadata.as_ref().get(name).and_then(|value| value.to_str().ok())
 }
 
 impl Call<'_> {
@@ -185,10 +190,8 @@ impl Call<'_> {
                 }
                 for (name, value) in problem.spent().map(rest::quota_headers).into_iter().flatten()
                 {
-                    if let (Ok(name), Ok(value)) =
-                        (MetadataKey::from_bytes(name.as_str().as_bytes()), value.parse())
-                    {
-                        status.metadata_mut().insert(name, value);
+                    if let Ok(name) = HeaderName::from_bytes(name.as_str().as_bytes()) {
+                        put(status.metadata_mut(), name, &value);
                     }
                 }
                 Err(status)
@@ -200,24 +203,23 @@ impl Call<'_> {
         };
         put_new(metadata, REQUEST_ID, request_id);
         if let Some(traced) = &self.traced {
-            put_new(metadata, TraceParent::RESPONSE, &traced.own.header());
+            put_new(metadata, TRACE, &traced.own.header());
         }
         answer
     }
 }
 
 /// All our values are visible ASCII, which every header takes.
-pub(super) fn put(metadata: &mut MetadataMap, name: &'static str, value: &str) {
-    if let Ok(value) = MetadataValue::try_from(value) {
-        metadata.insert(name, value);
+pub(super) fn put(metadata: &mut MetadataMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        metadata.as_mut().insert(name, value);
     }
 }
 
-/// The same for a value that no other answer has. A connection keeps a table of headers, where each new value
-/// is compared with all others of its name and drives out what comes again; sensitive ones are left out of it.
-pub(super) fn put_new(metadata: &mut MetadataMap, name: &'static str, value: &str) {
-    if let Ok(mut value) = MetadataValue::try_from(value) {
-        value.set_sensitive(true);
-        metadata.insert(name, value);
+/// The same for a value that no other answer has.
+fn put_new(metadata: &mut MetadataMap, name: HeaderName, value: &str) {
+    if let Ok(mut value) = HeaderValue::from_str(value) {
+        unrepeated(&mut value);
+        metadata.as_mut().insert(name, value);
     }
 }

@@ -19,7 +19,7 @@ use tonic::{
 use super::call::text;
 
 /// gRPC's header: digits and a unit.
-const TIMEOUT: &str = "grpc-timeout";
+const TIMEOUT: http::HeaderName = http::HeaderName::from_static("grpc-timeout");
 /// As exact as timers are.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -47,7 +47,7 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         // Its clock starts here and not when the answer is first asked for: tonic's starts after this.
         let expired =
-            request.headers().get(TIMEOUT).and_then(|value| timeout(value.to_str().ok()?));
+            request.headers().get(&TIMEOUT).and_then(|value| timeout(value.to_str().ok()?));
         let expired = expired.map(|timeout| tokio::time::sleep(timeout.saturating_sub(TICK)));
         let answer = self.0.call(request);
         let Some(expired) = expired else { return Either::Left(answer) };
@@ -70,7 +70,7 @@ pub(super) fn late() -> Status {
 
 /// When the caller gives up, if they say so.
 pub(super) fn until(metadata: &MetadataMap) -> Option<Instant> {
-    Instant::now().checked_add(text(metadata, TIMEOUT).and_then(timeout)?)
+    Instant::now().checked_add(text(metadata, &TIMEOUT).and_then(timeout)?)
 }
 
 fn timeout(value: &str) -> Option<Duration> {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use auth::{FORWARDED, Origin};
+use auth::Origin;
 use tonic::{
     ConnectError, Request, Response, Status, TimeoutExpired,
     metadata::MetadataMap,
@@ -16,7 +16,7 @@ use tonic::{
 };
 
 use super::{
-    call::{Service, put},
+    call::{FORWARDED, Service, put},
     deadline::late,
     generated::grpc_inference_service_client::GrpcInferenceServiceClient,
     status::status,
@@ -62,7 +62,7 @@ impl Service {
         metadata: &MetadataMap,
     ) -> Option<Arc<Route>> {
         let is_asked = self.state.any_elsewhere.load(std::sync::atomic::Ordering::Relaxed);
-        if !is_asked || metadata.contains_key(FORWARDED) {
+        if !is_asked || metadata.as_ref().contains_key(&FORWARDED) {
             return None;
         }
         Box::pin(at_hand(&self.state, endpoint)).await

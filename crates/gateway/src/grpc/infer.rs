@@ -14,9 +14,9 @@ use protocol::v2::{
     },
     json,
 };
-use tonic::{Response, metadata::MetadataMap};
+use tonic::{Extensions, Response, metadata::MetadataMap};
 
-use super::call::{Call, put, put_new};
+use super::call::Call;
 use crate::{
     admission::body_limit,
     identity,
@@ -80,13 +80,8 @@ pub(super) async fn infer(
             message.parameters.insert(FINAL.to_owned(), last);
         }
         let size = message.encoded_len();
-        let mut answer = Response::new(message);
-        let [(name, id), others @ ..] = labels.with_id(answered.id);
-        put_new(answer.metadata_mut(), name, id);
-        for (name, value) in others {
-            put(answer.metadata_mut(), name, value);
-        }
-        Ok((answer, size))
+        let metadata = labels.grpc(answered.id);
+        Ok((Response::from_parts(metadata, message, Extensions::default()), size))
     })
     .await
 }

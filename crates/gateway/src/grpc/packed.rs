@@ -22,8 +22,8 @@ use tonic::{
 pub(super) const ENCODINGS: [CompressionEncoding; 2] =
     [CompressionEncoding::Gzip, CompressionEncoding::Deflate];
 
-const ENCODING: &str = "grpc-encoding";
-const ACCEPTED: &str = "grpc-accept-encoding";
+const ENCODING: http::HeaderName = http::HeaderName::from_static("grpc-encoding");
+const ACCEPTED: http::HeaderName = http::HeaderName::from_static("grpc-accept-encoding");
 const STATUS: &str = "grpc-status";
 
 /// A service that packs answers as above.
@@ -48,9 +48,9 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let is_packed = request.headers().get(ENCODING).is_some_and(|it| it != "identity");
+        let is_packed = request.headers().get(&ENCODING).is_some_and(|it| it != "identity");
         if !is_packed {
-            request.headers_mut().remove(ACCEPTED);
+            request.headers_mut().remove(&ACCEPTED);
         }
         let answer = self.0.call(request);
         if !is_packed {

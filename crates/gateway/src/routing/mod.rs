@@ -18,7 +18,10 @@ use domain::{
     serving::{self, Chooser, Match},
 };
 use rest::TraceParent;
-use tonic::metadata::{Ascii, MetadataKey, MetadataMap};
+use tonic::{
+    codegen::http,
+    metadata::{Ascii, MetadataKey, MetadataMap},
+};
 
 use self::{metrics::Counted, shadow::Shadow};
 pub(crate) use self::{
@@ -42,10 +45,11 @@ impl<'a> Headers<'a> {
     /// The caller's place in a trace, if they say.
     pub(crate) fn trace(self) -> Option<TraceParent> {
         const NAME: HeaderName = HeaderName::from_static(TraceParent::REQUEST);
+        const GRPC_NAME: http::HeaderName = http::HeaderName::from_static(TraceParent::REQUEST);
         let header = match self {
             Self::None => None,
             Self::Http(headers) => headers.get(&NAME)?.to_str().ok(),
-            Self::Grpc(metadata) => metadata.get(TraceParent::REQUEST)?.to_str().ok(),
+            Self::Grpc(metadata) => metadata.as_ref().get(&GRPC_NAME)?.to_str().ok(),
         };
         header.and_then(TraceParent::parse)
     }
