@@ -16,8 +16,8 @@ pub(crate) struct Parts<'s, S> {
     stream: Pin<&'s mut S>,
     size: usize,
     rest: Bytes,
-    /// Parts that were given out, for their memory: what the system gives anew it has to clear first.
-    given: Vec<Bytes>,
+    /// Whether a whole part came before.
+    is_long: bool,
 }
 
 impl<'s, S, E> Parts<'s, S>
@@ -26,7 +26,7 @@ where
     E: Into<Error>,
 {
     pub fn new(stream: Pin<&'s mut S>, size: usize) -> Self {
-        Self { stream, size, rest: Bytes::new(), given: Vec::new() }
+        Self { stream, size, rest: Bytes::new(), is_long: false }
     }
 
     /// The next part; a shorter one at the end of the stream, an empty one after it.
@@ -42,35 +42,16 @@ where
             let room = self.size - part.len();
             let taken = self.rest.split_to(self.rest.len().min(room));
             if part.capacity() - part.len() < taken.len() {
-                let mut larger = self.room(part.len(), taken.len());
+                // Small bodies take little more than they need; of long ones each part comes full.
+                let enough = (part.len() + taken.len()).max(self.size.min(2 * part.len()));
+                let mut larger = aligned(if self.is_long { self.size } else { enough });
                 larger.extend_from_slice(&part);
                 part = larger;
             }
             part.extend_from_slice(&taken);
         }
-        let part = part.freeze();
-        if part.len() == self.size {
-            self.given.push(part.clone());
-        }
-        Ok(part)
-    }
-
-    /// Room for a part of which so much is there and so much more comes. Small bodies take little
-    /// more than they need; of long ones each part comes full, and takes the place of one that
-    /// nobody uses any more.
-    fn room(&mut self, there: usize, coming: usize) -> BytesMut {
-        if self.given.is_empty() {
-            return aligned((there + coming).max(self.size.min(2 * there)));
-        }
-        // Others that are free are let go: who waits for a slow client should hold little.
-        let free = self.given.extract_if(.., |part| part.is_unique()).last();
-        match free.map(Bytes::try_into_mut) {
-            Some(Ok(mut room)) => {
-                room.clear();
-                room
-            }
-            None | Some(Err(_)) => aligned(self.size),
-        }
+        self.is_long = part.len() == self.size;
+        Ok(part.freeze())
     }
 }
 
@@ -101,20 +82,6 @@ mod tests {
             assert_eq!(part, expected);
             assert!(part.is_empty() || part.as_ptr().addr().is_multiple_of(ALIGNMENT));
         }
-    }
-
-    #[tokio::test]
-    async fn the_memory_of_parts_that_nobody_uses_is_used_again() {
-        let stream = pin!(stream::iter(["abcdefgh", "ijkl"].map(|c| Ok::<_, Error>(c.into()))));
-        let mut parts = Parts::new(stream, 4);
-        let first = parts.next().await.unwrap();
-        let second = parts.next().await.unwrap();
-        assert_eq!((&first[..], &second[..]), (&b"abcd"[..], &b"efgh"[..]));
-        let free = first.as_ptr();
-        drop(first);
-        let third = parts.next().await.unwrap();
-        assert_eq!((&third[..], third.as_ptr()), (&b"ijkl"[..], free));
-        assert_eq!(second, "efgh");
     }
 
     #[tokio::test]
