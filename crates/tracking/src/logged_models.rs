@@ -164,7 +164,7 @@ fn nameless(id: LoggedModelId) -> String {
 }
 
 fn parse_run(run: &str) -> Result<RunId, Problem> {
-    run.parse().map_err(|_| runs::absent(run))
+    run.parse().map_err(|_| runs::absent(run).at("source_run_id"))
 }
 
 /// Says how the upload of its files ended.
