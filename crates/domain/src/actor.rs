@@ -68,7 +68,11 @@ impl fmt::Display for Actor {
 
 /// The id of the request that something was done for; on every answer as `x-request-id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RequestId(Arc<str>);
+pub struct RequestId {
+    text: Arc<str>,
+    /// Not the caller's own.
+    is_fresh: bool,
+}
 
 impl RequestId {
     /// The longest that we take over from a caller.
@@ -82,7 +86,8 @@ impl RequestId {
             static MOMENTS: ContextV7 = const { ContextV7::new() };
         }
         let id = MOMENTS.with(|moments| Uuid::new_v7(uuid::Timestamp::now(moments)));
-        Self(Arc::from(&*id.simple().encode_lower(&mut Uuid::encode_buffer())))
+        let text = Arc::from(&*id.simple().encode_lower(&mut Uuid::encode_buffer()));
+        Self { text, is_fresh: true }
     }
 
     /// The caller's own id, if it is 1 to 64 visible ASCII characters.
@@ -90,19 +95,20 @@ impl RequestId {
     pub fn from_caller(value: &str) -> Option<Self> {
         let fits = (1..=Self::MAX_LEN).contains(&value.len())
             && value.bytes().all(|b| b.is_ascii_graphic());
-        fits.then(|| Self(Arc::from(value)))
+        fits.then(|| Self { text: Arc::from(value), is_fresh: false })
     }
 
     /// As text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
-}
 
-impl From<RequestId> for Arc<str> {
-    fn from(id: RequestId) -> Self {
-        id.0
+    /// A name for what the request makes, that nothing else has: this id, or a fresh one where this is the
+    /// caller's, which may come again.
+    #[must_use]
+    pub fn unique(&self) -> Arc<str> {
+        if self.is_fresh { Arc::clone(&self.text) } else { Self::new().text }
     }
 }
 
@@ -114,6 +120,6 @@ impl Default for RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }

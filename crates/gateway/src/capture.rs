@@ -104,7 +104,7 @@ impl Watched {
             return;
         }
         let keep = self.keeps();
-        let id = inference_id(asked.id, self.id.as_deref());
+        let id = inference_id(asked.id, self.id.as_deref(), asked.permit.request_id());
         let about = About::of(asked, id);
         // What could not be decoded is a row that has no values.
         let rows = self.rows.unwrap_or(1);

@@ -94,12 +94,12 @@ fn is_sound(id: &str) -> bool {
     (1..=LONGEST).contains(&id.len()) && id.bytes().all(is_printed) && id.trim() == id
 }
 
-/// What an answer is called: as the caller [insists](asked_id), else by the request's own id if that is
-/// sound, else by a new name.
-pub(crate) fn inference_id(asked: Option<&str>, id: Option<&str>) -> Arc<str> {
+/// What an answer is called: as the caller [insists](asked_id), else by the tensors' own id if that is
+/// sound, else as the request is, unless its caller named that.
+pub(crate) fn inference_id(asked: Option<&str>, id: Option<&str>, request: &RequestId) -> Arc<str> {
     match asked.or(id.filter(|id| is_sound(id))) {
         Some(id) => id.into(),
-        None => RequestId::default().into(),
+        None => request.unique(),
     }
 }
 
@@ -109,22 +109,26 @@ mod tests {
 
     #[test]
     fn an_answer_is_called_by_the_first_sound_name() {
-        let long = "x".repeat(64);
+        let (long, ours) = ("x".repeat(64), RequestId::new());
         for (asked, id, called) in [
             (Some("a"), Some("b"), "a"),
             (None, Some("my id 1"), "my id 1"),
             (None, Some(long.as_str()), long.as_str()),
         ] {
-            assert_eq!(&*inference_id(asked, id), called);
+            assert_eq!(&*inference_id(asked, id, &ours), called);
         }
         for unsound in ["", " a", "é", "a\nb", &"x".repeat(65)] {
-            assert_eq!(inference_id(None, Some(unsound)).len(), 32, "{unsound}");
+            assert_eq!(&*inference_id(None, Some(unsound), &ours), ours.as_str(), "{unsound}");
             let refused = asked_id(Some(unsound.as_bytes())).unwrap_err();
             assert_eq!(refused.field.as_deref(), Some(ASKED_ID));
         }
         assert_eq!(asked_id(Some(b"my id 1")), Ok(Some("my id 1")));
         assert!(asked_id(Some(b"\xe9")).is_err());
         assert_eq!(asked_id(None), Ok(None));
+        // Callers may send an id of theirs again and again.
+        let theirs = RequestId::from_caller("r").unwrap();
+        let called = [(); 2].map(|()| inference_id(None, None, &theirs));
+        assert!(called[0] != called[1] && called.iter().all(|id| id.len() == 32), "{called:?}");
     }
 
     #[test]

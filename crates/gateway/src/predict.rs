@@ -303,7 +303,7 @@ fn answer<'r, T>(
             Some(routing) => Box::pin(pick.detour(state, (route, routing), inputs, ask)).await?,
         };
         let at = Instant::now();
-        let id = inference_id(asked.id, request.id.as_deref());
+        let id = inference_id(asked.id, request.id.as_deref(), asked.permit.request_id());
         if let Some(copied) = copied {
             let about = About::of(asked, Arc::clone(&id));
             // A shadow gets the model's side of hooks, of which nothing is captured.

@@ -224,24 +224,12 @@ fn fill(columns: &mut [Column], data: &TensorData, width: usize, masked: Option<
 fn each<T>(
     columns: &mut [Column],
     width: usize,
-    values: impl IntoIterator<Item = T>,
+    values: impl IntoIterator<Item = T> + Clone,
     mut add: impl FnMut(&mut Column, T),
 ) {
-    if width > WIDEST {
-        let step = width.div_ceil(WIDEST);
-        let Some(column) = columns.first_mut() else { return };
-        values.into_iter().step_by(step).for_each(|value| add(column, value));
-        return;
-    }
-    let mut at = 0;
-    for value in values {
-        if let Some(column) = columns.get_mut(at) {
-            add(column, value);
-        }
-        at += 1;
-        if at == width {
-            at = 0;
-        }
+    let (count, apart) = if width > WIDEST { (1, width.div_ceil(WIDEST)) } else { (width, width) };
+    for (at, column) in columns.iter_mut().take(count).enumerate() {
+        values.clone().into_iter().skip(at).step_by(apart).for_each(|value| add(column, value));
     }
 }
 
