@@ -10,7 +10,7 @@ use crate::{
     load::{Offered, Target},
     median,
     platform::Platform,
-    repository,
+    processes, repository,
 };
 
 /// How long a run shall take about: so long that the load itself costs little beside it.
@@ -89,7 +89,10 @@ impl Slow {
 
 fn overload(slow: &Slow) -> Result<()> {
     let (mut goodput, mut late, mut shed) = (Vec::new(), Vec::new(), Vec::new());
-    let mut times = Vec::new();
+    let (mut times, mut taken) = (Vec::new(), Vec::new());
+    let lasts = (SETTLES + TURN * 2).as_secs_f64();
+    let cores = thread::available_parallelism()?.get() as f64;
+    let own_cpu = || processes::own_cpu(std::process::id());
     let (mut answering, mut refusing, mut first) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
         let unloaded = slow.asked().press(1, TURN)?;
@@ -97,22 +100,23 @@ fn overload(slow: &Slow) -> Result<()> {
         let before = slow.platform.cpu()?;
         let busy = slow.asked().press(16, TURN)?;
         let of_answer = (slow.platform.cpu()? - before) / busy.requests;
-        let before = slow.platform.cpu()?;
+        let (before, own) = (slow.platform.cpu()?, own_cpu()?);
         let offered = slow.asked().offer(TIMES * peak, CONNECTIONS, SETTLES, TURN * 2)?;
         let of_all = slow.platform.cpu()? - before;
+        taken.push((own_cpu()? - own) / lasts / cores);
         let Offered { settling, answered, refused } = offered;
         first.push(settling.p99 / unloaded.p99);
         goodput.push(answered.rate() / peak);
         late.push(answered.p99 / unloaded.p99);
         let all = refused + settling.requests + answered.requests;
-        times.push(all / (SETTLES + TURN * 2).as_secs_f64() / peak);
+        times.push(all / lasts / peak);
         shed.push(refused / all);
         answering.push(1e6 * of_answer);
         refusing
             .push(1e6 * (of_all - of_answer * (settling.requests + answered.requests)) / refused);
     }
     anstream::println!(
-        "overload: {:.1} times the peak offered (meant: {TIMES}), runs of {RUN} ms and more: goodput {:.2} of the peak, p99 of what is answered {:.1}x unloaded ({:.1}x in the first {SETTLES:?}, until it is seen), {:.0} % refused; CPU of an answer {:.0} us, of a refusal {:.0} us",
+        "overload: {:.1} times the peak offered (meant: {TIMES}), runs of {RUN} ms and more: goodput {:.2} of the peak, p99 of what is answered {:.1}x unloaded ({:.1}x in the first {SETTLES:?}, until it is seen), {:.0} % refused; CPU of an answer {:.0} us, of a refusal {:.0} us; what offers it has {:.2} of the processors",
         median(&mut times),
         median(&mut goodput),
         median(&mut late),
@@ -120,6 +124,7 @@ fn overload(slow: &Slow) -> Result<()> {
         100.0 * median(&mut shed),
         median(&mut answering),
         median(&mut refusing),
+        median(&mut taken),
     );
     Ok(())
 }

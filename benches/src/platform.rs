@@ -55,16 +55,7 @@ impl Child {
 
     /// Seconds of CPU used so far, user and system.
     pub fn cpu(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        let after_name = stat.rsplit_once(')').ok_or("no stat")?.1;
-        let fields: Vec<_> = after_name.split_whitespace().collect();
-        let ticks: u64 = fields
-            .get(11..13)
-            .ok_or("no times")?
-            .iter()
-            .flat_map(|field| field.parse::<u64>())
-            .sum();
-        Ok(ticks as f64 / 100.0)
+        processes::own_cpu(self.process.id())
     }
 
     fn resident_mib(&self) -> Result<f64> {

@@ -33,16 +33,15 @@ fn fields(pid: u32) -> Result<Vec<String>> {
 
 /// Seconds of CPU that they all used so far, user and system.
 pub fn cpu(root: u32) -> Result<f64> {
-    let mut ticks = 0_u64;
-    for pid in tree(root)? {
-        let Ok(fields) = fields(pid) else { continue };
-        ticks += fields
-            .get(11..13)
-            .unwrap_or_default()
-            .iter()
-            .flat_map(|it| it.parse::<u64>())
-            .sum::<u64>();
-    }
+    // One may have ended since.
+    Ok(tree(root)?.into_iter().flat_map(own_cpu).sum())
+}
+
+/// The same of one process alone.
+pub fn own_cpu(pid: u32) -> Result<f64> {
+    let fields = fields(pid)?;
+    let times = fields.get(11..13).ok_or("no times")?;
+    let ticks: u64 = times.iter().flat_map(|it| it.parse::<u64>()).sum();
     Ok(ticks as f64 / 100.0)
 }
 
