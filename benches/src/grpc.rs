@@ -1,12 +1,12 @@
 //! Predictions over gRPC, against a bare tonic server that does no more than answer them: the same model,
 //! the same inference threads as the [reference](crate::reference) has.
 
+mod load;
+
 use std::{
     convert::Infallible,
     io::Write as _,
-    sync::Arc,
     task::{Context, Poll},
-    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -21,15 +21,14 @@ use tonic::{
     Request, Response, Status,
     body::Body,
     codegen::{BoxFuture, Service, http},
-    metadata::{Ascii, MetadataValue},
     server::{NamedService, UnaryService},
-    transport::{Channel, Endpoint, Server},
+    transport::Server,
 };
 use tonic_prost::ProstCodec;
 
+pub use self::load::Target;
 use crate::{
-    Pressed, Result, TURN, compare,
-    load::Figures,
+    Result, compare,
     platform::{Child, Platform},
     reference::{Input, Job, threads},
     repository,
@@ -162,110 +161,4 @@ pub fn requests(
         })
     };
     bodies.iter().map(request).collect()
-}
-
-/// A server that is pressed.
-pub struct Target {
-    address: String,
-    authorization: Option<MetadataValue<Ascii>>,
-    requests: Arc<[ModelInferRequest]>,
-}
-
-impl Pressed for Target {
-    fn turn(&self, connections: usize) -> Result<Figures> {
-        self.press(connections, TURN)
-    }
-}
-
-impl Target {
-    pub fn new(
-        address: &str,
-        authorization: Option<&str>,
-        requests: &[ModelInferRequest],
-    ) -> Result<Self> {
-        let authorization = authorization.map(str::parse).transpose()?;
-        Ok(Self { address: address.to_owned(), authorization, requests: requests.into() })
-    }
-
-    /// The floats of an output, for each of the requests.
-    pub fn floats(&self, output: &str) -> Result<Vec<Vec<f32>>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let endpoint = Endpoint::from_shared(format!("http://{}", self.address))?;
-            let mut grpc = tonic::client::Grpc::new(endpoint.connect().await?);
-            let mut all = Vec::new();
-            for message in self.requests.iter() {
-                let answer = call(&mut grpc, self.authorization.as_ref(), message).await?;
-                all.push(floats(&answer, output).ok_or_else(|| format!("no {output}"))?);
-            }
-            Ok(all)
-        })
-    }
-
-    /// Presses for a while by connections of one request each; a refusal ends it with an error.
-    fn press(&self, connections: usize, time: Duration) -> Result<Figures> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let begun = Instant::now();
-            let workers: Vec<_> = (0..connections)
-                .map(|at| {
-                    let endpoint = Endpoint::from_shared(format!("http://{}", self.address));
-                    let (requests, authorization) =
-                        (Arc::clone(&self.requests), self.authorization.clone());
-                    tokio::spawn(async move {
-                        ask(endpoint?, authorization, &requests, at, begun + time).await
-                    })
-                })
-                .collect();
-            let mut latencies = Vec::new();
-            for worker in workers {
-                latencies.append(&mut worker.await??);
-            }
-            Ok(Figures::of(latencies, begun.elapsed()))
-        })
-    }
-}
-
-async fn ask(
-    endpoint: Endpoint,
-    authorization: Option<MetadataValue<Ascii>>,
-    requests: &[ModelInferRequest],
-    first: usize,
-    until: Instant,
-) -> Result<Vec<Duration>> {
-    let mut grpc = tonic::client::Grpc::new(endpoint.connect().await?);
-    let mut latencies = Vec::new();
-    for message in requests.iter().cycle().skip(first % requests.len()) {
-        let begun = Instant::now();
-        if begun >= until {
-            break;
-        }
-        call(&mut grpc, authorization.as_ref(), message).await?;
-        latencies.push(begun.elapsed());
-    }
-    Ok(latencies)
-}
-
-async fn call(
-    grpc: &mut tonic::client::Grpc<Channel>,
-    authorization: Option<&MetadataValue<Ascii>>,
-    message: &ModelInferRequest,
-) -> Result<ModelInferResponse> {
-    let mut request = Request::new(message.clone());
-    if let Some(authorization) = authorization {
-        request.metadata_mut().insert("authorization", authorization.clone());
-    }
-    grpc.ready().await?;
-    let codec = ProstCodec::<ModelInferRequest, ModelInferResponse>::default();
-    let path = http::uri::PathAndQuery::from_static(PATH);
-    Ok(grpc.unary(request, path, codec).await?.into_inner())
-}
-
-/// An output, raw or typed.
-fn floats(answer: &ModelInferResponse, output: &str) -> Option<Vec<f32>> {
-    let at = answer.outputs.iter().position(|it| it.name == output)?;
-    if let Some(raw) = answer.raw_output_contents.get(at) {
-        return Some(raw.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect());
-    }
-    Some(answer.outputs.get(at)?.contents.as_ref()?.fp32_contents.clone())
 }
