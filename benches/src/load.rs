@@ -106,23 +106,34 @@ impl Target {
 
     /// Presses for a while; an answer other than 200 ends it with an error.
     pub fn press(&self, connections: usize, time: Duration) -> Result<Figures> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let until = Instant::now() + time;
-            let begun = Instant::now();
-            let workers: Vec<_> = (0..connections)
-                .map(|_| {
-                    let requests = Arc::clone(&self.requests);
-                    tokio::spawn(connection(self.address.clone(), requests, until))
-                })
-                .collect();
-            let mut latencies = Vec::new();
-            for worker in workers {
-                latencies.append(&mut worker.await??);
-            }
-            Ok(Figures::of(latencies, begun.elapsed()))
+        press(connections, time, |_, until| {
+            connection(self.address.clone(), Arc::clone(&self.requests), until)
         })
     }
+}
+
+/// Runs so many connections until the time is over, all on one thread: `connection` is given its number and
+/// when to end, and answers how long each of its requests took. The first error ends it.
+pub fn press<F>(
+    connections: usize,
+    time: Duration,
+    connection: impl Fn(usize, Instant) -> F,
+) -> Result<Figures>
+where
+    F: Future<Output = Result<Vec<Duration>>> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let until = begun + time;
+        let workers: Vec<_> =
+            (0..connections).map(|at| tokio::spawn(connection(at, until))).collect();
+        let mut latencies = Vec::new();
+        for worker in workers {
+            latencies.append(&mut worker.await??);
+        }
+        Ok(Figures::of(latencies, begun.elapsed()))
+    })
 }
 
 /// What came of requests that did not wait for each other.

@@ -15,7 +15,10 @@ use tokio::net::TcpStream;
 use tonic::codegen::http::{HeaderValue, Request, header};
 
 use super::PATH;
-use crate::{Pressed, Result, TURN, load::Figures};
+use crate::{
+    Pressed, Result, TURN,
+    load::{Figures, press},
+};
 
 /// What stands before a message: that it is not packed, and its length in four bytes.
 const PREFIX: usize = 5;
@@ -68,24 +71,13 @@ impl Target {
 
     /// Presses for a while by connections of one request each; a refusal ends it with an error.
     fn press(&self, connections: usize, time: Duration) -> Result<Figures> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let begun = Instant::now();
-            let workers: Vec<_> = (0..connections)
-                .map(|at| {
-                    let (address, request) = (self.address.clone(), self.request.clone());
-                    let messages = Arc::clone(&self.messages);
-                    tokio::spawn(async move {
-                        let connection = Connection::open(&address, &request).await?;
-                        ask(connection, &messages, at, begun + time).await
-                    })
-                })
-                .collect();
-            let mut latencies = Vec::new();
-            for worker in workers {
-                latencies.append(&mut worker.await??);
+        press(connections, time, |at, until| {
+            let (address, request) = (self.address.clone(), self.request.clone());
+            let messages = Arc::clone(&self.messages);
+            async move {
+                let connection = Connection::open(&address, &request).await?;
+                ask(connection, &messages, at, until).await
             }
-            Ok(Figures::of(latencies, begun.elapsed()))
         })
     }
 }

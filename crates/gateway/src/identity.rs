@@ -94,8 +94,8 @@ fn is_sound(id: &str) -> bool {
     (1..=LONGEST).contains(&id.len()) && id.bytes().all(is_printed) && id.trim() == id
 }
 
-/// What an answer is called: as the caller [insists](asked_id), else by the tensors' own id if that is
-/// sound, else as the request is, unless its caller named that.
+/// What an answer is called: as the caller [insists](asked_id), else by the id in the request's body if
+/// that is sound, else as the request is, unless its caller named that.
 pub(crate) fn inference_id(asked: Option<&str>, id: Option<&str>, request: &RequestId) -> Arc<str> {
     match asked.or(id.filter(|id| is_sound(id))) {
         Some(id) => id.into(),
