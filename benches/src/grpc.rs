@@ -16,17 +16,16 @@ use protocol::v2::grpc::messages::{
     model_infer_response::InferOutputTensor,
 };
 use tokio::{net::TcpListener, sync::oneshot};
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Request, Response, Status,
     body::Body,
     codegen::{BoxFuture, Service, http},
     server::{NamedService, UnaryService},
-    transport::Server,
+    transport::{Server, server::TcpIncoming},
 };
 use tonic_prost::ProstCodec;
 
-pub use self::load::Target;
+pub use self::load::{ByOne, Target};
 use crate::{
     Result, compare,
     platform::{Child, Platform},
@@ -115,7 +114,7 @@ pub fn serve(model: &str, count: &str) -> Result<()> {
         writeln!(out, "ready http://{address}")?;
         out.flush()?;
         drop(out);
-        let incoming = TcpListenerStream::new(listener);
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         Ok(Server::builder().add_service(Bare(jobs)).serve_with_incoming(incoming).await?)
     })
 }
@@ -133,7 +132,8 @@ pub fn run() -> Result<()> {
     anstream::println!(
         "predictions: one row, gRPC with raw tensors, logistic regression (requests/s; p50 / p99 in ms)"
     );
-    compare((&reference, &bare), (&platform, &ours), &[1, 16, 64])
+    compare((&reference, &bare), (&platform, &ours), &[1, 16, 64])?;
+    compare((&reference, &ByOne(bare)), (&platform, &ByOne(ours)), &[16, 64])
 }
 
 /// Requests of so many rows of an example each.

@@ -65,7 +65,7 @@ fn main() -> ExitCode {
             .next()
             .ok_or_else(|| "grpc-reference MODEL THREADS".into())
             .and_then(|m| grpc::serve(&m, arguments.next().as_deref().unwrap_or("1"))),
-        Some("predict") => predict(),
+        Some("predict") => predict(arguments.next().as_deref()),
         Some("peers") => peers::run(&arguments.collect::<Vec<_>>()),
         Some("endpoints") => endpoints::run(),
         Some("overload") => overload::run(arguments.next().as_ref()),
@@ -81,7 +81,7 @@ fn main() -> ExitCode {
         Some("audit") => audit::run(arguments.next().as_ref()),
         Some("policy") => decisions::run(),
         Some("mlflow") => mlflow::run(&arguments.collect::<Vec<_>>()),
-        None => predict()
+        None => predict(None)
             .and_then(|()| quota())
             .and_then(|()| push::run())
             .and_then(|()| platform::start_times())
@@ -110,10 +110,14 @@ fn repository(path: &str) -> PathBuf {
 /// Rows of a request in binary.
 const BINARY_ROWS: usize = 1000;
 
-fn predict() -> Result<()> {
-    predict_json()?;
-    predict_binary()?;
-    grpc::run()
+fn predict(protocol: Option<&str>) -> Result<()> {
+    match protocol {
+        None => predict_json().and_then(|()| predict_binary()).and_then(|()| grpc::run()),
+        Some("json") => predict_json(),
+        Some("binary") => predict_binary(),
+        Some("grpc") => grpc::run(),
+        Some(other) => Err(format!("predict {other}: expected json, binary or grpc").into()),
+    }
 }
 
 fn predict_json() -> Result<()> {
@@ -156,32 +160,37 @@ fn predict_binary() -> Result<()> {
 
 /// What can be pressed, by whichever protocol.
 trait Pressed {
-    /// Presses for one turn.
-    fn turn(&self, connections: usize) -> Result<load::Figures>;
+    /// What there are many of at a time.
+    const OF: &str;
+
+    /// Presses for one turn, by so many at a time.
+    fn turn(&self, count: usize) -> Result<load::Figures>;
 }
 
 impl Pressed for Target {
+    const OF: &str = "connections";
+
     fn turn(&self, connections: usize) -> Result<load::Figures> {
         self.press(connections, TURN)
     }
 }
 
 /// Presses both in turns, and prints what came of it.
-fn compare(
-    (reference, bare): (&platform::Child, &impl Pressed),
-    (platform, ours): (&Platform, &impl Pressed),
-    connections: &[usize],
+fn compare<P: Pressed>(
+    (reference, bare): (&platform::Child, &P),
+    (platform, ours): (&Platform, &P),
+    counts: &[usize],
 ) -> Result<()> {
-    for &connections in connections {
-        let _awake = awake::Awake::for_connections(connections)?;
+    for &count in counts {
+        let _awake = awake::Awake::for_connections(count)?;
         let mut ratios = Vec::new();
         let (mut cpu, mut p50, mut p99) = (Vec::new(), Vec::new(), Vec::new());
         let (mut best_bare, mut best_ours) = (load::Figures::default(), load::Figures::default());
         for _ in 0..TURNS {
             let (bare_cpu, ours_cpu) = (reference.cpu()?, platform.cpu()?);
-            let bare = bare.turn(connections)?;
+            let bare = bare.turn(count)?;
             let bare_cost = (reference.cpu()? - bare_cpu) / bare.requests;
-            let ours = ours.turn(connections)?;
+            let ours = ours.turn(count)?;
             let ours_cost = (platform.cpu()? - ours_cpu) / ours.requests;
             ratios.push(ours.rate() / bare.rate());
             cpu.push(ours_cost / bare_cost);
@@ -191,7 +200,8 @@ fn compare(
             best_ours = best_ours.best(ours);
         }
         anstream::println!(
-            "  {connections:3} connections   bare {best_bare}   bottega {best_ours}   ratio {:.2}   p50 {:.2}x   p99 {:.2}x   cpu/request {:.2}x",
+            "  {count:3} {}   bare {best_bare}   bottega {best_ours}   ratio {:.2}   p50 {:.2}x   p99 {:.2}x   cpu/request {:.2}x",
+            P::OF,
             median(&mut ratios),
             median(&mut p50),
             median(&mut p99),

@@ -56,13 +56,17 @@ fn clients_that_say_nothing_or_say_it_too_slowly_are_cut() {
     let head = head.replace("content-length", "content-type: application/json\r\ncontent-length");
     control.write_all(head.as_bytes()).unwrap();
     let silent = connect(&server.grpc);
+    let mut halting = connect(&server.grpc);
+    halting.write_all(b"PRI * HT").unwrap();
     assert!(rest(headers).starts_with("HTTP/1.1 408"));
     for stream in [body, control] {
         let answer = rest(stream);
         assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("broke off"), "{answer}");
     }
-    // The server greets it, and hears nothing.
-    let _greeting = rest(silent);
+    // The server greets them, and hears nothing, or no more.
+    for stream in [silent, halting] {
+        let _greeting = rest(stream);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use h2::client::SendRequest;
 use prost::Message as _;
 use protocol::v2::grpc::messages::{ModelInferRequest, ModelInferResponse};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::OnceCell};
 use tonic::codegen::http::{HeaderValue, Request, header};
 
 use super::PATH;
@@ -24,6 +24,7 @@ use crate::{
 const PREFIX: usize = 5;
 
 /// A server that is pressed.
+#[derive(Clone)]
 pub struct Target {
     address: String,
     request: Request<()>,
@@ -32,8 +33,29 @@ pub struct Target {
 }
 
 impl Pressed for Target {
+    const OF: &str = "connections";
+
     fn turn(&self, connections: usize) -> Result<Figures> {
         self.press(connections, TURN)
+    }
+}
+
+/// A server that is pressed by calls of one connection, as one client makes them for all of its threads.
+pub struct ByOne(pub Target);
+
+impl Pressed for ByOne {
+    const OF: &str = "calls at a time on one connection";
+
+    fn turn(&self, calls: usize) -> Result<Figures> {
+        let Self(target) = self;
+        let sender = Arc::new(OnceCell::new());
+        press(calls, TURN, |at, until| {
+            let (target, sender) = (target.clone(), Arc::clone(&sender));
+            async move {
+                let sender = sender.get_or_try_init(|| target.connect()).await?.clone();
+                target.ask(sender, at, until).await
+            }
+        })
     }
 }
 
@@ -58,10 +80,10 @@ impl Target {
     pub fn floats(&self, output: &str) -> Result<Vec<Vec<f32>>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let mut connection = Connection::open(&self.address, &self.request).await?;
+            let mut calls = self.calls(self.connect().await?);
             let mut all = Vec::new();
             for message in self.messages.iter() {
-                let answer = connection.call(message).await?.get(PREFIX..).ok_or("no message")?;
+                let answer = calls.call(message).await?.get(PREFIX..).ok_or("no message")?;
                 let answer = ModelInferResponse::decode(answer)?;
                 all.push(floats(&answer, output).ok_or_else(|| format!("no {output}"))?);
             }
@@ -72,13 +94,41 @@ impl Target {
     /// Presses for a while by connections of one request each; a refusal ends it with an error.
     fn press(&self, connections: usize, time: Duration) -> Result<Figures> {
         press(connections, time, |at, until| {
-            let (address, request) = (self.address.clone(), self.request.clone());
-            let messages = Arc::clone(&self.messages);
-            async move {
-                let connection = Connection::open(&address, &request).await?;
-                ask(connection, &messages, at, until).await
-            }
+            let target = self.clone();
+            async move { target.ask(target.connect().await?, at, until).await }
         })
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Bytes>> {
+        let stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = h2::client::handshake(stream).await?;
+        // How it ends is told to whoever calls.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(sender)
+    }
+
+    fn calls(&self, sender: SendRequest<Bytes>) -> Calls {
+        Calls { sender, request: self.request.clone(), answer: Vec::with_capacity(4096) }
+    }
+
+    /// Calls one after the other. How long each took.
+    async fn ask(
+        &self,
+        sender: SendRequest<Bytes>,
+        first: usize,
+        until: Instant,
+    ) -> Result<Vec<Duration>> {
+        let (mut calls, mut latencies) = (self.calls(sender), Vec::new());
+        for message in self.messages.iter().cycle().skip(first % self.messages.len()) {
+            let begun = Instant::now();
+            if begun >= until {
+                break;
+            }
+            calls.call(message).await?;
+            latencies.push(begun.elapsed());
+        }
+        Ok(latencies)
     }
 }
 
@@ -91,41 +141,14 @@ fn message(request: &ModelInferRequest) -> Result<Bytes> {
     Ok(message.freeze())
 }
 
-async fn ask(
-    mut connection: Connection,
-    messages: &[Bytes],
-    first: usize,
-    until: Instant,
-) -> Result<Vec<Duration>> {
-    let mut latencies = Vec::new();
-    for message in messages.iter().cycle().skip(first % messages.len()) {
-        let begun = Instant::now();
-        if begun >= until {
-            break;
-        }
-        connection.call(message).await?;
-        latencies.push(begun.elapsed());
-    }
-    Ok(latencies)
-}
-
-/// A connection with one call at a time.
-struct Connection {
+/// Calls over a connection, one at a time.
+struct Calls {
     sender: SendRequest<Bytes>,
     request: Request<()>,
     answer: Vec<u8>,
 }
 
-impl Connection {
-    async fn open(address: &str, request: &Request<()>) -> Result<Self> {
-        let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = h2::client::handshake(stream).await?;
-        // How it ends is told to whoever calls.
-        tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender, request: request.clone(), answer: Vec::with_capacity(4096) })
-    }
-
+impl Calls {
     /// The whole answer, with what stands before its message. Any but a success is an error.
     async fn call(&mut self, message: &Bytes) -> Result<&[u8]> {
         self.answer.clear();

@@ -46,6 +46,7 @@ pub const KEYS: &[&str] = &[
     "log_format",
     "metrics_open",
     "http_workers",
+    "grpc_workers",
     "max_body_bytes",
     "max_artifact_bytes",
     "model_cache_bytes",
@@ -180,6 +181,8 @@ pub struct Settings {
     pub metrics_open: bool,
     /// Threads that serve HTTP.
     pub http_workers: usize,
+    /// Threads that serve gRPC.
+    pub grpc_workers: usize,
     /// The largest request body of a prediction.
     pub max_body_bytes: usize,
     /// The largest artifact.
@@ -360,6 +363,7 @@ impl Layers {
         }
         for (key, value) in [
             ("http_workers", settings.http_workers),
+            ("grpc_workers", settings.grpc_workers),
             ("max_connections", settings.max_connections),
             ("max_streams", settings.max_streams as usize),
         ] {

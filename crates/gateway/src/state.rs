@@ -1,9 +1,11 @@
 //! What a gateway works with.
 
 use std::{
+    num::NonZero,
     ops::Deref,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
+    thread,
     time::Duration,
 };
 
@@ -55,6 +57,8 @@ pub struct Settings {
 /// What clients may take of us.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
+    /// Threads that serve gRPC.
+    pub grpc_workers: usize,
     /// Connections to gRPC at a time.
     pub connections: usize,
     /// Calls at a time in one of them.
@@ -68,6 +72,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            grpc_workers: thread::available_parallelism().map_or(2, NonZero::get),
             connections: 10_000,
             streams: 256,
             patience: Duration::from_secs(30),

@@ -17,6 +17,7 @@ fn a_wrong_setting_stops_the_start_and_is_named() {
     for (arguments, environment, words) in [
         (&["--trial-timeout", "soon"][..], &[][..], &["trial_timeout", "soon"][..]),
         (&["--http-workers", "0"], &[], &["http_workers", "at least 1"]),
+        (&["--grpc-workers", "0"], &[], &["grpc_workers", "at least 1"]),
         (&["--artifacts", "gs://bucket"], &[], &["gs://bucket", "s3://BUCKET/PREFIX"]),
         (&["--onnxruntime", "/nothing.so"], &[], &["/nothing.so"]),
         (&["--pg-bin-dir", "/nothing"], &[], &["/nothing"]),

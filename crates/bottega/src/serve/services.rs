@@ -182,6 +182,7 @@ impl Services {
                         ..ReplicaOptions::default()
                     },
                     limits: gateway::Limits {
+                        grpc_workers: settings.grpc_workers,
                         connections: settings.max_connections,
                         streams: settings.max_streams,
                         patience: settings.client_timeout,

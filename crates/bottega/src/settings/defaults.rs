@@ -1,6 +1,6 @@
 //! Settings that nobody gave.
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf, thread};
 
 use domain::serving::Isolation;
 use serde::Serialize;
@@ -23,6 +23,7 @@ pub(super) struct Defaults {
     log_format: LogFormat,
     metrics_open: bool,
     http_workers: usize,
+    grpc_workers: usize,
     max_body_bytes: usize,
     max_artifact_bytes: u64,
     model_cache_bytes: u64,
@@ -50,6 +51,7 @@ pub(super) struct Defaults {
 
 impl Defaults {
     pub(super) fn new() -> Self {
+        let cores = thread::available_parallelism().map_or(2, NonZero::get);
         Self {
             listen: "127.0.0.1:8080",
             grpc_listen: "127.0.0.1:8081",
@@ -60,7 +62,8 @@ impl Defaults {
             log: LOG,
             log_format: LogFormat::Auto,
             metrics_open: false,
-            http_workers: std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            http_workers: cores,
+            grpc_workers: cores,
             max_body_bytes: 16 << 20,
             max_artifact_bytes: 64 << 30,
             model_cache_bytes: 20 << 30,

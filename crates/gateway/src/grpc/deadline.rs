@@ -1,5 +1,4 @@
-//! The deadline that a caller sends with a call. tonic ends such calls by itself, as cancelled, and would
-//! race the caller, who takes a deadline for what it is; here it is kept just before tonic's.
+//! The deadline that a caller sends with a call.
 
 use std::{
     convert::Infallible,
@@ -13,23 +12,16 @@ use tonic::{
     body::Body,
     codegen::{BoxFuture, Service, http},
     metadata::MetadataMap,
-    server::NamedService,
 };
 
 use super::call::text;
 
 /// gRPC's header: digits and a unit.
 const TIMEOUT: http::HeaderName = http::HeaderName::from_static("grpc-timeout");
-/// As exact as timers are.
-const TICK: Duration = Duration::from_millis(1);
 
 /// A service whose answers begin in time or are `DEADLINE_EXCEEDED`.
 #[derive(Clone)]
 pub(super) struct Timely<S>(pub(super) S);
-
-impl<S: NamedService> NamedService for Timely<S> {
-    const NAME: &'static str = S::NAME;
-}
 
 impl<S> Service<http::Request<Body>> for Timely<S>
 where
@@ -45,10 +37,10 @@ where
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        // Its clock starts here and not when the answer is first asked for: tonic's starts after this.
+        // Its clock starts here and not when the answer is first asked for.
         let expired =
             request.headers().get(&TIMEOUT).and_then(|value| timeout(value.to_str().ok()?));
-        let expired = expired.map(|timeout| tokio::time::sleep(timeout.saturating_sub(TICK)));
+        let expired = expired.map(tokio::time::sleep);
         let answer = self.0.call(request);
         let Some(expired) = expired else { return Either::Left(answer) };
         Either::Right(Box::pin(async move {
@@ -135,17 +127,11 @@ mod tests {
         }
     }
 
-    /// The status in the headers, where tonic's own clock runs beside.
+    /// The status in the headers.
     async fn status(answers: bool, value: &'static str) -> Option<String> {
         let mut request = http::Request::new(Body::empty());
         request.headers_mut().insert(TIMEOUT, http::HeaderValue::from_static(value));
-        let answer = Timely(At(answers)).call(request);
-        let tonics = tokio::time::sleep(timeout(value)?);
-        let Ok(answer) = tokio::select! {
-            biased;
-            answer = answer => answer,
-            () = tonics => return Some("tonic's".to_owned()),
-        };
+        let Ok(answer) = Timely(At(answers)).call(request).await;
         answer.headers().get("grpc-status").map(|it| String::from_utf8_lossy(it.as_bytes()).into())
     }
 

@@ -1,5 +1,6 @@
 //! The Open Inference Protocol V2 over gRPC, on a port of its own.
 
+mod answers;
 mod call;
 mod codec;
 mod connections;
@@ -11,19 +12,21 @@ mod service;
 mod status;
 mod stream;
 mod tools;
+mod workers;
 
-use std::time::Duration;
+use std::{error::Error, io, pin::pin, sync::Arc, time::Duration};
 
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tonic::transport::Server;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
-    call::Service, deadline::Timely,
-    generated::grpc_inference_service_server::GrpcInferenceServiceServer, packed::Packed,
-    tools::Guarded,
+    answers::Answers,
+    connections::{Connection, Door, Taken},
+    workers::{Calls, Workers},
 };
-use crate::State;
+use crate::{Limits, State};
 
 pub use self::codec::Codec;
 
@@ -40,51 +43,56 @@ const HEADERS: u32 = 16 << 10;
 /// Answers on this listener until told to stop; then finishes what it has begun.
 ///
 /// # Errors
-/// The listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    state: State,
-    stop: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
+/// There are no threads to serve with.
+pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken) -> io::Result<()> {
+    let limits = state.given.settings.limits;
+    let workers = Workers::start(limits.grpc_workers)?;
     let (reporter, health) = tonic_health::server::health_reporter();
-    // It never ends before it is told to.
-    let following = tools::follow(state.clone(), reporter, stop.clone());
-    let by = Service::new(state.clone());
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(tools::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let (limit, limits) = (state.given.settings.body_limit, state.given.settings.limits);
-    let mut service = GrpcInferenceServiceServer::new(Service::new(state))
-        .max_decoding_message_size(limit)
-        .max_encoding_message_size(usize::MAX);
-    for encoding in packed::ENCODINGS {
-        service = service.accept_compressed(encoding).send_compressed(encoding);
+    let following = tokio::spawn(tools::follow(state.clone(), reporter, stop.clone()));
+    let answers = Arc::new(Answers::new(state, health));
+    let (door, connections) = (Door::new(listener, limits.connections), TaskTracker::new());
+    while let Some(Some(taken)) = stop.run_until_cancelled(door.next()).await {
+        let (answers, stop) = (Arc::clone(&answers), stop.child_token());
+        workers.serve(&connections, |calls| async move {
+            if let Err(error) = connection(taken, answers, calls, limits, stop).await {
+                tracing::debug!(error = &*error, "a gRPC connection ended");
+            }
+        });
     }
-    let mut router = Server::builder()
+    drop(door);
+    connections.close();
+    let _in_time = tokio::time::timeout(limits.drain, connections.wait()).await;
+    // It ends by the same word.
+    let _ended = following.await;
+    Ok(())
+}
+
+/// Serves one connection; told to stop, it takes no more calls and answers those that it has.
+async fn connection(
+    taken: Taken,
+    answers: Arc<Answers>,
+    calls: Calls,
+    limits: Limits,
+    stop: CancellationToken,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let connection = Connection::new(taken, limits.patience)?;
+    let answers = answers.to(connection.ends());
+    let served = http2::Builder::new(calls)
+        .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .http2_keepalive_interval(Some(KEEP_ALIVE))
-        .http2_keepalive_timeout(Some(limits.patience))
-        .http2_max_header_list_size(HEADERS)
-        .add_service(Timely(Packed(service)))
-        .add_service(health);
-    // The descriptors are ours: should they be wrong, what they describe still works.
-    match (reflection().build_v1(), reflection().build_v1alpha()) {
-        (Ok(v1), Ok(v1alpha)) => {
-            router = router
-                .add_service(Guarded { service: v1, by: by.clone() })
-                .add_service(Guarded { service: v1alpha, by });
-        }
-        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no gRPC reflection"),
-    }
-    let server = router.serve_with_incoming_shutdown(
-        connections::incoming(listener, limits.connections, limits.patience),
-        stop.clone().cancelled_owned(),
-    );
-    let server = async { tokio::join!(server, following).0 };
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(limits.patience)
+        .max_header_list_size(HEADERS)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(connection), answers);
+    let mut served = pin!(served);
     tokio::select! {
-        ended = server => ended,
-        () = async { stop.cancelled().await; tokio::time::sleep(limits.drain).await } => Ok(()),
+        biased;
+        ended = served.as_mut() => ended?,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await?;
+        }
     }
+    Ok(())
 }

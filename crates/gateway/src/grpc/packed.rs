@@ -3,19 +3,21 @@
 //! tonic unpacks them, up to the limit for messages and no further. Those clients also say in each call
 //! that they could read packed answers; answers are packed only for callers who pack their requests, since
 //! it takes longer than most models.
+//!
+//! A message that cannot be unpacked, or is none in protocol buffers, is its caller's fault. tonic takes it for
+//! a fault of its own, as gRPC's libraries do, for which operators would be woken.
 
 use std::{
     convert::Infallible,
     task::{Context, Poll},
 };
 
-use futures_util::future::Either;
+use futures_util::{FutureExt as _, future::Map};
 use tonic::{
     Code,
     body::Body,
     codec::CompressionEncoding,
-    codegen::{BoxFuture, Service, http},
-    server::NamedService,
+    codegen::{Service, http},
 };
 
 /// What is taken and sent.
@@ -26,13 +28,15 @@ const ENCODING: http::HeaderName = http::HeaderName::from_static("grpc-encoding"
 const ACCEPTED: http::HeaderName = http::HeaderName::from_static("grpc-accept-encoding");
 const STATUS: &str = "grpc-status";
 
-/// A service that packs answers as above.
+/// What is said of messages that cannot be read, as a header has it.
+const UNREAD: [&[u8]; 2] =
+    [b"Error%20decompressing:", b"failed%20to%20decode%20Protobuf%20message:"];
+
+type Answer = Result<http::Response<Body>, Infallible>;
+
+/// A service that packs answers as above, and refuses what it cannot read.
 #[derive(Clone)]
 pub(super) struct Packed<S>(pub(super) S);
-
-impl<S: NamedService> NamedService for Packed<S> {
-    const NAME: &'static str = S::NAME;
-}
 
 impl<S> Service<http::Request<Body>> for Packed<S>
 where
@@ -41,37 +45,29 @@ where
 {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Either<S::Future, BoxFuture<http::Response<Body>, Infallible>>;
+    type Future = Map<S::Future, fn(Answer) -> Answer>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(context)
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let is_packed = request.headers().get(&ENCODING).is_some_and(|it| it != "identity");
-        if !is_packed {
+        if request.headers().get(&ENCODING).is_none_or(|it| it == "identity") {
             request.headers_mut().remove(&ACCEPTED);
         }
-        let answer = self.0.call(request);
-        if !is_packed {
-            return Either::Left(answer);
-        }
-        Either::Right(Box::pin(async move {
-            let mut answer = answer.await?;
-            if could_not_unpack(answer.headers()) {
-                let invalid = http::HeaderValue::from(Code::InvalidArgument as i32);
-                answer.headers_mut().insert(STATUS, invalid);
-            }
-            Ok(answer)
-        }))
+        self.0.call(request).map(|answer| answer.map(refused))
     }
 }
 
-/// tonic takes a message that cannot be unpacked for a fault of its own.
-fn could_not_unpack(headers: &http::HeaderMap) -> bool {
-    let is = |name: &str, right: fn(&[u8]) -> bool| {
-        headers.get(name).is_some_and(|value| right(value.as_bytes()))
+/// The answer, by whose status it is the caller who is to blame for what could not be read.
+fn refused(mut answer: http::Response<Body>) -> http::Response<Body> {
+    let has = |name: &str, right: fn(&[u8]) -> bool| {
+        answer.headers().get(name).is_some_and(|value| right(value.as_bytes()))
     };
-    is(STATUS, |status| status == b"13")
-        && is("grpc-message", |message| message.starts_with(b"Error%20decompressing:"))
+    let is_unread = |said: &[u8]| UNREAD.iter().any(|unread| said.starts_with(unread));
+    if has(STATUS, |status| status == b"13") && has("grpc-message", is_unread) {
+        let invalid = http::HeaderValue::from(Code::InvalidArgument as i32);
+        answer.headers_mut().insert(STATUS, invalid);
+    }
+    answer
 }

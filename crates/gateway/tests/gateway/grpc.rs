@@ -205,16 +205,21 @@ async fn a_packed_message_is_unpacked_up_to_the_limit_and_no_further() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_is_not_packed_as_it_says_is_the_callers_fault() {
+async fn a_message_that_is_not_what_it_says_is_the_callers_fault() {
     let world = World::new().await;
     let (_node, mut channel, _serving) = listening(&world, "identity/fp32.onnx", 100_000).await;
-    for (encoding, wanted) in [("gzip", "3"), ("deflate", "3"), ("br", "12")] {
+    for (encoding, prefix, wanted) in [
+        ("gzip", '\u{1}', "3"),
+        ("deflate", '\u{1}', "3"),
+        ("br", '\u{1}', "12"),
+        ("identity", '\0', "3"),
+    ] {
         let request = http::Request::post("http://x/inference.GRPCInferenceService/ModelInfer")
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .header("authorization", format!("Bearer {TOKEN}"))
             .header("grpc-encoding", encoding)
-            .body(Body::new("\u{1}\0\0\0\u{4}junk".to_owned()))
+            .body(Body::new(format!("{prefix}\0\0\0\u{4}junk")))
             .unwrap();
         std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
         let answer = channel.call(request).await.unwrap();
