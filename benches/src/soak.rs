@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Result, load, load::Target, platform::Platform, repository};
+use crate::{Result, grpc, load, load::Target, platform::Platform, repository};
+
+/// At a time; each turn makes new ones.
+const CONNECTIONS: usize = 16;
 
 /// The figures; so many minutes, 10 unless said.
 pub fn run(minutes: Option<&String>) -> Result<()> {
@@ -10,16 +13,21 @@ pub fn run(minutes: Option<&String>) -> Result<()> {
     let platform = Platform::start()?;
     platform.deploy(&repository("tests/models/data/breast_cancer.onnx"), "cancer")?;
     let server = platform.server();
-    let bodies = load::bodies(&repository("tests/models/data/breast_cancer.example.json"))?;
+    let example = repository("tests/models/data/breast_cancer.example.json");
+    let bodies = load::bodies(&example)?;
     let requests =
         bodies.iter().map(|body| server.request("POST", "/v2/models/cancer/infer", body));
-    let target = Target::again(&server, requests.collect());
+    let json = Target::again(&server, requests.collect());
+    let requests = grpc::requests(&example, "cancer", 1)?;
+    let grpc = grpc::Target::new(&platform.grpc()?, Some(&platform.authorization()), &requests)?;
     let begun = Instant::now();
     let (mut first, mut last, mut requests) = ([0.0; 2], [0.0; 2], 0.0);
     for minute in 1..=minutes.max(2) {
-        let left =
-            (begun + Duration::from_secs(60 * minute)).saturating_duration_since(Instant::now());
-        requests += target.press(16, left)?.requests;
+        let end = begun + Duration::from_secs(60 * minute);
+        let half = end.saturating_duration_since(Instant::now()) / 2;
+        requests += json.press(CONNECTIONS, half)?.requests;
+        let left = end.saturating_duration_since(Instant::now());
+        requests += grpc.press(CONNECTIONS, left)?.requests;
         last = [platform.own_mib()?, platform.resident_mib()?];
         // The first minute fills what is kept.
         if minute == 1 {
@@ -28,7 +36,9 @@ pub fn run(minutes: Option<&String>) -> Result<()> {
         let [own, all] = last;
         anstream::println!("  minute {minute:3}: {own:.1} MiB resident, {all:.1} with Postgres");
     }
-    anstream::println!("soak: {requests:.0} requests, 16 connections");
+    anstream::println!(
+        "soak: {requests:.0} requests, by JSON and gRPC in turns, {CONNECTIONS} connections"
+    );
     for (whose, first, last) in
         [("the server", first[0], last[0]), ("with Postgres", first[1], last[1])]
     {

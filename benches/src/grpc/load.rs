@@ -92,7 +92,7 @@ impl Target {
     }
 
     /// Presses for a while by connections of one request each; a refusal ends it with an error.
-    fn press(&self, connections: usize, time: Duration) -> Result<Figures> {
+    pub fn press(&self, connections: usize, time: Duration) -> Result<Figures> {
         press(connections, time, |at, until| {
             let target = self.clone();
             async move { target.ask(target.connect().await?, at, until).await }

@@ -165,6 +165,9 @@ fn compare_grpc(
         let turns = turns((platform, &us), (theirs, &them), connections)?;
         anstream::println!("  {connections:3} connections, gRPC against gRPC: {turns}");
     }
+    let most = work.connections.iter().max().copied().unwrap_or(1);
+    let turns = turns((platform, &grpc::ByOne(us)), (theirs, &grpc::ByOne(them)), most)?;
+    anstream::println!("  {most:3} calls at a time on one connection of gRPC: {turns}");
     Ok(())
 }
 

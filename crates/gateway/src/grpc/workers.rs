@@ -44,9 +44,10 @@ impl Workers {
     /// The system gives no thread, or none that could wait for the network.
     pub(super) fn start(count: usize) -> io::Result<Self> {
         let end = CancellationToken::new();
+        // Where one cannot be started, the others end.
+        let _end = end.clone().drop_guard();
         let start = |number| Worker::start(number, end.clone());
-        let all = (0..count).map(start).collect::<io::Result<_>>()?;
-        Ok(Self { all, _end: end.drop_guard() })
+        Ok(Self { all: (0..count).map(start).collect::<io::Result<_>>()?, _end })
     }
 
     /// Has a connection served by the thread that has the fewest. It is told where its calls go.
