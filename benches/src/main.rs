@@ -161,15 +161,13 @@ fn predict_binary() -> Result<()> {
 /// What can be pressed, by whichever protocol.
 trait Pressed {
     /// What there are many of at a time.
-    const OF: &str;
+    const OF: &str = "connections";
 
     /// Presses for one turn, by so many at a time.
     fn turn(&self, count: usize) -> Result<load::Figures>;
 }
 
 impl Pressed for Target {
-    const OF: &str = "connections";
-
     fn turn(&self, connections: usize) -> Result<load::Figures> {
         self.press(connections, TURN)
     }

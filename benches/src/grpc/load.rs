@@ -33,8 +33,6 @@ pub struct Target {
 }
 
 impl Pressed for Target {
-    const OF: &str = "connections";
-
     fn turn(&self, connections: usize) -> Result<Figures> {
         self.press(connections, TURN)
     }

@@ -28,7 +28,6 @@ type Inference = GrpcInferenceServiceServer<call::Service>;
 type Answer<S> = <S as Service<http::Request<Body>>>::Future;
 
 /// All services of a node.
-#[derive(Clone)]
 pub(super) struct Answers {
     service: call::Service,
     /// All but the inference service.

@@ -61,7 +61,10 @@ pub async fn serve(listener: TcpListener, state: State, stop: CancellationToken)
     }
     drop(door);
     connections.close();
-    let _in_time = tokio::time::timeout(limits.drain, connections.wait()).await;
+    if tokio::time::timeout(limits.drain, connections.wait()).await.is_err() {
+        let left = connections.len();
+        tracing::warn!(left, "gRPC connections are cut off: their calls took too long to answer");
+    }
     // It ends by the same word.
     let _ended = following.await;
     Ok(())

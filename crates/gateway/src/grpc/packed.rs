@@ -3,9 +3,7 @@
 //! tonic unpacks them, up to the limit for messages and no further. Those clients also say in each call
 //! that they could read packed answers; answers are packed only for callers who pack their requests, since
 //! it takes longer than most models.
-//!
-//! A message that cannot be unpacked, or is none in protocol buffers, is its caller's fault. tonic takes it for
-//! a fault of its own, as gRPC's libraries do, for which operators would be woken.
+//! A message that cannot be unpacked is its caller's fault; tonic takes it for one of its own.
 
 use std::{
     convert::Infallible,
@@ -28,13 +26,9 @@ const ENCODING: http::HeaderName = http::HeaderName::from_static("grpc-encoding"
 const ACCEPTED: http::HeaderName = http::HeaderName::from_static("grpc-accept-encoding");
 const STATUS: &str = "grpc-status";
 
-/// What is said of messages that cannot be read, as a header has it.
-const UNREAD: [&[u8]; 2] =
-    [b"Error%20decompressing:", b"failed%20to%20decode%20Protobuf%20message:"];
-
 type Answer = Result<http::Response<Body>, Infallible>;
 
-/// A service that packs answers as above, and refuses what it cannot read.
+/// A service that packs answers as above.
 #[derive(Clone)]
 pub(super) struct Packed<S>(pub(super) S);
 
@@ -52,20 +46,25 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        if request.headers().get(&ENCODING).is_none_or(|it| it == "identity") {
+        let is_packed = request.headers().get(&ENCODING).is_some_and(|it| it != "identity");
+        let told: fn(Answer) -> Answer = if is_packed {
+            |answer| answer.map(refused)
+        } else {
             request.headers_mut().remove(&ACCEPTED);
-        }
-        self.0.call(request).map(|answer| answer.map(refused))
+            |answer| answer
+        };
+        self.0.call(request).map(told)
     }
 }
 
-/// The answer, by whose status it is the caller who is to blame for what could not be read.
+/// The answer, by whose status it is the caller who is to blame for what could not be unpacked.
 fn refused(mut answer: http::Response<Body>) -> http::Response<Body> {
     let has = |name: &str, right: fn(&[u8]) -> bool| {
         answer.headers().get(name).is_some_and(|value| right(value.as_bytes()))
     };
-    let is_unread = |said: &[u8]| UNREAD.iter().any(|unread| said.starts_with(unread));
-    if has(STATUS, |status| status == b"13") && has("grpc-message", is_unread) {
+    if has(STATUS, |status| status == b"13")
+        && has("grpc-message", |message| message.starts_with(b"Error%20decompressing:"))
+    {
         let invalid = http::HeaderValue::from(Code::InvalidArgument as i32);
         answer.headers_mut().insert(STATUS, invalid);
     }

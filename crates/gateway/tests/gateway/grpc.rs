@@ -1,5 +1,7 @@
 //! The Open Inference Protocol over gRPC.
 
+use std::{future::poll_fn, pin::Pin};
+
 use protocol::v2::grpc::messages::{
     InferTensorContents, ModelInferRequest, ModelMetadataRequest, ModelReadyRequest,
     ServerLiveRequest, ServerMetadataRequest, ServerReadyRequest,
@@ -12,7 +14,7 @@ use tonic::{
     Code, Request,
     body::Body,
     codec::CompressionEncoding::{Deflate, Gzip},
-    codegen::{Service as _, http},
+    codegen::{Body as _, Service as _, http},
     transport::Channel,
 };
 
@@ -208,22 +210,30 @@ async fn a_packed_message_is_unpacked_up_to_the_limit_and_no_further() {
 async fn a_message_that_is_not_what_it_says_is_the_callers_fault() {
     let world = World::new().await;
     let (_node, mut channel, _serving) = listening(&world, "identity/fp32.onnx", 100_000).await;
-    for (encoding, prefix, wanted) in [
-        ("gzip", '\u{1}', "3"),
-        ("deflate", '\u{1}', "3"),
-        ("br", '\u{1}', "12"),
-        ("identity", '\0', "3"),
+    for (method, encoding, prefix, wanted) in [
+        ("ModelInfer", "gzip", '\u{1}', "3"),
+        ("ModelInfer", "deflate", '\u{1}', "3"),
+        ("ModelInfer", "br", '\u{1}', "12"),
+        ("ModelInfer", "identity", '\0', "3"),
+        ("ModelStreamInfer", "identity", '\0', "3"),
     ] {
-        let request = http::Request::post("http://x/inference.GRPCInferenceService/ModelInfer")
-            .header("content-type", "application/grpc")
-            .header("te", "trailers")
-            .header("authorization", format!("Bearer {TOKEN}"))
-            .header("grpc-encoding", encoding)
-            .body(Body::new(format!("{prefix}\0\0\0\u{4}junk")))
-            .unwrap();
-        std::future::poll_fn(|context| channel.poll_ready(context)).await.unwrap();
+        let request =
+            http::Request::post(format!("http://x/inference.GRPCInferenceService/{method}"))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .header("authorization", format!("Bearer {TOKEN}"))
+                .header("grpc-encoding", encoding)
+                .body(Body::new(format!("{prefix}\0\0\0\u{4}junk")))
+                .unwrap();
+        poll_fn(|context| channel.poll_ready(context)).await.unwrap();
         let answer = channel.call(request).await.unwrap();
-        let header = |name: &str| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
+        let (head, mut body) = answer.into_parts();
+        // Where an answer has begun, how it ends stands behind it.
+        let mut headers = head.headers;
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            headers.extend(frame.unwrap().into_trailers().unwrap_or_default());
+        }
+        let header = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
         assert_eq!(header("grpc-status"), wanted, "{encoding}: {}", header("grpc-message"));
     }
 }
